@@ -1,0 +1,109 @@
+//! Keyed hashes. The data is the attacker's, so every hash that picks rows or counts things is keyed per run.
+
+use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// The key of a run: drawn at random unless the user sets a seed, and recorded in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    seed: u64,
+    halves: (u64, u64),
+}
+
+impl Key {
+    /// The key that belongs to a seed.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        let bytes = blake3::derive_key("foretaste 2026-11 row and item hashes", &seed.to_le_bytes());
+        let half = |at: usize| bytes[at..at + 8].iter().rev().fold(0u64, |acc, b| (acc << 8) | u64::from(*b));
+        Self { seed, halves: (half(0), half(8)) }
+    }
+
+    /// The seed, to repeat the run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A hasher for one thing; `domain` keeps hashes of different kinds of thing apart.
+    #[must_use]
+    pub fn hasher(&self, domain: u8) -> Keyed {
+        let mut hasher = SipHasher13::new_with_keys(self.halves.0, self.halves.1);
+        hasher.write_u8(domain);
+        Keyed(hasher)
+    }
+
+    /// Hash of a byte string.
+    #[must_use]
+    pub fn bytes(&self, domain: u8, bytes: &[u8]) -> u64 {
+        let mut hasher = self.hasher(domain);
+        hasher.write(bytes);
+        hasher.finish64()
+    }
+
+    /// Hash of a few words.
+    #[must_use]
+    pub fn words(&self, domain: u8, words: &[u64]) -> u64 {
+        let mut hasher = self.hasher(domain);
+        for word in words {
+            hasher.write_u64(*word);
+        }
+        hasher.finish64()
+    }
+}
+
+/// A hasher under a [`Key`]. Variable-length parts are written with their length, so that no two different sequences
+/// of parts feed it the same bytes.
+pub struct Keyed(SipHasher13);
+
+impl Keyed {
+    /// Adds a byte string with its length.
+    pub fn part(&mut self, bytes: &[u8]) {
+        self.0.write_u64(bytes.len() as u64);
+        self.0.write(bytes);
+    }
+
+    /// Adds raw bytes of a fixed width.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    /// Adds a word.
+    pub fn write_u64(&mut self, word: u64) {
+        self.0.write_u64(word);
+    }
+
+    /// The low 64 bits.
+    #[must_use]
+    pub fn finish64(&self) -> u64 {
+        self.0.finish128().h1
+    }
+
+    /// All 128 bits.
+    #[must_use]
+    pub fn finish128(&self) -> u128 {
+        self.0.finish128().as_u128()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_depend_on_seed_domain_and_boundaries() {
+        let (a, b) = (Key::from_seed(1), Key::from_seed(2));
+        assert_eq!(a.bytes(0, b"x"), Key::from_seed(1).bytes(0, b"x"));
+        assert_ne!(a.bytes(0, b"x"), b.bytes(0, b"x"));
+        assert_ne!(a.bytes(0, b"x"), a.bytes(1, b"x"));
+        let two = |p: &[u8], q: &[u8]| {
+            let mut h = a.hasher(0);
+            h.part(p);
+            h.part(q);
+            h.finish128()
+        };
+        assert_ne!(two(b"ab", b"c"), two(b"a", b"bc"));
+    }
+}

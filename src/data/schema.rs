@@ -1,0 +1,86 @@
+//! What a run knows of its data before it looks at rows: columns, roles, classes, key.
+
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use super::{ColumnRole, Key, Role};
+
+/// One value of the label column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// The value as a person reads it.
+    pub name: String,
+    /// Rows that carry it.
+    pub rows: u64,
+}
+
+/// The label column of a classification set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Column index in the Arrow schema.
+    pub column: usize,
+    /// Column name.
+    pub name: String,
+    /// Classes, numbers in numeric order and strings in byte order; a row's label is an index into this list.
+    pub classes: Vec<Class>,
+    /// Rows without a label.
+    pub nulls: u64,
+}
+
+/// Columns, roles, classes and key of a run; frozen before the first shared scan, the same on every worker.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    /// The Arrow schema of every batch.
+    pub arrow: SchemaRef,
+    /// A role for each column, in order.
+    pub columns: Vec<ColumnRole>,
+    /// The label, if there is one with at least one value.
+    pub label: Option<Label>,
+    /// Rows of the whole input.
+    pub rows: u64,
+    /// Key of the run's hashes.
+    pub key: Key,
+    /// Bytes that one unit may hold in all its states together.
+    pub unit_bytes: usize,
+}
+
+impl Schema {
+    /// Indices of the columns with a role, ascending.
+    #[must_use]
+    pub fn with_role(&self, role: Role) -> Vec<usize> {
+        (0..self.columns.len()).filter(|&c| self.columns[c].role == role).collect()
+    }
+
+    /// The only or first column with a role.
+    #[must_use]
+    pub fn first(&self, role: Role) -> Option<usize> {
+        self.columns.iter().position(|c| c.role == role)
+    }
+
+    /// Number of classes, 0 without a label.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.label.as_ref().map_or(0, |label| label.classes.len())
+    }
+
+    /// Share of each class among labelled rows; empty without a label.
+    #[must_use]
+    pub fn priors(&self) -> Vec<f64> {
+        let Some(label) = &self.label else { return Vec::new() };
+        let total: u64 = label.classes.iter().map(|c| c.rows).sum();
+        label.classes.iter().map(|c| c.rows as f64 / total.max(1) as f64).collect()
+    }
+
+    /// Rows of a block, the unit of work: fixed by the roles alone, so that the answer does not depend on how the
+    /// input was cut into files, row groups or batches.
+    #[must_use]
+    pub fn block_rows(&self) -> usize {
+        if self.first(Role::Image).is_some() {
+            512
+        } else if self.first(Role::Text).is_some() || self.first(Role::Embedding).is_some() {
+            2_048
+        } else {
+            8_192
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The contract of everything that looks at data.
+//!
+//! A unit is a *fold*: it is told what to look for (a brief), looks at blocks of rows with a state, merges its states,
+//! and closes them into a model, or asks for another scan. Because states merge, the same code runs on one thread, on
+//! all cores, over a file larger than memory and on a cluster, and gives the same answer ([`Law`] says how exactly).
+//!
+//! ```text
+//! begin ─► brief ─► observe … observe ─► merge ─► close ─► model ─► score
+//!            ▲                                      │
+//!            └────────────── next scan ◄────────────┘
+//! ```
+
+mod erase;
+mod wire;
+#[cfg(test)]
+pub mod law;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+pub use erase::{AnyBrief, AnyModel, AnyState, Unit, derived, detector};
+pub use wire::{Envelope, Wire};
+
+use crate::data::{Batch, Schema};
+use crate::error::Result;
+use crate::finding::{Evidence, Family, Group, Tier};
+
+/// How far two ways of splitting the same rows may disagree. A law test checks it for every unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Law {
+    /// Bit for bit.
+    Exact,
+    /// Floating-point sums in another order.
+    Rounded {
+        /// Largest relative difference of any score.
+        relative: f64,
+    },
+}
+
+/// What a detector needs in the data; a unit whose needs are not met is skipped, and the report says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A label column with at least two classes.
+    Classes,
+    /// At least one numeric feature column.
+    Numeric,
+    /// At least one numeric or categorical feature column.
+    Table,
+    /// At least one text column.
+    Text,
+    /// An image column.
+    Image,
+    /// Numeric feature columns or an embedding.
+    Vectors,
+    /// Any content at all: features, text, image, embedding or probabilities.
+    Content,
+}
+
+/// How a detector's row scores become a decision; the policy alone applies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The score is a posterior probability, 0 to 1, that the row is bad: listed while the mean of 1 − score over the
+    /// list stays under the false-discovery rate.
+    Posterior,
+    /// The score has a heavy but regular upper tail: a generalised Pareto fit gives p-values, listed by
+    /// Benjamini–Hochberg.
+    Tail,
+    /// Rows are listed because a group that they belong to was.
+    Group,
+    /// A ranking without a claim.
+    Rank,
+}
+
+/// What a unit is. One constant per unit; the registry, the manual, the report and the README's table read it.
+#[derive(Debug)]
+pub struct Info {
+    /// Stable id, `family.name`; never reused.
+    pub code: &'static str,
+    /// Family, over which error rates are controlled.
+    pub family: Family,
+    /// One line: what it finds.
+    pub summary: &'static str,
+    /// What the data must have.
+    pub needs: &'static [Need],
+    /// Codes of units whose models [`Fold::begin`] reads; they are closed first. Missing ones are not an error.
+    pub after: &'static [&'static str],
+    /// Codes of units whose columns [`Fold::observe`] or [`Detect::score`] reads from the batch.
+    pub reads: &'static [&'static str],
+    /// How exactly its states merge.
+    pub law: Law,
+    /// Version of state and model; changes whenever their meaning does.
+    pub version: u32,
+    /// How its row scores become a decision.
+    pub claim: Claim,
+    /// The strongest tier that it can reach.
+    pub max_tier: Tier,
+    /// The manual, Markdown.
+    pub manual: &'static str,
+}
+
+/// What comes after a scan.
+pub enum Step<Brief, Model> {
+    /// Look at all rows again, with this brief.
+    Scan(Brief),
+    /// The unit is done.
+    Done(Model),
+}
+
+/// Models of the units that were closed before, by code.
+#[derive(Default, Clone)]
+pub struct Given {
+    models: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
+}
+
+impl Given {
+    /// The model of a unit, if it ran and has this type.
+    #[must_use]
+    pub fn model<M: 'static>(&self, code: &str) -> Option<&M> {
+        self.models.get(code)?.downcast_ref()
+    }
+
+    /// Adds a model.
+    pub fn insert(&mut self, code: &'static str, model: Arc<dyn Any + Send + Sync>) {
+        self.models.insert(code, model);
+    }
+}
+
+/// A mergeable computation over all rows.
+///
+/// Laws, checked for every unit by `law`: an empty state is the identity of `merge`; `merge` is associative and
+/// commutative within [`Info::law`]; observing rows in any split and merging equals observing them in one pass; brief,
+/// state and model survive the wire; no input makes it panic.
+pub trait Fold: Send + Sync {
+    /// What every worker is told before a scan; never merged.
+    type Brief: Wire + Clone;
+    /// What a worker gathers during a scan.
+    type State: Wire;
+    /// The frozen outcome.
+    type Model: Wire;
+
+    /// What the unit is.
+    fn info(&self) -> &'static Info;
+
+    /// The first brief, or at once the model where the units given suffice.
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<Self::Brief, Self::Model>>;
+
+    /// An empty state.
+    fn open(&self, brief: &Self::Brief) -> Self::State;
+
+    /// Takes in a block of rows.
+    fn observe(&self, brief: &Self::Brief, state: &mut Self::State, rows: &Batch) -> Result<()>;
+
+    /// Joins two states of the same brief.
+    fn merge(&self, brief: &Self::Brief, into: &mut Self::State, from: Self::State) -> Result<()>;
+
+    /// Ends a scan.
+    fn close(&self, data: &Schema, given: &Given, brief: Self::Brief, state: Self::State) -> Result<Step<Self::Brief, Self::Model>>;
+
+    /// Upper bound of one state's size in bytes.
+    fn max_bytes(&self, data: &Schema) -> usize;
+}
+
+/// A fold that judges rows.
+pub trait Detect: Fold {
+    /// Writes the suspicion of each row, higher is worse; `None` is "could not judge", never 0. `out` has one slot per
+    /// row, all `None` at the start.
+    fn score(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<f64>]) -> Result<()>;
+
+    /// What was found as causes.
+    fn groups(&self, _model: &Self::Model) -> Vec<Group> {
+        Vec::new()
+    }
+
+    /// For each row the index into [`Detect::groups`] of the cause that it is listed for. All `None` at the start.
+    fn members(&self, _model: &Self::Model, _rows: &Batch, _out: &mut [Option<u32>]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Why a row is listed: asked for listed rows alone.
+    fn explain(&self, model: &Self::Model, rows: &Batch, row: usize) -> Result<Evidence>;
+
+    /// What the model says of the whole set, for the report: an estimate, a limit, the smallest cause it could have
+    /// seen. Sentences, lower case, no full stop.
+    fn notes(&self, _model: &Self::Model) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A fold that hands on structure as an ordinary column.
+pub trait Derive: Fold {
+    /// The column, rows × width; NaN where there is nothing to say. `None` where this model has no column.
+    fn column(&self, model: &Self::Model, rows: &Batch) -> Result<Option<Array2<f32>>>;
+}
