@@ -1,6 +1,7 @@
 //! What a run knows of its data before it looks at rows: columns, roles, classes, key.
 
 use arrow::datatypes::SchemaRef;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnRole, Key, Role};
@@ -15,7 +16,7 @@ pub struct Class {
 }
 
 /// The label column of a classification set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Label {
     /// Column index in the Arrow schema.
     pub column: usize,
@@ -25,6 +26,28 @@ pub struct Label {
     pub classes: Vec<Class>,
     /// Rows without a label.
     pub nulls: u64,
+    index: FxHashMap<String, u32>,
+}
+
+impl Label {
+    /// A label column with the rows that each of its values has.
+    #[must_use]
+    pub fn new(column: usize, name: String, counts: impl IntoIterator<Item = (String, u64)>, nulls: u64) -> Self {
+        let mut classes: Vec<Class> = counts.into_iter().map(|(name, rows)| Class { name, rows }).collect();
+        let number = |class: &Class| class.name.parse::<f64>().ok();
+        classes.sort_by(|a, b| match (number(a), number(b)) {
+            (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.name.cmp(&b.name)),
+            (x, y) => y.is_some().cmp(&x.is_some()).then_with(|| a.name.cmp(&b.name)),
+        });
+        let index = (0u32..).zip(&classes).map(|(i, class)| (class.name.clone(), i)).collect();
+        Self { column, name, classes, nulls, index }
+    }
+
+    /// The class of a value.
+    #[must_use]
+    pub fn index_of(&self, value: &str) -> Option<u32> {
+        self.index.get(value).copied()
+    }
 }
 
 /// Columns, roles, classes and key of a run; frozen before the first shared scan, the same on every worker.

@@ -12,8 +12,6 @@
 
 mod erase;
 mod wire;
-#[cfg(test)]
-pub mod law;
 
 use std::any::Any;
 use std::collections::BTreeMap;

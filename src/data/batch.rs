@@ -1,0 +1,396 @@
+//! A block of rows with typed views, each made once however many units look at it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt8Type};
+use arrow::record_batch::RecordBatch;
+use ndarray::Array2;
+
+use super::{Image, Role, Schema};
+use crate::error::{Error, Place, Result};
+
+/// Texts are read up to this many bytes (cut at a character boundary); longer ones are counted in the report.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Hash domain of row content.
+const CONTENT: u8 = 1;
+/// Hash domain of a cell's value.
+const CELL: u8 = 2;
+/// Hash domain of row content together with the label.
+const ROW: u8 = 3;
+
+/// Derived columns of a block by the code of their unit, rows × width.
+pub type Derived = BTreeMap<&'static str, Arc<Array2<f32>>>;
+
+/// A block of consecutive rows. Views are made on first use and shared.
+pub struct Batch {
+    schema: Arc<Schema>,
+    record: RecordBatch,
+    first_row: u64,
+    derived: Derived,
+    labels: OnceLock<Vec<Option<u32>>>,
+    numeric: OnceLock<Array2<f64>>,
+    cells: OnceLock<Vec<Vec<Option<u64>>>>,
+    texts: OnceLock<Vec<LargeStringArray>>,
+    images: OnceLock<Vec<Option<Image>>>,
+    content: OnceLock<Vec<u128>>,
+    keys: OnceLock<Vec<u64>>,
+}
+
+impl Batch {
+    /// Wraps rows that start at position `first_row` of the input.
+    #[must_use]
+    pub fn new(schema: Arc<Schema>, record: RecordBatch, first_row: u64) -> Self {
+        Self {
+            schema,
+            record,
+            first_row,
+            derived: Derived::new(),
+            labels: OnceLock::new(),
+            numeric: OnceLock::new(),
+            cells: OnceLock::new(),
+            texts: OnceLock::new(),
+            images: OnceLock::new(),
+            content: OnceLock::new(),
+            keys: OnceLock::new(),
+        }
+    }
+
+    /// What is known of the data.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The rows as they came.
+    #[must_use]
+    pub fn record(&self) -> &RecordBatch {
+        &self.record
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.record.num_rows()
+    }
+
+    /// Position of the first row in the input.
+    #[must_use]
+    pub fn first_row(&self) -> u64 {
+        self.first_row
+    }
+
+    /// A derived column, if its unit has run.
+    #[must_use]
+    pub fn derived(&self, code: &str) -> Option<&Array2<f32>> {
+        self.derived.get(code).map(AsRef::as_ref)
+    }
+
+    /// Adds a derived column.
+    pub fn derive(&mut self, code: &'static str, column: Arc<Array2<f32>>) {
+        self.derived.insert(code, column);
+    }
+
+    /// Class index of each row; `None` for a null label, and for every row without a label column.
+    #[must_use]
+    pub fn labels(&self) -> &[Option<u32>] {
+        self.labels.get_or_init(|| {
+            let Some(label) = &self.schema.label else { return vec![None; self.rows()] };
+            strings(self.record.column(label.column)).iter().map(|value| label.index_of(value?)).collect()
+        })
+    }
+
+    /// Numeric feature columns in schema order, rows × columns; NaN for null, NaN and infinity.
+    #[must_use]
+    pub fn numeric(&self) -> &Array2<f64> {
+        self.numeric.get_or_init(|| {
+            let columns = self.schema.with_role(Role::Numeric);
+            let mut out = Array2::from_elem((self.rows(), columns.len()), f64::NAN);
+            for (j, &column) in columns.iter().enumerate() {
+                let values = doubles(self.record.column(column));
+                for (row, value) in values.iter().enumerate() {
+                    if let Some(value) = value.filter(|v| v.is_finite()) {
+                        out[(row, j)] = value;
+                    }
+                }
+            }
+            out
+        })
+    }
+
+    /// Keyed hash of each cell of the categorical feature columns, by column then row; `None` for null.
+    #[must_use]
+    pub fn cells(&self) -> &[Vec<Option<u64>>] {
+        self.cells.get_or_init(|| {
+            let key = &self.schema.key;
+            let hash = |column: usize| {
+                strings(self.record.column(column))
+                    .iter()
+                    .map(|value| {
+                        let mut hasher = key.hasher(CELL);
+                        hasher.write_u64(column as u64);
+                        hasher.part(value?.as_bytes());
+                        Some(hasher.finish64())
+                    })
+                    .collect()
+            };
+            self.schema.with_role(Role::Categorical).into_iter().map(hash).collect()
+        })
+    }
+
+    /// Text columns in schema order; chat messages are joined as `role: content` lines.
+    #[must_use]
+    pub fn texts(&self) -> &[LargeStringArray] {
+        self.texts.get_or_init(|| self.schema.with_role(Role::Text).into_iter().map(|c| texts(self.record.column(c))).collect())
+    }
+
+    /// One text cell, cut to [`MAX_TEXT_BYTES`]; `column` counts text columns.
+    #[must_use]
+    pub fn text(&self, column: usize, row: usize) -> Option<&str> {
+        let array = self.texts().get(column)?;
+        array.is_valid(row).then(|| clip(array.value(row)))
+    }
+
+    /// Decoded pictures; `None` where there is none or it does not decode.
+    #[must_use]
+    pub fn images(&self) -> &[Option<Image>] {
+        self.images.get_or_init(|| match self.schema.first(Role::Image) {
+            None => vec![None; self.rows()],
+            Some(column) => {
+                let array = self.record.column(column);
+                (0..self.rows()).map(|row| picture(array, row)).collect()
+            }
+        })
+    }
+
+    /// The embedding, rows × dimensions; all NaN for a null. `None` without an embedding column.
+    pub fn embedding(&self) -> Result<Option<Array2<f32>>> {
+        self.vectors(Role::Embedding)
+    }
+
+    /// Class probabilities, rows × classes; all NaN for a null. `None` without such a column.
+    pub fn probabilities(&self) -> Result<Option<Array2<f32>>> {
+        self.vectors(Role::Probabilities)
+    }
+
+    fn vectors(&self, role: Role) -> Result<Option<Array2<f32>>> {
+        let Some(column) = self.schema.first(role) else { return Ok(None) };
+        let info = &self.schema.columns[column];
+        let array = self.record.column(column);
+        let width = info.width.unwrap_or(0);
+        let mut out = Array2::from_elem((self.rows(), width), f32::NAN);
+        for row in 0..self.rows() {
+            let Some(values) = list_values(array, row) else { continue };
+            if values.len() != width {
+                let place = Place::source("input").row(self.first_row + row as u64).column(info.name.as_str());
+                return Err(Error::input(place, format!("a vector has {} values where the first had {width}", values.len()))
+                    .with_help("Pad or drop the row, or leave the column out with --ignore."));
+            }
+            let values = floats(&values);
+            for (slot, value) in out.row_mut(row).iter_mut().zip(values.iter()) {
+                *slot = value.unwrap_or(f32::NAN);
+            }
+        }
+        Ok(Some(out))
+    }
+
+    /// 128-bit keyed hash of each row's content: features, texts, picture and embedding, not label, id, source or time.
+    /// Equal content has equal hashes whatever the encoding of its numbers, strings and pictures.
+    #[must_use]
+    pub fn content(&self) -> &[u128] {
+        self.content.get_or_init(|| {
+            let mut hashers: Vec<_> = (0..self.rows()).map(|_| self.schema.key.hasher(CONTENT)).collect();
+            for row in 0..self.rows() {
+                let hasher = &mut hashers[row];
+                for value in self.numeric().row(row) {
+                    hasher.write_u64(canonical(*value));
+                }
+                for column in self.cells() {
+                    hasher.write_u64(column[row].unwrap_or(0));
+                }
+                for column in 0..self.texts().len() {
+                    match self.texts()[column].is_valid(row).then(|| self.texts()[column].value(row)) {
+                        Some(text) => hasher.part(text.as_bytes()),
+                        None => hasher.write_u64(u64::MAX),
+                    }
+                }
+            }
+            if let Some(column) = self.schema.first(Role::Image) {
+                let array = self.record.column(column);
+                for (row, image) in self.images().iter().enumerate() {
+                    match image {
+                        Some(image) => {
+                            hashers[row].write_u64(((image.width as u64) << 32) | image.height as u64);
+                            hashers[row].part(&image.pixels);
+                        }
+                        None => hashers[row].part(&raw_bytes(array, row).unwrap_or_default()),
+                    }
+                }
+            }
+            if let Some(column) = self.schema.first(Role::Embedding) {
+                let array = self.record.column(column);
+                for (row, hasher) in hashers.iter_mut().enumerate() {
+                    let Some(values) = list_values(array, row) else { continue };
+                    for value in doubles(&values).iter() {
+                        hasher.write_u64(canonical(value.unwrap_or(f64::NAN)));
+                    }
+                }
+            }
+            hashers.iter().map(super::key::Keyed::finish128).collect()
+        })
+    }
+
+    /// The key of each row: a hash of content and label. Samples hold the rows with the smallest keys, so that they do
+    /// not depend on order or partition; rows that are equal in content and label are one row to them.
+    #[must_use]
+    pub fn keys(&self) -> &[u64] {
+        self.keys.get_or_init(|| {
+            let label = |row: usize| self.labels()[row].map_or(u64::MAX, u64::from);
+            self.content()
+                .iter()
+                .enumerate()
+                .map(|(row, &hash)| self.schema.key.words(ROW, &[hash as u64, (hash >> 64) as u64, label(row)]))
+                .collect()
+        })
+    }
+
+    /// Position of a row in the whole input.
+    #[must_use]
+    pub fn row_position(&self, row: usize) -> u64 {
+        self.first_row + row as u64
+    }
+
+    /// The value of a cell as a person reads it, cut to 200 characters.
+    #[must_use]
+    pub fn display(&self, column: usize, row: usize) -> String {
+        let array = self.record.column(column).slice(row, 1);
+        let text = strings(&array);
+        if text.is_empty() || text.is_null(0) {
+            return "null".to_owned();
+        }
+        let value = text.value(0);
+        match value.char_indices().nth(200) {
+            Some((end, _)) => format!("{}…", &value[..end]),
+            None => value.to_owned(),
+        }
+    }
+}
+
+/// Bits of a number such that equal values, and all NaN, have equal bits.
+fn canonical(value: f64) -> u64 {
+    if value.is_nan() {
+        u64::MAX
+    } else if value == 0.0 {
+        0
+    } else {
+        value.to_bits()
+    }
+}
+
+/// A text cut to [`MAX_TEXT_BYTES`] at a character boundary.
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
+/// Any scalar column as strings; nulls where a value has no string form.
+pub(super) fn strings(array: &ArrayRef) -> LargeStringArray {
+    if let DataType::LargeUtf8 = array.data_type() {
+        return array.as_string::<i64>().clone();
+    }
+    match cast(array, &DataType::LargeUtf8) {
+        Ok(cast) => cast.as_string::<i64>().clone(),
+        Err(_) => LargeStringArray::new_null(array.len()),
+    }
+}
+
+/// Any numeric, boolean or temporal column as numbers; nulls where a value has no numeric form.
+pub(super) fn doubles(array: &ArrayRef) -> Float64Array {
+    let direct = match array.data_type() {
+        DataType::Float64 => return array.as_primitive::<Float64Type>().clone(),
+        DataType::Date32 => cast(array, &DataType::Int32).and_then(|a| cast(&a, &DataType::Float64)),
+        t if t.is_temporal() => cast(array, &DataType::Int64).and_then(|a| cast(&a, &DataType::Float64)),
+        _ => cast(array, &DataType::Float64),
+    };
+    match direct {
+        Ok(cast) => cast.as_primitive::<Float64Type>().clone(),
+        Err(_) => Float64Array::new_null(array.len()),
+    }
+}
+
+fn floats(array: &ArrayRef) -> Float32Array {
+    match cast(array, &DataType::Float32) {
+        Ok(cast) => cast.as_primitive::<Float32Type>().clone(),
+        Err(_) => Float32Array::new_null(array.len()),
+    }
+}
+
+/// The values of one cell of a list column; `None` for null or another type.
+pub(super) fn list_values(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    if array.is_null(row) {
+        return None;
+    }
+    match array.data_type() {
+        DataType::FixedSizeList(..) => array.as_any().downcast_ref::<FixedSizeListArray>().map(|a| a.value(row)),
+        DataType::List(_) => Some(array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => array.as_any().downcast_ref::<LargeListArray>().map(|a| a.value(row)),
+        _ => None,
+    }
+}
+
+/// Encoded bytes of an image cell: the `bytes` field of a struct, or a binary column.
+fn raw_bytes(array: &ArrayRef, row: usize) -> Option<Vec<u8>> {
+    if array.is_null(row) {
+        return None;
+    }
+    let bytes = match array.data_type() {
+        DataType::Struct(_) => array.as_any().downcast_ref::<StructArray>()?.column_by_name("bytes")?.clone(),
+        _ => array.clone(),
+    };
+    if bytes.is_null(row) {
+        return None;
+    }
+    match bytes.data_type() {
+        DataType::Binary => Some(bytes.as_binary::<i32>().value(row).to_vec()),
+        DataType::LargeBinary => Some(bytes.as_binary::<i64>().value(row).to_vec()),
+        DataType::BinaryView => Some(bytes.as_binary_view().value(row).to_vec()),
+        DataType::FixedSizeBinary(_) => Some(bytes.as_fixed_size_binary().value(row).to_vec()),
+        _ => None,
+    }
+}
+
+/// The picture of an image cell.
+pub(super) fn picture(array: &ArrayRef, row: usize) -> Option<Image> {
+    if let Some(bytes) = raw_bytes(array, row) {
+        return Image::decode(&bytes).ok();
+    }
+    let samples = list_values(array, row)?;
+    if samples.null_count() > 0 {
+        return None;
+    }
+    let samples = cast(&samples, &DataType::UInt8).ok()?;
+    Image::from_raw(samples.as_primitive::<UInt8Type>().values())
+}
+
+/// A text column as strings: scalars as they are, chat messages joined.
+pub(super) fn texts(array: &ArrayRef) -> LargeStringArray {
+    if matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)) {
+        return (0..array.len()).map(|row| list_values(array, row).map(|turns| conversation(&turns))).collect();
+    }
+    strings(array)
+}
+
+/// Chat messages as `role: content` lines; a list of strings as lines.
+fn conversation(turns: &ArrayRef) -> String {
+    let Some(parts) = turns.as_any().downcast_ref::<StructArray>() else {
+        return strings(turns).iter().flatten().collect::<Vec<_>>().join("\n");
+    };
+    let field = |names: &[&str]| names.iter().find_map(|name| parts.column_by_name(name)).map(strings);
+    let (role, content) = (field(&["role", "from"]), field(&["content", "value", "text"]));
+    let cell = |array: &Option<LargeStringArray>, i: usize| {
+        array.as_ref().filter(|a| a.is_valid(i)).map(|a| a.value(i).to_owned()).unwrap_or_default()
+    };
+    (0..parts.len()).map(|i| format!("{}: {}", cell(&role, i), cell(&content, i))).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,409 @@
+//! Which column plays which part: from names, types and the first rows, each with its reason, unless the user says.
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use super::batch::{doubles, list_values, picture, strings, texts};
+use crate::error::{Error, Place, Result};
+
+/// The part that a column plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// What a model is to predict.
+    Label,
+    /// Names the row.
+    Id,
+    /// Free text or chat messages.
+    Text,
+    /// A picture.
+    Image,
+    /// A vector that stands for the row.
+    Embedding,
+    /// Class probabilities of a model that did not see the row.
+    Probabilities,
+    /// A number.
+    Numeric,
+    /// One of a few values.
+    Categorical,
+    /// Who or what the row came from.
+    Source,
+    /// When the row was made.
+    Time,
+    /// Not looked at.
+    Ignored,
+}
+
+impl Role {
+    /// The name used in files and on the terminal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Label => "label",
+            Self::Id => "id",
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Embedding => "embedding",
+            Self::Probabilities => "probabilities",
+            Self::Numeric => "numeric",
+            Self::Categorical => "categorical",
+            Self::Source => "source",
+            Self::Time => "time",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    /// Whether the role is part of a row's content.
+    #[must_use]
+    pub fn is_content(self) -> bool {
+        matches!(self, Self::Text | Self::Image | Self::Embedding | Self::Numeric | Self::Categorical)
+    }
+}
+
+/// A column with its role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnRole {
+    /// Column name.
+    pub name: String,
+    /// Arrow type, as text.
+    pub data_type: String,
+    /// Its part.
+    pub role: Role,
+    /// Why.
+    pub reason: String,
+    /// Length of the vectors of an embedding or probability column.
+    pub width: Option<usize>,
+}
+
+/// What the user said about roles; everything else is inferred. The keys of a configuration file's `[roles]` table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Choices {
+    /// The label column.
+    pub label: Option<String>,
+    /// The id column.
+    pub id: Option<String>,
+    /// Text columns.
+    pub text: Vec<String>,
+    /// The image column.
+    pub image: Option<String>,
+    /// The embedding column.
+    pub embedding: Option<String>,
+    /// The class probability column.
+    pub probs: Option<String>,
+    /// The source column.
+    pub source: Option<String>,
+    /// The time column.
+    pub time: Option<String>,
+    /// Columns to leave out.
+    pub ignore: Vec<String>,
+}
+
+impl Choices {
+    fn named(&self) -> Vec<(&'static str, &str, Role)> {
+        let single = [
+            ("--label", &self.label, Role::Label),
+            ("--id", &self.id, Role::Id),
+            ("--image", &self.image, Role::Image),
+            ("--embedding", &self.embedding, Role::Embedding),
+            ("--probs", &self.probs, Role::Probabilities),
+            ("--source", &self.source, Role::Source),
+            ("--time", &self.time, Role::Time),
+        ];
+        let single = single.into_iter().filter_map(|(flag, value, role)| Some((flag, value.as_deref()?, role)));
+        let text = self.text.iter().map(|v| ("--text", v.as_str(), Role::Text));
+        let ignore = self.ignore.iter().map(|v| ("--ignore", v.as_str(), Role::Ignored));
+        single.chain(text).chain(ignore).collect()
+    }
+}
+
+/// Names that mean a label, lower case.
+const LABEL_NAMES: [&str; 10] = ["label", "labels", "target", "class", "y", "category", "intent", "sentiment", "ground_truth", "gold"];
+const ID_NAMES: [&str; 8] = ["id", "uid", "uuid", "guid", "key", "index", "row_id", "__index_level_0__"];
+const TIME_NAMES: [&str; 10] =
+    ["time", "timestamp", "date", "datetime", "created", "created_at", "updated_at", "crawled_at", "collected_at", "fetched_at"];
+const SOURCE_NAMES: [&str; 15] = [
+    "source", "annotator", "annotator_id", "worker", "worker_id", "contributor", "author", "user", "user_id", "domain", "site", "host",
+    "origin", "provider", "site_id",
+];
+const PROBABILITY_NAMES: [&str; 7] = ["pred_probs", "probs", "probabilities", "proba", "softmax", "scores", "prob"];
+
+/// What the first rows of a column look like.
+struct Look {
+    rows: usize,
+    values: Vec<String>,
+    distinct: usize,
+}
+
+impl Look {
+    fn of(array: &ArrayRef) -> Self {
+        let values: Vec<String> = strings(array).iter().flatten().map(str::to_owned).collect();
+        let distinct = values.iter().collect::<BTreeSet<_>>().len();
+        Self { rows: array.len(), values, distinct }
+    }
+
+    fn words(&self) -> f64 {
+        self.values.iter().map(|v| v.split_whitespace().count()).sum::<usize>() as f64 / self.values.len().max(1) as f64
+    }
+
+    fn unique(&self) -> bool {
+        self.values.len() > 1 && self.distinct == self.values.len()
+    }
+
+    /// Whole numbers one apart, in any order.
+    fn counts_up(&self) -> bool {
+        let mut numbers: Vec<i64> = self.values.iter().filter_map(|v| v.parse().ok()).collect();
+        numbers.sort_unstable();
+        numbers.len() == self.rows && numbers.len() > 2 && numbers.windows(2).all(|w| w[1].checked_sub(w[0]) == Some(1))
+    }
+}
+
+/// Gives every column a role. `head` holds the first rows of the input; `whole` says that it holds all of them.
+pub fn infer(arrow: &SchemaRef, head: &RecordBatch, whole: bool, choices: &Choices, source: &str) -> Result<Vec<ColumnRole>> {
+    let mut roles: Vec<Option<(Role, String)>> = vec![None; arrow.fields().len()];
+    for (flag, name, role) in choices.named() {
+        let Some(column) = arrow.fields().iter().position(|f| f.name() == name) else {
+            return Err(missing(arrow, flag, name, source));
+        };
+        if let Some((other, _)) = &roles[column] {
+            return Err(Error::config(flag, format!("column '{name}' is already the {} column", other.name())));
+        }
+        roles[column] = Some((role, format!("given with {flag}")));
+    }
+    let looks: Vec<Look> = head.columns().iter().map(Look::of).collect();
+    let has = |roles: &[Option<(Role, String)>], role| roles.iter().flatten().any(|(r, _)| *r == role);
+    let lower: Vec<String> = arrow.fields().iter().map(|f| f.name().to_lowercase()).collect();
+    if !has(&roles, Role::Label) {
+        choose_label(arrow, &looks, &lower, &mut roles);
+    }
+    set_other_labels_aside(&looks, &lower, &mut roles);
+    for column in 0..roles.len() {
+        if roles[column].is_none() {
+            let taken = |role| has(&roles, role);
+            roles[column] = Some(infer_one(&lower[column], head.column(column), &looks[column], whole, &taken));
+        }
+    }
+    let width = |column: usize, role: Role| -> Option<usize> {
+        if !matches!(role, Role::Embedding | Role::Probabilities) {
+            return None;
+        }
+        let array = head.column(column);
+        (0..array.len()).find_map(|row| list_values(array, row)).map(|v| v.len())
+    };
+    let columns: Vec<ColumnRole> = roles
+        .into_iter()
+        .enumerate()
+        .map(|(column, role)| {
+            let (role, reason) = role.unwrap_or((Role::Ignored, "nothing known".to_owned()));
+            let field = arrow.field(column);
+            ColumnRole { name: field.name().clone(), data_type: field.data_type().to_string(), role, reason, width: width(column, role) }
+        })
+        .collect();
+    check_given_types(arrow, &columns, source)?;
+    Ok(columns)
+}
+
+fn missing(arrow: &SchemaRef, flag: &str, name: &str, source: &str) -> Error {
+    let names: Vec<&str> = arrow.fields().iter().map(|f| f.name().as_str()).collect();
+    let near = names.iter().map(|n| (strsim::jaro_winkler(&n.to_lowercase(), &name.to_lowercase()), *n)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let help = match near {
+        Some((likeness, near)) if likeness > 0.75 => format!("Did you mean '{near}'?"),
+        _ => format!("The columns are: {}.", names.join(", ")),
+    };
+    Error::input(Place::source(source), format!("there is no column '{name}' for {flag}")).with_help(help)
+}
+
+fn is_vector(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeList(f, _) | DataType::List(f) | DataType::LargeList(f) if f.data_type().is_numeric())
+}
+
+fn is_turns(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(f) | DataType::LargeList(f)
+        if matches!(f.data_type(), DataType::Struct(_) | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View))
+}
+
+fn is_encoded_image(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().any(|f| f.name() == "bytes" && f.data_type().is_binary()),
+        other => other.is_binary(),
+    }
+}
+
+fn is_string(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_string(value),
+        other => other.is_string(),
+    }
+}
+
+fn check_given_types(arrow: &SchemaRef, columns: &[ColumnRole], source: &str) -> Result<()> {
+    for (column, info) in columns.iter().enumerate() {
+        let data_type = arrow.field(column).data_type();
+        let (fits, wants) = match info.role {
+            Role::Embedding | Role::Probabilities => (is_vector(data_type), "a list of numbers"),
+            Role::Image => (is_encoded_image(data_type) || is_vector(data_type), "encoded bytes or a list of samples"),
+            Role::Text => (is_string(data_type) || is_turns(data_type), "strings or chat messages"),
+            Role::Label => (!data_type.is_nested() && !data_type.is_binary(), "integers, strings, booleans or a dictionary"),
+            _ => (true, ""),
+        };
+        if !fits {
+            let place = Place::source(source).column(info.name.as_str());
+            return Err(Error::input(place, format!("the {} column must hold {wants}, this one holds {data_type}", info.role.name())));
+        }
+    }
+    Ok(())
+}
+
+/// Labels by name; failing that, a last column that holds a few strings or booleans.
+fn choose_label(arrow: &SchemaRef, looks: &[Look], lower: &[String], roles: &mut [Option<(Role, String)>]) {
+    let scalar = |c: usize| !arrow.field(c).data_type().is_nested() && !arrow.field(c).data_type().is_binary();
+    let free = |roles: &[Option<(Role, String)>], c: usize| roles[c].is_none() && scalar(c);
+    for name in LABEL_NAMES {
+        if let Some(c) = (0..lower.len()).find(|&c| lower[c] == name && free(roles, c)) {
+            roles[c] = Some((Role::Label, "named like a label".to_owned()));
+            return;
+        }
+    }
+    let alike: Vec<usize> = (0..lower.len()).filter(|&c| free(roles, c) && named_like_label(&lower[c])).collect();
+    match alike[..] {
+        [one] => {
+            roles[one] = Some((Role::Label, "named like a label".to_owned()));
+            return;
+        }
+        [] => {}
+        _ => {
+            for c in alike {
+                roles[c] = Some((Role::Ignored, "one of several columns that could be the label: choose one with --label".to_owned()));
+            }
+            return;
+        }
+    }
+    let last = lower.len() - 1;
+    let few = (2..=50).contains(&looks[last].distinct) && looks[last].distinct * 5 <= looks[last].rows.max(1);
+    let nominal = is_string(arrow.field(last).data_type()) || *arrow.field(last).data_type() == DataType::Boolean;
+    let named_otherwise = TIME_NAMES.contains(&lower[last].as_str()) || SOURCE_NAMES.contains(&lower[last].as_str());
+    if lower.len() > 1 && free(roles, last) && few && nominal && !named_otherwise && looks[last].words() < 3.0 {
+        roles[last] = Some((Role::Label, format!("the last column, with {} values", looks[last].distinct)));
+    }
+}
+
+fn named_like_label(name: &str) -> bool {
+    ["label", "target", "class"].iter().any(|l| name.starts_with(&format!("{l}_")) || name.ends_with(&format!("_{l}")))
+}
+
+/// Other versions of the label must not become features: they would explain it.
+fn set_other_labels_aside(looks: &[Look], lower: &[String], roles: &mut [Option<(Role, String)>]) {
+    let Some(label) = roles.iter().position(|r| matches!(r, Some((Role::Label, _)))) else { return };
+    let distinct = |c: usize| looks[c].values.iter().collect::<BTreeSet<_>>();
+    for c in 0..roles.len() {
+        if roles[c].is_some() {
+            continue;
+        }
+        let stem = |name: &str| name.split('_').next().map(str::to_owned);
+        let named = named_like_label(&lower[c]) && (named_like_label(&lower[label]) || stem(&lower[c]) == stem(&lower[label]));
+        let same_length = looks[c].values.len() == looks[label].values.len();
+        let agree = looks[c].values.iter().zip(&looks[label].values).filter(|(a, b)| a == b).count();
+        let copy = same_length && looks[label].distinct > 1 && agree * 5 >= looks[c].values.len() * 3 && distinct(c) == distinct(label);
+        if named || copy {
+            roles[c] = Some((Role::Ignored, format!("looks like another version of the label '{}'", lower[label])));
+        }
+    }
+}
+
+fn infer_one(name: &str, array: &ArrayRef, look: &Look, whole: bool, taken: &dyn Fn(Role) -> bool) -> (Role, String) {
+    let say = |role, reason: &str| (role, reason.to_owned());
+    let data_type = array.data_type();
+    if is_encoded_image(data_type) {
+        return match (0..array.len()).find_map(|row| picture(array, row)) {
+            Some(image) if !taken(Role::Image) => {
+                (Role::Image, format!("pictures, {}×{}×{}", image.width, image.height, image.channels))
+            }
+            Some(_) => say(Role::Ignored, "another image column"),
+            None => say(Role::Ignored, "binary, and no picture"),
+        };
+    }
+    if is_vector(data_type) {
+        return infer_vector(name, array, taken);
+    }
+    if is_turns(data_type) {
+        let words = texts(array).iter().flatten().map(|t| t.split_whitespace().count()).sum::<usize>();
+        return if words > 0 { say(Role::Text, "chat messages or lines") } else { say(Role::Ignored, "a list without text") };
+    }
+    if data_type.is_nested() {
+        return (Role::Ignored, format!("type {data_type} is not read"));
+    }
+    if look.values.is_empty() {
+        return say(Role::Ignored, "only nulls in the first rows");
+    }
+    if ID_NAMES.contains(&name) && look.unique() || name.ends_with("_id") && look.unique() {
+        return if taken(Role::Id) { say(Role::Ignored, "another id") } else { say(Role::Id, "named like an id, all values differ") };
+    }
+    if TIME_NAMES.contains(&name) || data_type.is_temporal() {
+        return if taken(Role::Time) { say(Role::Ignored, "another time") } else { say(Role::Time, "named or typed like a time") };
+    }
+    if SOURCE_NAMES.contains(&name) && !look.unique() && look.distinct > 1 {
+        return if taken(Role::Source) { say(Role::Categorical, "another source") } else { say(Role::Source, "named like a source") };
+    }
+    if whole && look.distinct <= 1 && look.values.len() == look.rows {
+        return say(Role::Ignored, "constant");
+    }
+    if is_string(data_type) {
+        return infer_string(look);
+    }
+    if *data_type == DataType::Boolean {
+        return say(Role::Categorical, "true or false");
+    }
+    if look.unique() && look.counts_up() {
+        return say(Role::Ignored, "counts up like an id");
+    }
+    if doubles(array).null_count() < array.len() {
+        return say(Role::Numeric, "numbers");
+    }
+    (Role::Ignored, format!("type {data_type} is not read"))
+}
+
+fn infer_vector(name: &str, array: &ArrayRef, taken: &dyn Fn(Role) -> bool) -> (Role, String) {
+    let say = |role, reason: &str| (role, reason.to_owned());
+    let heads: Vec<ArrayRef> = (0..array.len().min(200)).filter_map(|row| list_values(array, row)).collect();
+    let Some(first) = heads.first() else { return say(Role::Ignored, "only nulls in the first rows") };
+    if *first.data_type() == DataType::UInt8 {
+        return match picture(array, (0..array.len()).find(|&r| array.is_valid(r)).unwrap_or(0)) {
+            Some(image) if !taken(Role::Image) => {
+                (Role::Image, format!("raw samples, {}×{}×{}", image.width, image.height, image.channels))
+            }
+            Some(_) => say(Role::Ignored, "another image column"),
+            None => say(Role::Ignored, "bytes that make no square picture"),
+        };
+    }
+    if heads.iter().any(|v| v.len() != first.len()) {
+        return say(Role::Ignored, "lists of different lengths");
+    }
+    let simplex = heads.iter().all(|v| {
+        let v = doubles(v);
+        let sum: f64 = v.iter().flatten().sum();
+        v.iter().flatten().all(|p| (-1e-6..=1.0 + 1e-6).contains(&p)) && (sum - 1.0).abs() < 0.02
+    });
+    if simplex && first.len() > 1 && !taken(Role::Probabilities) && (PROBABILITY_NAMES.contains(&name) || first.len() <= 1000) {
+        return say(Role::Probabilities, "vectors that sum to 1");
+    }
+    if taken(Role::Embedding) {
+        return say(Role::Ignored, "another embedding");
+    }
+    (Role::Embedding, format!("vectors of {} numbers", first.len()))
+}
+
+fn infer_string(look: &Look) -> (Role, String) {
+    let words = look.words();
+    let share = look.distinct as f64 / look.values.len() as f64;
+    if words >= 4.0 || (words >= 1.5 && share > 0.5 && look.distinct > 50) {
+        return (Role::Text, format!("strings of {words:.0} words on average"));
+    }
+    if look.distinct > 20 && share > 0.9 {
+        return (Role::Ignored, "nearly all values differ, like an id".to_owned());
+    }
+    (Role::Categorical, format!("strings, {} values in the first rows", look.distinct))
+}

@@ -1,0 +1,5 @@
+//! Running a plan over a source.
+
+mod outcome;
+
+pub use outcome::*;
