@@ -1,7 +1,7 @@
 //! A block of rows with typed views, each made once however many units look at it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray};
 use arrow::compute::cast;
@@ -22,15 +22,12 @@ const CELL: u8 = 2;
 /// Hash domain of row content together with the label.
 const ROW: u8 = 3;
 
-/// Derived columns of a block by the code of their unit, rows × width.
-pub type Derived = BTreeMap<&'static str, Arc<Array2<f32>>>;
-
 /// A block of consecutive rows. Views are made on first use and shared.
 pub struct Batch {
     schema: Arc<Schema>,
     record: RecordBatch,
     first_row: u64,
-    derived: Derived,
+    derived: RwLock<BTreeMap<&'static str, Arc<Array2<f32>>>>,
     labels: OnceLock<Vec<Option<u32>>>,
     numeric: OnceLock<Array2<f64>>,
     cells: OnceLock<Vec<Vec<Option<u64>>>>,
@@ -48,7 +45,7 @@ impl Batch {
             schema,
             record,
             first_row,
-            derived: Derived::new(),
+            derived: RwLock::default(),
             labels: OnceLock::new(),
             numeric: OnceLock::new(),
             cells: OnceLock::new(),
@@ -85,13 +82,30 @@ impl Batch {
 
     /// A derived column, if its unit has run.
     #[must_use]
-    pub fn derived(&self, code: &str) -> Option<&Array2<f32>> {
-        self.derived.get(code).map(AsRef::as_ref)
+    pub fn derived(&self, code: &str) -> Option<Arc<Array2<f32>>> {
+        self.derived.read().unwrap_or_else(PoisonError::into_inner).get(code).cloned()
     }
 
-    /// Adds a derived column.
-    pub fn derive(&mut self, code: &'static str, column: Arc<Array2<f32>>) {
-        self.derived.insert(code, column);
+    /// Adds a derived column, rows × width.
+    pub fn derive(&self, code: &'static str, column: Array2<f32>) {
+        self.derived.write().unwrap_or_else(PoisonError::into_inner).insert(code, Arc::new(column));
+    }
+
+    /// Estimate of the bytes that the block holds once all its views are made.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let views: usize = self
+            .schema
+            .columns
+            .iter()
+            .map(|column| match column.role {
+                Role::Image => 4_096,
+                Role::Numeric | Role::Categorical => 16,
+                Role::Embedding | Role::Probabilities => 4 * column.width.unwrap_or(0),
+                _ => 0,
+            })
+            .sum();
+        self.record.get_array_memory_size() + self.rows() * (views + 64 + 8 * self.schema.classes())
     }
 
     /// Class index of each row; `None` for a null label, and for every row without a label column.
@@ -296,7 +310,7 @@ fn clip(text: &str) -> &str {
 }
 
 /// Any scalar column as strings; nulls where a value has no string form.
-pub(super) fn strings(array: &ArrayRef) -> LargeStringArray {
+pub(crate) fn strings(array: &ArrayRef) -> LargeStringArray {
     if let DataType::LargeUtf8 = array.data_type() {
         return array.as_string::<i64>().clone();
     }

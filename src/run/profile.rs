@@ -1,0 +1,112 @@
+//! The look before the scans: roles from the first rows, classes from the whole label column.
+
+use std::collections::BTreeMap;
+
+use arrow::array::Array;
+use arrow::compute::concat_batches;
+use arrow::record_batch::RecordBatch;
+
+use crate::data::{Choices, ColumnRole, Key, Label, Role, Schema, Source, infer, strings};
+use crate::error::{Error, Place, Result};
+
+use super::outcome::Progress;
+
+/// Rows that roles are inferred from.
+const HEAD: usize = 10_000;
+/// A label with more values than this is not a classification label.
+const MOST_CLASSES: usize = 20_000;
+
+/// Reads the head and the label column.
+pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_bytes: usize, progress: &dyn Progress) -> Result<Schema> {
+    let name = source.files()?.first().map_or_else(|| "input".to_owned(), |f| f.name.clone());
+    let arrow = source.schema();
+    let (head, whole) = head(source)?;
+    if head.num_rows() == 0 {
+        return Err(Error::input(Place::source(name), "holds no rows").with_help("Check that the file is the training set and was written to its end."));
+    }
+    let mut columns = infer(&arrow, &head, whole, choices, &name)?;
+    let label_column = columns.iter().position(|c| c.role == Role::Label);
+    progress.scan(0, "reading labels", source.rows_hint());
+    let (label, rows) = match label_column {
+        Some(column) => read_label(source, column, &mut columns, choices.label.is_some(), &name, progress)?,
+        None => (None, count(source, whole.then(|| head.num_rows() as u64), progress)?),
+    };
+    if !columns.iter().any(|c| c.role.is_content() || c.role == Role::Probabilities) {
+        return Err(Error::input(Place::source(name), "no column holds content to look at")
+            .with_help("Name the columns with --text, --image, --embedding or --probs, or leave fewer out with --ignore."));
+    }
+    Ok(Schema { arrow, columns, label, rows, key, unit_bytes })
+}
+
+fn head(source: &dyn Source) -> Result<(RecordBatch, bool)> {
+    let (mut batches, mut rows) = (Vec::new(), 0);
+    let mut whole = true;
+    for batch in source.scan(None)? {
+        let batch = batch?;
+        if rows >= HEAD {
+            whole = batch.num_rows() == 0 && whole;
+            break;
+        }
+        let taken = batch.num_rows().min(HEAD - rows);
+        whole &= taken == batch.num_rows();
+        rows += taken;
+        batches.push(batch.slice(0, taken));
+    }
+    let head = concat_batches(&source.schema(), &batches).map_err(|e| Error::input(Place::source("input"), e.to_string()))?;
+    Ok((head, whole))
+}
+
+fn count(source: &dyn Source, known: Option<u64>, progress: &dyn Progress) -> Result<u64> {
+    if let Some(rows) = known.or_else(|| source.rows_hint()) {
+        return Ok(rows);
+    }
+    let mut rows = 0;
+    for batch in source.scan(None)? {
+        let read = batch?.num_rows() as u64;
+        progress.rows(read);
+        rows += read;
+    }
+    Ok(rows)
+}
+
+/// Counts the values of the label column. A column that turns out to be no class label keeps its reason.
+fn read_label(
+    source: &dyn Source,
+    column: usize,
+    columns: &mut [ColumnRole],
+    given: bool,
+    file: &str,
+    progress: &dyn Progress,
+) -> Result<(Option<Label>, u64)> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut rows, mut nulls) = (0u64, 0u64);
+    for batch in source.scan(Some(&[column]))? {
+        let batch = batch?;
+        rows += batch.num_rows() as u64;
+        progress.rows(batch.num_rows() as u64);
+        let values = strings(batch.column(0));
+        nulls += values.null_count() as u64;
+        for value in values.iter().flatten() {
+            match counts.get_mut(value) {
+                Some(count) => *count += 1,
+                None if counts.len() <= MOST_CLASSES => {
+                    counts.insert(value.to_owned(), 1);
+                }
+                None => {}
+            }
+        }
+    }
+    let info = &mut columns[column];
+    if counts.is_empty() {
+        let place = Place::source(file).column(info.name.as_str());
+        return Err(Error::input(place, format!("all {nulls} labels are null")).with_help("Name another column with --label."));
+    }
+    let labelled = rows - nulls;
+    let target = counts.len() > MOST_CLASSES || (counts.len() as u64 * 4 > labelled.max(40) && counts.len() > 20);
+    if target {
+        let why = format!("{} values in {labelled} rows: a target, not a class", counts.len());
+        *info = ColumnRole { role: Role::Ignored, reason: if given { format!("given with --label, but {why}") } else { why }, ..info.clone() };
+        return Ok((None, rows));
+    }
+    Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows))
+}
