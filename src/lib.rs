@@ -5,4 +5,6 @@ pub mod data;
 pub mod error;
 pub mod finding;
 pub mod fold;
+pub mod policy;
 pub mod run;
+pub mod stats;

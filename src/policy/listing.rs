@@ -74,8 +74,7 @@ impl ScoreSummary {
                 self.shrink();
                 self.list_tail(fdr).unwrap_or(Listing::Nothing)
             }
-            Claim::Group => Listing::Members,
-            Claim::Rank => Listing::Nothing,
+            claim @ (Claim::Group | Claim::Rank) => Listing::of(claim),
         }
     }
 
@@ -116,6 +115,12 @@ pub enum Listing {
 }
 
 impl Listing {
+    /// What a claim lists before any score was seen.
+    #[must_use]
+    pub fn of(claim: Claim) -> Self {
+        if claim == Claim::Group { Self::Members } else { Self::Nothing }
+    }
+
     /// The q-value of a row with this score if it is listed; membership is decided elsewhere.
     #[must_use]
     pub fn q(&self, score: Option<f64>) -> Option<(Tier, f64)> {

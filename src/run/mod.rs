@@ -1,5 +1,510 @@
-//! Running a plan over a source.
+//! Running units over a source: stages of shared scans, then scoring, decisions and listed rows.
+//!
+//! ```text
+//! profile ─► scan 1 ─► close ─► scan 2 ─► close … ─► score ─► decide ─► list
+//! ```
+//!
+//! Every scan is one read of the data that all units ride which want one. The cost of a run is the largest number of
+//! scans that any unit asks for, not their sum. Blocks that fit the budget stay in memory between scans.
 
+mod facts;
+mod feed;
+mod list;
 mod outcome;
+mod profile;
+mod shared;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+pub use list::rows_schema;
 pub use outcome::*;
+
+use crate::data::{Choices, Key, Role, Schema, Source};
+use crate::error::{Error, Result};
+use crate::finding::{Family, Tier};
+use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Need, Step, Unit};
+use crate::policy::{Listing, Policy, ScoreSummary};
+
+use facts::Facts;
+use feed::{Cache, Feed};
+use list::Lister;
+use shared::{Ridden, Rider, each_block, guarded, lock, ride};
+
+/// Part of the memory budget that one state of one unit may hold. Fixed, so that bounded forms keep the same rows
+/// whatever the number of threads.
+const UNIT_SHARE: usize = 32;
+/// Part of the budget for all states that are open at once; fewer threads work where more would not fit.
+const STATES_SHARE: usize = 2;
+/// Part of the budget for blocks kept between scans.
+const CACHE_SHARE: usize = 4;
+/// A unit that asks for more scans than this has lost its way.
+const MOST_SCANS: u32 = 32;
+
+/// What a run is told, beside its source.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Roles that the user gave.
+    pub choices: Choices,
+    /// Key of the run's hashes.
+    pub key: Key,
+    /// Threads to use; the answer does not depend on it.
+    pub threads: usize,
+    /// Memory budget, bytes.
+    pub memory: usize,
+    /// Error rates.
+    pub policy: Policy,
+    /// Codes or families to run; all if empty.
+    pub only: Vec<String>,
+    /// Codes or families to leave out.
+    pub skip: Vec<String>,
+}
+
+/// How far a unit has come.
+enum Phase {
+    Waiting,
+    Scanning(AnyBrief),
+    Done(AnyModel),
+    Skipped(String),
+    Failed(String),
+}
+
+struct Passenger {
+    unit: Box<dyn Unit>,
+    phase: Phase,
+    seconds: f64,
+    scans: u32,
+    bytes: u64,
+}
+
+impl Passenger {
+    fn code(&self) -> &'static str {
+        self.unit.info().code
+    }
+
+    fn settled(&self) -> bool {
+        matches!(self.phase, Phase::Done(_) | Phase::Skipped(_) | Phase::Failed(_))
+    }
+
+    fn model(&self) -> Option<&AnyModel> {
+        match &self.phase {
+            Phase::Done(model) => Some(model),
+            _ => None,
+        }
+    }
+
+    fn step(&mut self, step: Result<Step<AnyBrief, AnyModel>>) {
+        self.phase = match step {
+            Ok(Step::Scan(_)) if self.scans >= MOST_SCANS => Phase::Failed(format!("asked for more than {MOST_SCANS} scans")),
+            Ok(Step::Scan(brief)) => Phase::Scanning(brief),
+            Ok(Step::Done(model)) => Phase::Done(model),
+            Err(error) => Phase::Failed(error.to_string()),
+        };
+    }
+}
+
+/// Scans a source with these units and hands listed rows to `sink`.
+///
+/// # Errors
+/// Bad input, a wrong role, or a sink that cannot write. A detector that fails is no error: the outcome names it and is
+/// not complete.
+pub fn scan(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, sink: &mut (dyn Sink + Send), progress: &dyn Progress) -> Result<Outcome> {
+    let start = Instant::now();
+    let policy = order.policy.checked()?;
+    let threads = order.threads.max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("foretaste-{i}"))
+        .build()
+        .map_err(|e| Error::config("threads", e.to_string()))?;
+    let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
+    let mut run = Run {
+        source,
+        schema: Arc::clone(&schema),
+        pool,
+        threads,
+        memory: order.memory,
+        cache: Cache::new(order.memory / CACHE_SHARE),
+        passengers: board(units, &schema, order),
+        given: Given::default(),
+        facts: Facts::new(&schema),
+        scans: 0,
+        progress,
+    };
+    run.stages()?;
+    let listings = run.score(&policy)?;
+    run.decide_and_list(&policy, listings, sink, start)
+}
+
+/// Decides which units come along.
+fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, order: &Order) -> Vec<Passenger> {
+    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|n| n == unit.info().code || n == unit.info().family.name());
+    units
+        .into_iter()
+        .map(|unit| {
+            let left_out = unit.judges() && (named(&order.skip, &*unit) || !order.only.is_empty() && !named(&order.only, &*unit));
+            let phase = if left_out {
+                Phase::Skipped("left out by the settings".to_owned())
+            } else {
+                match unit.info().needs.iter().find_map(|need| unmet(*need, schema)) {
+                    Some(why) => Phase::Skipped(why),
+                    None => Phase::Waiting,
+                }
+            };
+            Passenger { unit, phase, seconds: 0.0, scans: 0, bytes: 0 }
+        })
+        .collect()
+}
+
+/// Why a need is not met.
+fn unmet(need: Need, schema: &Schema) -> Option<String> {
+    let has = |role| schema.first(role).is_some();
+    let (met, why) = match need {
+        Need::Classes => match &schema.label {
+            None => (false, "needs a label column"),
+            Some(label) => (label.classes.len() > 1, "needs at least two classes; the label has one value"),
+        },
+        Need::Numeric => (has(Role::Numeric), "needs a numeric column"),
+        Need::Table => (has(Role::Numeric) || has(Role::Categorical), "needs feature columns"),
+        Need::Text => (has(Role::Text), "needs a text column"),
+        Need::Image => (has(Role::Image), "needs an image column"),
+        Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
+        Need::Content => (schema.columns.iter().any(|c| c.role.is_content()), "needs a content column"),
+    };
+    (!met).then(|| why.to_owned())
+}
+
+/// A step that a unit took: its number, the seconds it needed, what came of it.
+type Taken = (usize, f64, Result<Step<AnyBrief, AnyModel>>);
+
+struct Run<'a> {
+    source: &'a dyn Source,
+    schema: Arc<Schema>,
+    pool: rayon::ThreadPool,
+    threads: usize,
+    memory: usize,
+    cache: Cache,
+    passengers: Vec<Passenger>,
+    given: Given,
+    facts: Facts,
+    scans: u32,
+    progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    /// Shared scans until every unit is settled.
+    fn stages(&mut self) -> Result<()> {
+        loop {
+            self.begin();
+            let riders: Vec<usize> = (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(_))).collect();
+            if riders.is_empty() && self.facts.complete() {
+                break;
+            }
+            let ridden = self.ride(&riders)?;
+            self.progress.busy("closing the scan");
+            self.close(&riders, ridden);
+        }
+        for passenger in &mut self.passengers {
+            if matches!(passenger.phase, Phase::Waiting) {
+                passenger.phase = Phase::Failed("waits for a unit that waits for it".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins every unit whose predecessors are settled, round by round, those of a round in parallel.
+    fn begin(&mut self) {
+        loop {
+            let waits_for = |code: &&str| self.passengers.iter().any(|p| p.code() == *code && !p.settled());
+            let ready: Vec<usize> = (0..self.passengers.len())
+                .filter(|&i| matches!(self.passengers[i].phase, Phase::Waiting))
+                .filter(|&i| {
+                    let info = self.passengers[i].unit.info();
+                    !info.after.iter().chain(info.reads).any(waits_for)
+                })
+                .collect();
+            if ready.is_empty() {
+                return;
+            }
+            self.progress.busy("fitting");
+            let (schema, given) = (&*self.schema, &self.given);
+            let steps = self.each(&ready, |unit, _| guarded(unit.info().code, || unit.begin(schema, given)));
+            self.file(steps);
+        }
+    }
+
+    /// Closes the scan that these units rode.
+    fn close(&mut self, riders: &[usize], ridden: Vec<Ridden>) {
+        let mut work: BTreeMap<usize, Mutex<Option<(AnyBrief, Result<AnyState>)>>> = BTreeMap::new();
+        for (&i, ridden) in riders.iter().zip(ridden) {
+            let passenger = &mut self.passengers[i];
+            passenger.seconds += ridden.seconds;
+            passenger.scans += 1;
+            passenger.bytes = passenger.bytes.max(passenger.unit.max_bytes(&self.schema) as u64);
+            if let Phase::Scanning(brief) = std::mem::replace(&mut passenger.phase, Phase::Waiting) {
+                work.insert(i, Mutex::new(Some((brief, ridden.state))));
+            }
+        }
+        let (schema, given) = (&*self.schema, &self.given);
+        let steps = self.each(riders, |unit, i| {
+            let code = unit.info().code;
+            let Some((brief, state)) = work.get(&i).and_then(|slot| lock(slot).take()) else {
+                return Err(Error::Detector { code, reason: "lost its state".to_owned() });
+            };
+            let state = state?;
+            guarded(code, || unit.close(schema, given, brief, state))
+        });
+        self.file(steps);
+    }
+
+    /// Runs a step of some units in parallel and files what comes of it.
+    fn each(&self, which: &[usize], work: impl Fn(&dyn Unit, usize) -> Result<Step<AnyBrief, AnyModel>> + Sync) -> Vec<Taken> {
+        use rayon::prelude::*;
+        self.pool.install(|| {
+            which
+                .par_iter()
+                .map(|&i| {
+                    let start = Instant::now();
+                    let step = work(&*self.passengers[i].unit, i);
+                    (i, start.elapsed().as_secs_f64(), step)
+                })
+                .collect()
+        })
+    }
+
+    /// Files what came of a round of steps.
+    fn file(&mut self, steps: Vec<Taken>) {
+        for (i, seconds, step) in steps {
+            let passenger = &mut self.passengers[i];
+            passenger.seconds += seconds;
+            passenger.step(step);
+            if let Some(model) = passenger.model() {
+                self.given.insert(passenger.code(), Arc::clone(model));
+            }
+        }
+    }
+
+    /// Workers whose states fit the budget together.
+    fn workers(&self, riders: &[usize]) -> usize {
+        let one: usize = riders.iter().map(|&i| self.passengers[i].unit.max_bytes(&self.schema)).sum();
+        (self.memory / STATES_SHARE / one.max(1)).clamp(1, self.threads)
+    }
+
+    /// Derived units whose column some of these units read.
+    fn columns_for(&self, readers: impl Iterator<Item = usize>) -> Vec<(&dyn Unit, AnyModel)> {
+        let wanted: Vec<&str> = readers.flat_map(|i| self.passengers[i].unit.info().reads.iter().copied()).collect();
+        let derived = self.passengers.iter().filter(|p| !p.unit.judges() && wanted.contains(&p.code()));
+        derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect()
+    }
+
+    /// One shared scan.
+    fn ride(&mut self, riders: &[usize]) -> Result<Vec<Ridden>> {
+        self.scans += 1;
+        self.progress.scan(self.scans, "scanning", Some(self.schema.rows));
+        let workers = self.workers(riders);
+        let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
+        let ridden = {
+            let feed = Feed::open(self.source, &self.schema, &mut cache)?;
+            let derive = self.columns_for(riders.iter().copied());
+            let aboard: Vec<Rider<'_>> = riders
+                .iter()
+                .filter_map(|&i| match &self.passengers[i].phase {
+                    Phase::Scanning(brief) => Some(Rider { unit: &*self.passengers[i].unit, brief: Arc::clone(brief) }),
+                    _ => None,
+                })
+                .collect();
+            let facts = &self.facts;
+            ride(&self.pool, workers, feed, &derive, &aboard, self.progress, &|block| facts.observe(block))?
+        };
+        self.cache = cache;
+        self.facts.close();
+        Ok(ridden)
+    }
+
+    /// Detectors with a model, which alone judge rows.
+    fn judges(&self) -> Vec<usize> {
+        (0..self.passengers.len()).filter(|&i| self.passengers[i].unit.judges() && self.passengers[i].model().is_some()).collect()
+    }
+
+    /// Scores every row once and decides which scores are listed. A detector that fails here is marked and lists nothing.
+    fn score(&mut self, policy: &Policy) -> Result<BTreeMap<usize, Listing>> {
+        let scoring: Vec<usize> =
+            self.judges().into_iter().filter(|&i| matches!(self.passengers[i].unit.info().claim, Claim::Posterior | Claim::Tail)).collect();
+        let mut listings: BTreeMap<usize, Listing> = self.judges().into_iter().map(|i| (i, Listing::of(self.passengers[i].unit.info().claim))).collect();
+        if scoring.is_empty() {
+            return Ok(listings);
+        }
+        self.progress.scan(self.scans + 1, "scoring", Some(self.schema.rows));
+        let fresh = || scoring.iter().map(|&i| ScoreSummary::new(self.passengers[i].unit.info().claim)).collect::<Vec<_>>();
+        let slots: Vec<Mutex<Vec<ScoreSummary>>> = (0..self.threads).map(|_| Mutex::new(fresh())).collect();
+        let failed: Mutex<BTreeMap<usize, String>> = Mutex::new(BTreeMap::new());
+        let seconds: Vec<Mutex<f64>> = scoring.iter().map(|_| Mutex::new(0.0)).collect();
+        let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
+        {
+            let feed = Feed::open(self.source, &self.schema, &mut cache)?;
+            let derive = self.columns_for(scoring.iter().copied());
+            each_block(&self.pool, self.threads, feed, &derive, self.progress, &|worker, _, block| {
+                let mut slot = lock(&slots[worker]);
+                for (at, &i) in scoring.iter().enumerate() {
+                    let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
+                    let start = Instant::now();
+                    let mut scores = vec![None; block.rows()];
+                    match guarded(unit.info().code, || unit.score(model, block, &mut scores)) {
+                        Ok(()) => slot[at].observe(block.keys(), &scores),
+                        Err(error) => {
+                            lock(&failed).entry(i).or_insert_with(|| error.to_string());
+                        }
+                    }
+                    *lock(&seconds[at]) += start.elapsed().as_secs_f64();
+                }
+                Ok(())
+            })?;
+        }
+        self.cache = cache;
+        let mut merged = fresh();
+        for slot in slots {
+            for (into, from) in merged.iter_mut().zip(slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)) {
+                into.merge(from);
+            }
+        }
+        for ((&i, summary), seconds) in scoring.iter().zip(merged).zip(&seconds) {
+            self.passengers[i].seconds += *lock(seconds);
+            listings.insert(i, summary.list(policy.fdr));
+        }
+        for (i, why) in failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            self.passengers[i].phase = Phase::Failed(why);
+            listings.remove(&i);
+        }
+        Ok(listings)
+    }
+
+    /// Decides on causes, hands the listed rows to the sink in row order, and sums up.
+    fn decide_and_list(mut self, policy: &Policy, listings: BTreeMap<usize, Listing>, sink: &mut (dyn Sink + Send), start: Instant) -> Result<Outcome> {
+        let files = self.source.files()?;
+        let mut groups = BTreeMap::new();
+        let mut notes = BTreeMap::new();
+        for &i in listings.keys() {
+            let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
+            let told = guarded(unit.info().code, || Ok((unit.groups(model)?, unit.notes(model)?)));
+            match told {
+                Ok((found, said)) => {
+                    groups.insert(i, found);
+                    notes.insert(i, said);
+                }
+                Err(error) => self.passengers[i].phase = Phase::Failed(error.to_string()),
+            }
+        }
+        let causes_in = |family: Family| groups.iter().filter(|(i, g)| self.passengers[**i].unit.info().family == family && !g.is_empty()).count();
+        let decided: BTreeMap<usize, Vec<Option<Finding>>> = groups
+            .iter()
+            .map(|(&i, groups)| {
+                let info = self.passengers[i].unit.info();
+                (i, groups.iter().map(|g| policy.decide(info, g.clone(), causes_in(info.family))).collect())
+            })
+            .collect();
+        let lister = Lister::new(&self.schema, &files, &self.passengers, &listings, &decided, sink.wants_scores());
+        let listed = if lister.has_work() {
+            self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
+            let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
+            let feed = Feed::open(self.source, &self.schema, &mut cache)?;
+            let derive = self.columns_for(listings.keys().copied());
+            lister.run(&self.pool, self.threads, feed, &derive, self.progress, sink)?
+        } else {
+            lister.nothing(sink)?
+        };
+        for (i, why) in &listed.failed {
+            self.passengers[*i].phase = Phase::Failed(why.clone());
+        }
+        let mut findings: Vec<Finding> = decided.into_values().flatten().flatten().collect();
+        findings.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(b.group.agreeing.cmp(&a.group.agreeing)).then_with(|| a.fingerprint.cmp(&b.fingerprint)));
+        self.sum_up(policy, findings, &listed, &mut notes, files, start)
+    }
+
+    fn sum_up(
+        &self,
+        policy: &Policy,
+        findings: Vec<Finding>,
+        listed: &list::Listed,
+        notes: &mut BTreeMap<usize, Vec<String>>,
+        files: Vec<crate::data::File>,
+        start: Instant,
+    ) -> Result<Outcome> {
+        let units: Vec<UnitOutcome> = self
+            .passengers
+            .iter()
+            .enumerate()
+            .map(|(i, p)| UnitOutcome {
+                code: p.code().to_owned(),
+                family: p.unit.info().family,
+                status: match &p.phase {
+                    Phase::Done(_) => Status::Ran,
+                    Phase::Skipped(why) => Status::Skipped(why.clone()),
+                    Phase::Failed(why) => Status::Failed(why.clone()),
+                    Phase::Waiting | Phase::Scanning(_) => Status::Failed("did not come to an end".to_owned()),
+                },
+                seconds: p.seconds,
+                bytes: p.bytes,
+                scans: p.scans,
+                flagged: listed.by_unit.get(&i).copied().unwrap_or(0),
+                notes: notes.remove(&i).unwrap_or_default(),
+            })
+            .collect();
+        let mut families: BTreeMap<String, FamilyCounts> = Family::CLAIMING.iter().map(|f| (f.name().to_owned(), FamilyCounts::default())).collect();
+        for finding in &findings {
+            let counts = families.entry(finding.family.name().to_owned()).or_default();
+            match finding.tier {
+                Tier::Alarm => counts.alarm_groups += 1,
+                _ => counts.suspect_groups += 1,
+            }
+        }
+        for ((family, tier), rows) in &listed.by_family {
+            let counts = families.entry(family.name().to_owned()).or_default();
+            match tier {
+                Tier::Alarm => counts.alarm_rows += rows,
+                _ => counts.suspect_rows += rows,
+            }
+        }
+        let complete = units.iter().all(|u| !matches!(u.status, Status::Failed(_)));
+        let verdict = policy.verdict(&findings, listed.rows);
+        let label = self.schema.label.as_ref();
+        Ok(Outcome {
+            verdict,
+            reasons: reasons(verdict, &findings, listed.rows, self.schema.rows, &units),
+            complete,
+            data: DataFacts {
+                files,
+                rows: self.schema.rows,
+                columns: self.schema.columns.clone(),
+                nulls: self.facts.nulls(&self.schema),
+                label: label.map(|l| l.name.clone()),
+                classes: label.map(|l| l.classes.clone()).unwrap_or_default(),
+                unreadable: self.facts.unreadable(&self.schema),
+            },
+            units,
+            findings,
+            families,
+            flagged_rows: listed.rows,
+            breakdown: listed.breakdown(&self.schema, &self.facts)?,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// The sentences behind a verdict, the most important first.
+fn reasons(verdict: Verdict, findings: &[Finding], listed: u64, rows: u64, units: &[UnitOutcome]) -> Vec<String> {
+    let mut reasons: Vec<String> = findings.iter().filter(|f| f.tier == Tier::Alarm).map(|f| f.group.title.clone()).collect();
+    reasons.truncate(5);
+    if listed > 0 {
+        reasons.push(format!("{listed} of {rows} rows are listed for review"));
+    }
+    if verdict == Verdict::Pass {
+        reasons.push(format!("nothing in {rows} rows that clean data would not show"));
+    }
+    for unit in units {
+        if let Status::Failed(why) = &unit.status {
+            reasons.push(format!("incomplete: {} did not finish: {why}", unit.code));
+        }
+    }
+    reasons
+}

@@ -1,0 +1,103 @@
+//! Plain counts over all rows that the report owes its reader: nulls, values that could not be read, rows by source.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+
+use crate::data::{Batch, MAX_TEXT_BYTES, Role, Schema, strings};
+
+use super::shared::lock;
+
+/// Sources counted one by one; rows of further ones are counted together.
+const MOST_SOURCES: usize = 10_000;
+
+#[derive(Default)]
+struct Counts {
+    nulls: Vec<u64>,
+    unreadable: Vec<u64>,
+    sources: BTreeMap<String, u64>,
+}
+
+/// Counted during the first scan; later scans see the same rows again.
+pub(super) struct Facts {
+    counts: Mutex<Counts>,
+    closed: AtomicBool,
+}
+
+impl Facts {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let columns = schema.columns.len();
+        let counts = Counts { nulls: vec![0; columns], unreadable: vec![0; columns], sources: BTreeMap::new() };
+        Self { counts: Mutex::new(counts), closed: AtomicBool::new(false) }
+    }
+
+    /// Whether a scan has ended.
+    pub(super) fn complete(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Ends the counting.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn observe(&self, block: &Batch) {
+        if self.complete() {
+            return;
+        }
+        let columns = &block.schema().columns;
+        let mut text = 0;
+        let mut unreadable = vec![0; columns.len()];
+        for (c, column) in columns.iter().enumerate() {
+            let array = block.record().column(c);
+            unreadable[c] = match column.role {
+                Role::Image => (0..block.rows()).filter(|&row| array.is_valid(row) && block.images()[row].is_none()).count(),
+                Role::Numeric => match array.data_type() {
+                    DataType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().filter(|v| !v.is_finite()).count(),
+                    DataType::Float32 => array.as_primitive::<Float32Type>().iter().flatten().filter(|v| !v.is_finite()).count(),
+                    _ => 0,
+                },
+                Role::Text => {
+                    let texts = &block.texts()[text];
+                    text += 1;
+                    (0..texts.len()).filter(|&row| texts.value_length(row) as usize > MAX_TEXT_BYTES).count()
+                }
+                _ => 0,
+            } as u64;
+        }
+        let mut counts = lock(&self.counts);
+        for (c, found) in unreadable.into_iter().enumerate() {
+            counts.unreadable[c] += found;
+            counts.nulls[c] += block.record().column(c).null_count() as u64;
+        }
+        if let Some(source) = block.schema().first(Role::Source) {
+            for value in &strings(block.record().column(source)) {
+                let value = value.unwrap_or("null");
+                let value = if counts.sources.len() < MOST_SOURCES || counts.sources.contains_key(value) { value } else { "all others" };
+                *counts.sources.entry(value.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    /// Nulls of the columns that have any, by name.
+    pub(super) fn nulls(&self, schema: &Schema) -> BTreeMap<String, u64> {
+        named(schema, &lock(&self.counts).nulls)
+    }
+
+    /// Values that could not be read, of the columns that have any, by name.
+    pub(super) fn unreadable(&self, schema: &Schema) -> BTreeMap<String, u64> {
+        named(schema, &lock(&self.counts).unreadable)
+    }
+
+    /// Rows of each source.
+    pub(super) fn sources(&self) -> BTreeMap<String, u64> {
+        lock(&self.counts).sources.clone()
+    }
+}
+
+fn named(schema: &Schema, counts: &[u64]) -> BTreeMap<String, u64> {
+    schema.columns.iter().zip(counts).filter(|(_, n)| **n > 0).map(|(column, n)| (column.name.clone(), *n)).collect()
+}

@@ -1,0 +1,357 @@
+//! Listed rows: who is listed by whom, why, in row order, as Arrow batches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, UInt32Array, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
+
+use crate::data::{Batch, File, Role, Schema, strings};
+use crate::error::{Error, Place, Result};
+use crate::finding::{Family, Tier};
+use crate::fold::{AnyModel, Unit};
+use crate::policy::Listing;
+
+use super::facts::Facts;
+use super::feed::Feed;
+use super::outcome::{Breakdown, BreakdownRow, Finding, Progress, Sink};
+use super::shared::{each_block, guarded, lock};
+use super::Passenger;
+
+/// Values of a breakdown that are named.
+const MOST_VALUES: usize = 50;
+
+/// The columns of `rows.parquet`; `id` is there when the data has an id column, with its type.
+#[must_use]
+pub fn rows_schema(id: Option<&DataType>) -> SchemaRef {
+    let list = || DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+    let mut fields = vec![Field::new("row", DataType::UInt64, false), Field::new("file", DataType::Utf8, false)];
+    fields.extend(id.map(|id| Field::new("id", id.clone(), true)));
+    fields.extend([
+        Field::new("label", DataType::Utf8, true),
+        Field::new("families", list(), false),
+        Field::new("codes", list(), false),
+        Field::new("tier", DataType::Utf8, false),
+        Field::new("q", DataType::Float64, false),
+        Field::new("reason", DataType::Utf8, false),
+        Field::new("evidence", DataType::Utf8, false),
+    ]);
+    Arc::new(ArrowSchema::new(fields))
+}
+
+/// What was listed, counted.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) rows: u64,
+    pub(super) by_unit: BTreeMap<usize, u64>,
+    pub(super) by_family: BTreeMap<(Family, Tier), u64>,
+    pub(super) failed: BTreeMap<usize, String>,
+    labels: Vec<String>,
+    files: Vec<String>,
+    sources: Vec<String>,
+}
+
+/// One block's part.
+#[derive(Default)]
+struct Part {
+    rows: Option<RecordBatch>,
+    scores: Option<RecordBatch>,
+    listed: Listed,
+}
+
+/// A reason to list one row.
+struct Entry {
+    unit: usize,
+    tier: Tier,
+    q: f64,
+}
+
+/// One detector's view of a block.
+struct Judged {
+    unit: usize,
+    scores: Vec<Option<f64>>,
+    members: Vec<Option<u32>>,
+}
+
+pub(super) struct Lister<'a> {
+    schema: &'a Schema,
+    files: Vec<(u64, &'a str)>,
+    passengers: &'a [Passenger],
+    listings: &'a BTreeMap<usize, Listing>,
+    decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
+    scores: bool,
+}
+
+impl<'a> Lister<'a> {
+    pub(super) fn new(
+        schema: &'a Schema,
+        files: &'a [File],
+        passengers: &'a [Passenger],
+        listings: &'a BTreeMap<usize, Listing>,
+        decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
+        scores: bool,
+    ) -> Self {
+        let mut first = 0;
+        let files = files.iter().map(|file| {
+            let start = first;
+            first += file.rows;
+            (start, file.name.as_str())
+        });
+        Self { schema, files: files.collect(), passengers, listings, decided, scores }
+    }
+
+    /// Whether anything is listed or wanted.
+    pub(super) fn has_work(&self) -> bool {
+        self.scores
+            || self.decided.values().flatten().any(Option::is_some)
+            || self.listings.values().any(|l| matches!(l, Listing::Posterior { .. } | Listing::Tail { .. }))
+    }
+
+    /// Tells the sink the columns, and no row.
+    pub(super) fn nothing(&self, sink: &mut dyn Sink) -> Result<Listed> {
+        sink.rows(&RecordBatch::new_empty(rows_schema(self.id_type().as_ref())))?;
+        Ok(Listed::default())
+    }
+
+    fn id_type(&self) -> Option<DataType> {
+        self.schema.first(Role::Id).map(|c| self.schema.arrow.field(c).data_type().clone())
+    }
+
+    fn file_of(&self, row: u64) -> &'a str {
+        let after = self.files.partition_point(|(start, _)| *start <= row);
+        self.files.get(after.saturating_sub(1)).map_or("input", |(_, name)| name)
+    }
+
+    /// Judges every row once more and hands listed rows, and scores if wanted, to the sink in row order.
+    pub(super) fn run(
+        &self,
+        pool: &rayon::ThreadPool,
+        workers: usize,
+        feed: Feed<'_>,
+        derive: &[(&dyn Unit, AnyModel)],
+        progress: &dyn Progress,
+        sink: &mut (dyn Sink + Send),
+    ) -> Result<Listed> {
+        let mut listed = self.nothing(sink)?;
+        let waiting = Mutex::new((0u64, BTreeMap::<u64, Part>::new(), &mut listed, sink));
+        each_block(pool, workers, feed, derive, progress, &|_, index, block| {
+            let part = self.block(block)?;
+            let mut waiting = lock(&waiting);
+            let (next, parts, listed, sink) = &mut *waiting;
+            parts.insert(index, part);
+            while let Some(part) = parts.remove(next) {
+                *next += 1;
+                if let Some(rows) = &part.rows {
+                    sink.rows(rows)?;
+                }
+                if let Some(scores) = &part.scores {
+                    sink.scores(scores)?;
+                }
+                listed.add(part.listed);
+            }
+            Ok(())
+        })?;
+        drop(waiting);
+        Ok(listed)
+    }
+
+    fn judge(&self, block: &Batch, failed: &mut BTreeMap<usize, String>) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        for &i in self.listings.keys() {
+            let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
+            let (mut scores, mut members) = (vec![None; block.rows()], vec![None; block.rows()]);
+            let result = guarded(unit.info().code, || {
+                unit.score(model, block, &mut scores)?;
+                unit.members(model, block, &mut members)
+            });
+            match result {
+                Ok(()) => judged.push(Judged { unit: i, scores, members }),
+                Err(error) => {
+                    failed.insert(i, error.to_string());
+                }
+            }
+        }
+        judged
+    }
+
+    fn entries(&self, judged: &[Judged], row: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for j in judged {
+            let member = j.members[row].and_then(|g| self.decided.get(&j.unit)?.get(g as usize)?.as_ref());
+            let own = self.listings.get(&j.unit).and_then(|l| l.q(j.scores[row]));
+            let claim = member.map(|f| (f.tier, f.q)).into_iter().chain(own).max_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+            entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, tier, q }));
+        }
+        entries.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(a.unit.cmp(&b.unit)));
+        entries
+    }
+
+    fn block(&self, block: &Batch) -> Result<Part> {
+        let mut part = Part::default();
+        let judged = self.judge(block, &mut part.listed.failed);
+        let listed: Vec<(usize, Vec<Entry>)> =
+            (0..block.rows()).map(|row| (row, self.entries(&judged, row))).filter(|(_, entries)| !entries.is_empty()).collect();
+        if !listed.is_empty() {
+            part.rows = Some(self.rows(block, &listed, &mut part.listed)?);
+        }
+        if self.scores {
+            part.scores = Some(self.scores(block, &judged)?);
+        }
+        Ok(part)
+    }
+
+    fn rows(&self, block: &Batch, listed: &[(usize, Vec<Entry>)], counts: &mut Listed) -> Result<RecordBatch> {
+        let indices: UInt32Array = listed.iter().map(|(row, _)| *row as u32).collect();
+        let (mut families, mut codes) = (ListBuilder::new(StringBuilder::new()), ListBuilder::new(StringBuilder::new()));
+        let (mut tiers, mut qs, mut reasons, mut evidence) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let label_column = self.schema.label.as_ref().map(|l| l.column);
+        let label = |row: usize| label_column.and_then(|c| block.record().column(c).is_valid(row).then(|| block.display(c, row)));
+        let source = self.schema.first(Role::Source);
+        for (row, entries) in listed {
+            counts.rows += 1;
+            counts.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
+            counts.files.push(self.file_of(block.row_position(*row)).to_owned());
+            counts.sources.extend(source.map(|c| block.display(c, *row)));
+            let mut seen = BTreeMap::<Family, Tier>::new();
+            let mut details = serde_json::Map::new();
+            let mut sentences = Vec::new();
+            for entry in entries {
+                let unit = &*self.passengers[entry.unit].unit;
+                let tier = seen.entry(unit.info().family).or_insert(entry.tier);
+                *tier = (*tier).max(entry.tier);
+                *counts.by_unit.entry(entry.unit).or_default() += 1;
+                codes.values().append_value(unit.info().code);
+                let Some(model) = self.passengers[entry.unit].model() else { continue };
+                match guarded(unit.info().code, || unit.explain(model, block, *row)) {
+                    Ok(evidence) => {
+                        sentences.push(evidence.reason);
+                        details.insert(unit.info().code.to_owned(), serde_json::Value::Object(evidence.detail));
+                    }
+                    Err(error) => {
+                        counts.failed.insert(entry.unit, error.to_string());
+                    }
+                }
+            }
+            for (family, tier) in &seen {
+                families.values().append_value(family.name());
+                *counts.by_family.entry((*family, *tier)).or_default() += 1;
+            }
+            families.append(true);
+            codes.append(true);
+            tiers.push(entries.first().map_or(Tier::Suspect, |e| e.tier).name());
+            qs.push(entries.first().map_or(1.0, |e| e.q));
+            reasons.push(sentences.join("; "));
+            evidence.push(serde_json::Value::Object(details).to_string());
+        }
+        let positions: UInt64Array = listed.iter().map(|(row, _)| Some(block.row_position(*row))).collect();
+        let files: StringArray = listed.iter().map(|(row, _)| Some(self.file_of(block.row_position(*row)))).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(positions), Arc::new(files)];
+        if let Some(id) = self.schema.first(Role::Id) {
+            columns.push(take(block.record().column(id), &indices, None).map_err(|e| unwritable(&e))?);
+        }
+        columns.extend::<[ArrayRef; 7]>([
+            Arc::new(listed.iter().map(|(row, _)| label(*row)).collect::<StringArray>()),
+            Arc::new(families.finish()),
+            Arc::new(codes.finish()),
+            Arc::new(StringArray::from(tiers)),
+            Arc::new(Float64Array::from(qs)),
+            Arc::new(StringArray::from(reasons)),
+            Arc::new(StringArray::from(evidence)),
+        ]);
+        RecordBatch::try_new(rows_schema(self.id_type().as_ref()), columns).map_err(|e| unwritable(&e))
+    }
+
+    /// Scores of every row: a column a family (the largest of its detectors' ranks-free scores is meaningless, so a family
+    /// shows its first detector that could judge), a column a detector.
+    fn scores(&self, block: &Batch, judged: &[Judged]) -> Result<RecordBatch> {
+        let rows = block.rows();
+        let mut fields = vec![Field::new("row", DataType::UInt64, false)];
+        let positions: UInt64Array = (0..rows).map(|row| Some(block.row_position(row))).collect();
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(positions)];
+        if let (Some(id), Some(kind)) = (self.schema.first(Role::Id), self.id_type()) {
+            fields.push(Field::new("id", kind, true));
+            columns.push(Arc::clone(block.record().column(id)));
+        }
+        let mut push = |name: &str, values: Vec<Option<f64>>| {
+            fields.push(Field::new(name, DataType::Float64, true));
+            columns.push(Arc::new(Float64Array::from(values)));
+        };
+        let families: BTreeSet<Family> = self.listings.keys().map(|&i| self.passengers[i].unit.info().family).collect();
+        let squash = |score: f64| if score <= 0.0 { 0.0 } else { score / (1.0 + score) };
+        let of_family = |family: Family, row: usize| {
+            judged.iter().filter(|j| self.passengers[j.unit].unit.info().family == family).filter_map(|j| j.scores[row].map(squash)).reduce(f64::max)
+        };
+        for &family in &families {
+            push(family.name(), (0..rows).map(|row| of_family(family, row)).collect());
+        }
+        for &i in self.listings.keys() {
+            let scores = judged.iter().find(|j| j.unit == i).map_or_else(|| vec![None; rows], |j| j.scores.clone());
+            push(self.passengers[i].unit.info().code, scores);
+        }
+        let combined = (0..rows).map(|row| families.iter().filter_map(|f| of_family(*f, row)).reduce(f64::max)).collect();
+        push("combined", combined);
+        RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).map_err(|e| unwritable(&e))
+    }
+}
+
+fn unwritable(error: &arrow::error::ArrowError) -> Error {
+    Error::input(Place::source("listed rows"), format!("cannot be put into a table: {error}"))
+}
+
+impl Listed {
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        for (unit, rows) in other.by_unit {
+            *self.by_unit.entry(unit).or_default() += rows;
+        }
+        for (family, rows) in other.by_family {
+            *self.by_family.entry(family).or_default() += rows;
+        }
+        self.failed.extend(other.failed);
+        self.labels.extend(other.labels);
+        self.files.extend(other.files);
+        self.sources.extend(other.sources);
+    }
+
+    /// Listed rows by label, file and source.
+    pub(super) fn breakdown(&self, schema: &Schema, facts: &Facts) -> Result<Vec<Breakdown>> {
+        let mut out = Vec::new();
+        if let Some(label) = &schema.label {
+            let totals = label.classes.iter().map(|c| (c.name.clone(), c.rows)).collect();
+            out.push(by_value(&label.name, &self.labels, &totals)?);
+        }
+        if let Some(source) = schema.first(Role::Source) {
+            out.push(by_value(&schema.columns[source].name, &self.sources, &facts.sources())?);
+        }
+        out.push(by_value("file", &self.files, &BTreeMap::new())?);
+        out.retain(|b| !b.values.is_empty());
+        Ok(out)
+    }
+}
+
+/// Counts equal values, most frequent first.
+fn by_value(by: &str, values: &[String], totals: &BTreeMap<String, u64>) -> Result<Breakdown> {
+    let wrong = |e: polars::error::PolarsError| Error::input(Place::source("listed rows"), format!("cannot be grouped by {by}: {e}"));
+    let column = Column::from(Series::new("value".into(), values));
+    let frame = DataFrame::new(values.len(), vec![column]).map_err(wrong)?;
+    let order = SortMultipleOptions::default().with_order_descending_multi([true, false]);
+    let counted = frame
+        .lazy()
+        .group_by([col("value")])
+        .agg([len().alias("flagged")])
+        .sort_by_exprs([col("flagged"), col("value")], order)
+        .limit(MOST_VALUES as u32)
+        .collect()
+        .map_err(wrong)?;
+    let names = counted.column("value").and_then(|c| c.str().cloned()).map_err(wrong)?;
+    let flagged = counted.column("flagged").and_then(|c| c.u32().cloned()).map_err(wrong)?;
+    let row = |(value, flagged): (Option<&str>, Option<u32>)| {
+        let value = value.unwrap_or("null").to_owned();
+        let flagged = u64::from(flagged.unwrap_or(0));
+        BreakdownRow { rows: totals.get(&value).copied().unwrap_or(flagged), value, flagged }
+    };
+    Ok(Breakdown { by: by.to_owned(), values: names.iter().zip(flagged.iter()).map(row).collect() })
+}
