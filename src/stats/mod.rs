@@ -1,10 +1,18 @@
-//! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, runs in parallel or draws at random,
-//! so every result is the same for the same input.
+//! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, runs in parallel or draws from a
+//! source that is not seeded, so every result is the same for the same input.
 
+pub mod bottom_k;
+pub mod counter;
+pub mod covariance;
+pub mod design;
+pub mod features;
 pub mod interval;
 pub mod mixture;
 pub mod multiple;
+pub mod normal;
 pub mod pot;
+pub mod ridge;
 pub mod robust;
+mod spd;
 pub mod tail;
 pub mod transition;
