@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod data;
+pub mod derive;
+pub mod detect;
 pub mod error;
 pub mod finding;
 pub mod fold;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::{Derive, Detect, Fold, Given, Info, Step};
+use super::{Derive, Detect, Given, Info, Step};
 use crate::data::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
 
-use crate::data::{Batch, File, Role, Schema, strings};
+use crate::data::{Batch, File, Role, Schema};
 use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Tier};
 use crate::fold::{AnyModel, Unit};

@@ -87,12 +87,10 @@ fn read_label(
         let values = strings(batch.column(0));
         nulls += values.null_count() as u64;
         for value in values.iter().flatten() {
-            match counts.get_mut(value) {
-                Some(count) => *count += 1,
-                None if counts.len() <= MOST_CLASSES => {
-                    counts.insert(value.to_owned(), 1);
-                }
-                None => {}
+            if let Some(count) = counts.get_mut(value) {
+                *count += 1;
+            } else if counts.len() <= MOST_CLASSES {
+                counts.insert(value.to_owned(), 1);
             }
         }
     }

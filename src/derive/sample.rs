@@ -1,0 +1,206 @@
+//! `derive.sample`: the reference sample, rows in raw form that models are fitted on.
+
+use std::collections::BTreeSet;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Batch, Key, Role, Schema};
+use crate::error::Result;
+use crate::finding::{Family, Tier};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::stats::bottom_k::BottomK;
+
+/// Most rows that a sample holds. Sets with fewer distinct rows are held whole, and what is fitted on them is exact.
+pub const MOST_ROWS: usize = 32_768;
+/// Fewest rows, however long they are.
+const FEWEST_ROWS: usize = 512;
+/// Side of the grid that larger pictures are averaged to.
+const SIDE: usize = 32;
+/// Most tokens of a text that are kept.
+const MOST_TOKENS: usize = 1_024;
+/// Hash domain of tokens.
+const TOKEN: u8 = 10;
+
+/// One row in raw form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleRow {
+    /// Class index.
+    pub label: Option<u32>,
+    /// Numeric features; NaN for missing.
+    pub numeric: Vec<f32>,
+    /// Keyed hash of each categorical cell; 0 for null.
+    pub cells: Vec<u64>,
+    /// Keyed hashes of the distinct words and word pairs of all texts, ascending.
+    pub tokens: Vec<u32>,
+    /// Picture as samples of [`SampleModel::side`]² pixels, channels last; empty where there is none.
+    pub pixels: Vec<u8>,
+    /// Embedding.
+    pub embedding: Vec<f32>,
+}
+
+/// Takes the reference sample: the rows with the smallest keyed hashes of content and label. It does not depend on row
+/// order or partition, and rows that are equal in content and label are one row in it.
+pub struct Sample;
+
+static INFO: Info = Info {
+    code: "derive.sample",
+    family: Family::Derived,
+    summary: "rows in raw form that models are fitted on",
+    needs: &[Need::Content],
+    after: &[],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Rank,
+    max_tier: Tier::Review,
+    manual: "",
+};
+
+/// What to take.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SampleBrief {
+    capacity: usize,
+}
+
+/// The rows so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SampleState {
+    rows: BottomK<SampleRow>,
+}
+
+/// The reference sample.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SampleModel {
+    /// Keys, ascending, one a row.
+    pub keys: Vec<u64>,
+    /// Rows in the order of their keys.
+    pub rows: Vec<SampleRow>,
+    /// Times that each row occurs.
+    pub counts: Vec<u64>,
+    /// Largest key that was kept; `u64::MAX` where every distinct row of the set is in the sample.
+    pub threshold: u64,
+}
+
+impl SampleModel {
+    /// Position of a row in the sample.
+    #[must_use]
+    pub fn position(&self, key: u64) -> Option<usize> {
+        if key > self.threshold { None } else { self.keys.binary_search(&key).ok() }
+    }
+
+    /// Whether the sample holds every distinct row.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.threshold == u64::MAX
+    }
+}
+
+/// Estimate of one row's bytes.
+fn row_bytes(data: &Schema) -> usize {
+    let texts = data.with_role(Role::Text).len();
+    let image = if data.first(Role::Image).is_some() { SIDE * SIDE * 3 } else { 0 };
+    let embedding = data.first(Role::Embedding).and_then(|c| data.columns[c].width).unwrap_or(0);
+    160 + 4 * data.with_role(Role::Numeric).len() + 8 * data.with_role(Role::Categorical).len() + 1_024 * texts.min(4) + image + 4 * embedding
+}
+
+/// Words of a text: runs of letters and digits, lower case, and every other character that is not space on its own.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    use unicode_segmentation::UnicodeSegmentation;
+    text.split_word_bounds().filter(|w| !w.chars().all(char::is_whitespace))
+}
+
+/// Hash of a word, without regard to case.
+#[must_use]
+pub fn word_hash(key: &Key, word: &str) -> u64 {
+    key.bytes(TOKEN, word.to_lowercase().as_bytes())
+}
+
+/// Distinct 32-bit hashes of words and word pairs of a row's texts, ascending.
+pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
+    let key = &rows.schema().key;
+    let mut out = BTreeSet::new();
+    for column in 0..rows.texts().len() {
+        let Some(text) = rows.text(column, row) else { continue };
+        let mut last = 0;
+        for word in words(text) {
+            let hash = word_hash(key, word);
+            out.insert(hash as u32);
+            if last != 0 {
+                out.insert(key.words(TOKEN, &[last, hash]) as u32);
+            }
+            last = hash;
+            if out.len() >= MOST_TOKENS {
+                break;
+            }
+        }
+    }
+    out.into_iter().collect()
+}
+
+/// A row in raw form. `embedding` is the block's embedding view.
+pub(super) fn raw(rows: &Batch, row: usize, embedding: Option<&Array2<f32>>) -> SampleRow {
+    let pixels = rows.images()[row].as_ref().map_or_else(Vec::new, |image| {
+        if image.width == image.height && image.width <= SIDE {
+            image.pixels.clone()
+        } else {
+            image.area(SIDE).into_iter().map(|v| v.round() as u8).collect()
+        }
+    });
+    SampleRow {
+        label: rows.labels()[row],
+        numeric: rows.numeric().row(row).iter().map(|v| *v as f32).collect(),
+        cells: rows.cells().iter().map(|column| column[row].unwrap_or(0)).collect(),
+        tokens: if rows.texts().is_empty() { Vec::new() } else { tokens(rows, row) },
+        pixels,
+        embedding: embedding.map_or_else(Vec::new, |e| e.row(row).to_vec()),
+    }
+}
+
+impl Fold for Sample {
+    type Brief = SampleBrief;
+    type State = SampleState;
+    type Model = SampleModel;
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn begin(&self, data: &Schema, _: &Given) -> Result<Step<SampleBrief, SampleModel>> {
+        let capacity = (data.unit_bytes / row_bytes(data)).clamp(FEWEST_ROWS, MOST_ROWS);
+        Ok(Step::Scan(SampleBrief { capacity }))
+    }
+
+    fn open(&self, brief: &SampleBrief) -> SampleState {
+        SampleState { rows: BottomK::new(brief.capacity) }
+    }
+
+    fn observe(&self, _: &SampleBrief, state: &mut SampleState, rows: &Batch) -> Result<()> {
+        let embedding = rows.embedding()?;
+        for (row, &key) in rows.keys().iter().enumerate() {
+            state.rows.insert_with(key, || raw(rows, row, embedding.as_ref()));
+        }
+        Ok(())
+    }
+
+    fn merge(&self, _: &SampleBrief, into: &mut SampleState, from: SampleState) -> Result<()> {
+        into.rows.merge(from.rows);
+        Ok(())
+    }
+
+    fn close(&self, _: &Schema, _: &Given, _: SampleBrief, state: SampleState) -> Result<Step<SampleBrief, SampleModel>> {
+        let threshold = state.rows.threshold();
+        let (keys, counts) = state.rows.iter().map(|(key, count, _)| (key, count)).unzip();
+        Ok(Step::Done(SampleModel { keys, counts, threshold, rows: state.rows.into_items().collect() }))
+    }
+
+    fn max_bytes(&self, data: &Schema) -> usize {
+        (data.unit_bytes / row_bytes(data)).clamp(FEWEST_ROWS, MOST_ROWS) * row_bytes(data)
+    }
+}
+
+impl Derive for Sample {
+    fn column(&self, _: &SampleModel, _: &Batch) -> Result<Option<Array2<f32>>> {
+        Ok(None)
+    }
+}
