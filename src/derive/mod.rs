@@ -1,5 +1,7 @@
 //! Structure that detectors share, handed on as models and columns.
 
+mod content;
 mod sample;
 
-pub use sample::{Sample, SampleModel, SampleRow};
+pub use content::{Content, ContentModel, softmax};
+pub use sample::{Sample, SampleModel, SampleRow, word_hash, words};

@@ -12,7 +12,7 @@ use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 
 /// Most rows that a sample holds. Sets with fewer distinct rows are held whole, and what is fitted on them is exact.
-pub const MOST_ROWS: usize = 32_768;
+const MOST_ROWS: usize = 32_768;
 /// Fewest rows, however long they are.
 const FEWEST_ROWS: usize = 512;
 /// Side of the grid that larger pictures are averaged to.

@@ -1,0 +1,136 @@
+//! From a raw row to the features that the content model is linear in.
+
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::stats::design::{Csr, Design};
+use crate::stats::features::{Fourier, Scaling, Standardizer};
+
+use super::super::SampleRow;
+
+/// Random Fourier features of numbers, pictures and embeddings.
+const FOURIER_WIDTH: usize = 1_024;
+/// Bandwidths as multiples of the median distance.
+const BANDWIDTHS: [f64; 2] = [0.5, 1.0];
+/// Most words, word pairs and categorical levels with a feature of their own.
+const VOCABULARY: usize = 2_048;
+/// Dense columns up to this many are also used as they are.
+const LINEAR_WIDTH: usize = 256;
+/// Marks a missing number among the levels.
+const MISSING: u64 = 1 << 63;
+
+/// What a row's dense part is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Widths {
+    numeric: usize,
+    pixels: usize,
+    embedding: usize,
+}
+
+/// The feature map, fitted on a sample.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Features {
+    widths: Widths,
+    scaler: Option<Standardizer>,
+    fourier: Option<Fourier>,
+    vocabulary: FxHashMap<u64, (u32, f32)>,
+}
+
+impl Features {
+    /// Fits scalers, bandwidths and the vocabulary. Labels are not looked at.
+    pub(super) fn fit(rows: &[SampleRow], seed: u64) -> Result<Self> {
+        let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
+        let widths = Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
+        let mut features = Self { widths, scaler: None, fourier: None, vocabulary: vocabulary(rows) };
+        let raw = features.raw(rows);
+        if raw.ncols() > 0 {
+            let scaling = if widths.pixels + widths.embedding > 0 { Scaling::Robust } else { Scaling::NormalScores };
+            // Pixels and embedding dimensions share one unit; scaling each by itself would blow up those that hardly vary.
+            let scaler = (widths.numeric > 0).then(|| Standardizer::fit(numeric(&raw, widths.numeric).view(), scaling));
+            features.scaler = scaler;
+            let dense = features.scaled(rows)?;
+            features.fourier = Some(Fourier::fit(dense.view(), FOURIER_WIDTH, &BANDWIDTHS, seed)?);
+        }
+        Ok(features)
+    }
+
+    /// Features of rows.
+    pub(super) fn map(&self, rows: &[SampleRow]) -> Result<Design> {
+        let ones = Array2::from_elem((rows.len(), 1), 1.0f32);
+        let scaled = self.scaled(rows)?;
+        let mut parts = vec![ones];
+        if let Some(fourier) = &self.fourier {
+            if scaled.ncols() <= LINEAR_WIDTH {
+                let shrink = 1.0 / (scaled.ncols() as f32).sqrt();
+                parts.push(scaled.mapv(|v| v * shrink));
+            }
+            parts.push(fourier.map(scaled.view())?);
+        }
+        let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|p| p.view()).collect();
+        let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
+        let mut sparse = Csr::empty(self.vocabulary.len());
+        for row in rows {
+            let hits: Vec<(u32, f32)> = items(row).filter_map(|item| self.vocabulary.get(&item).copied()).collect();
+            let norm = hits.iter().map(|(_, w)| w * w).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            sparse.push(hits.into_iter().map(|(column, weight)| (column, weight / norm)))?;
+        }
+        Design::new(dense, sparse)
+    }
+
+    fn raw(&self, rows: &[SampleRow]) -> Array2<f32> {
+        let Widths { numeric, pixels, embedding } = self.widths;
+        let mut out = Array2::zeros((rows.len(), numeric + pixels + embedding));
+        for (mut slot, row) in out.outer_iter_mut().zip(rows) {
+            for (j, value) in row.numeric.iter().take(numeric).enumerate() {
+                slot[j] = *value;
+            }
+            for (j, value) in row.pixels.iter().take(pixels).enumerate() {
+                slot[numeric + j] = f32::from(*value) / 255.0;
+            }
+            for (j, value) in row.embedding.iter().take(embedding).enumerate() {
+                slot[numeric + pixels + j] = if value.is_finite() { *value } else { 0.0 };
+            }
+        }
+        out
+    }
+
+    fn scaled(&self, rows: &[SampleRow]) -> Result<Array2<f32>> {
+        let mut raw = self.raw(rows);
+        if let Some(scaler) = &self.scaler {
+            let scaled = scaler.transform(numeric(&raw, self.widths.numeric).view())?;
+            for (mut to, from) in raw.outer_iter_mut().zip(scaled.outer_iter()) {
+                for (j, value) in from.iter().enumerate() {
+                    to[j] = *value;
+                }
+            }
+        }
+        Ok(raw)
+    }
+}
+
+fn numeric(raw: &Array2<f32>, width: usize) -> Array2<f32> {
+    raw.select(Axis(1), &(0..width).collect::<Vec<_>>())
+}
+
+/// Sparse items of a row: tokens, categorical levels, missing numbers.
+fn items(row: &SampleRow) -> impl Iterator<Item = u64> + '_ {
+    let missing = row.numeric.iter().zip(0u64..).filter(|(v, _)| v.is_nan()).map(|(_, column)| MISSING | column);
+    row.tokens.iter().map(|t| u64::from(*t)).chain(row.cells.iter().copied()).chain(missing)
+}
+
+/// The most frequent items with their column and weight (inverse document frequency).
+fn vocabulary(rows: &[SampleRow]) -> FxHashMap<u64, (u32, f32)> {
+    let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
+    for row in rows {
+        for item in items(row) {
+            *counts.entry(item).or_default() += 1;
+        }
+    }
+    let mut items: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
+    items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    items.truncate(VOCABULARY);
+    let weight = |count: u32| ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0;
+    (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
+}

@@ -1,0 +1,249 @@
+//! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
+
+mod features;
+
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Batch, Role, Schema};
+use crate::error::{Error, Result};
+use crate::finding::{Family, Tier};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::stats::design::Design;
+use crate::stats::mixture::temperature;
+use crate::stats::ridge::Ridge;
+
+use super::sample::{SampleModel, SampleRow, raw};
+use features::Features;
+
+const CODE: &str = "derive.content";
+/// Ridge penalties tried; rows of features have about unit length.
+const PENALTIES: [f64; 3] = [0.1, 1.0, 10.0];
+/// Fewest labelled rows for a model.
+const FEWEST_ROWS: usize = 20;
+/// Most cells of the table of predictions.
+const MOST_CELLS: usize = 1 << 25;
+/// Smallest probability of a user's model that is believed.
+const FLOOR: f32 = 1e-6;
+
+/// Fits a closed-form ridge classifier on the reference sample and predicts every row without having seen it: rows of the
+/// sample by the exact leave-one-out identity, (ŷ − h·y) / (1 − h) with h the row's leverage; all others as they are. Given
+/// class probabilities take the place of the predictions, not of the model that verifies triggers.
+pub struct Content;
+
+static INFO: Info = Info {
+    code: CODE,
+    family: Family::Derived,
+    summary: "what a row's content says its label should be",
+    needs: &[Need::Classes],
+    after: &["derive.sample"],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Rank,
+    max_tier: Tier::Review,
+    manual: "",
+};
+
+/// The content model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContentModel {
+    given: bool,
+    fitted: Option<Fitted>,
+}
+
+/// A classifier fitted on the sample.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fitted {
+    features: Features,
+    ridge: Ridge,
+    /// Factor that turns ridge scores into logits.
+    beta: f32,
+    keys: Vec<u64>,
+    threshold: u64,
+    labels: Vec<Option<u32>>,
+    /// Logits of the sample's rows without themselves, rows × classes.
+    held_out: Array2<f32>,
+    /// Features and targets of the sample; they stay where the model was fitted.
+    #[serde(skip)]
+    design: Option<(Design, Array2<f32>)>,
+}
+
+impl ContentModel {
+    /// Logits of the labelled rows of the sample, rows × classes, with their labels.
+    #[must_use]
+    pub fn sample_logits(&self) -> Option<(Array2<f32>, Vec<u32>)> {
+        let fitted = self.fitted.as_ref()?;
+        let rows: Vec<usize> = (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some()).collect();
+        let labels = rows.iter().filter_map(|&i| fitted.labels[i]).collect();
+        Some((fitted.held_out.select(Axis(0), &rows), labels))
+    }
+
+    /// Whether carriers can be taken out of this model: it was fitted here.
+    #[must_use]
+    pub fn can_verify(&self) -> bool {
+        self.fitted.as_ref().is_some_and(|f| f.design.is_some())
+    }
+
+    /// Class probabilities of some rows from the model refitted without the sample's rows that have `carriers` as keys.
+    /// `rows` are those to judge: position in the sample, or the raw row where it is not in it. Rows × classes.
+    pub fn without(&self, carriers: &[u64], rows: &[Result<usize, &SampleRow>]) -> Result<Array2<f64>> {
+        let missing = || Error::Detector { code: CODE, reason: "has no model to take carriers out of".to_owned() };
+        let fitted = self.fitted.as_ref().ok_or_else(missing)?;
+        let (design, targets) = fitted.design.as_ref().ok_or_else(missing)?;
+        let out: Vec<usize> = carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
+        let weights = fitted.ridge.without(&design.select(&out)?, targets.select(Axis(0), &out).view())?;
+        let mut scores = Array2::zeros((rows.len(), targets.ncols()));
+        let inside: Vec<(usize, usize)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().ok().map(|i| (at, *i))).collect();
+        let outside: Vec<(usize, SampleRow)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().err().map(|r| (at, (**r).clone()))).collect();
+        let positions: Vec<usize> = inside.iter().map(|(_, i)| *i).collect();
+        let raw: Vec<SampleRow> = outside.iter().map(|(_, row)| row.clone()).collect();
+        let places = inside.iter().map(|(at, _)| *at).chain(outside.iter().map(|(at, _)| *at));
+        let predicted = [weights.view()].map(|w| -> Result<Array2<f32>> {
+            let a = apply(&design.select(&positions)?, w);
+            let b = apply(&fitted.features.map(&raw)?, w);
+            ndarray::concatenate(Axis(0), &[a.view(), b.view()]).map_err(|e| Error::Detector { code: CODE, reason: e.to_string() })
+        });
+        let [predicted] = predicted;
+        for (place, row) in places.zip(predicted?.outer_iter()) {
+            let logits: Vec<f64> = row.iter().map(|v| f64::from(v * fitted.beta)).collect();
+            for (slot, p) in scores.row_mut(place).iter_mut().zip(softmax(&logits)) {
+                *slot = p;
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Position of a row in the sample that the model was fitted on.
+    #[must_use]
+    pub fn position(&self, key: u64) -> Option<usize> {
+        let fitted = self.fitted.as_ref()?;
+        if key > fitted.threshold { None } else { fitted.keys.binary_search(&key).ok() }
+    }
+}
+
+/// Scores of rows under other weights, rows × classes.
+fn apply(design: &Design, weights: ndarray::ArrayView2<'_, f32>) -> Array2<f32> {
+    let dense = design.dense_part();
+    let (upper, lower) = weights.split_at(Axis(0), dense.ncols());
+    let mut out = dense.dot(&upper);
+    for (row, mut slot) in out.outer_iter_mut().enumerate() {
+        for (column, value) in design.sparse_part().row(row) {
+            slot.scaled_add(value, &lower.row(column));
+        }
+    }
+    out
+}
+
+/// Softmax of logits.
+#[must_use]
+pub fn softmax(logits: &[f64]) -> Vec<f64> {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let odds: Vec<f64> = logits.iter().map(|z| (z - top).exp()).collect();
+    let sum: f64 = odds.iter().sum();
+    odds.into_iter().map(|o| o / sum).collect()
+}
+
+impl Fitted {
+    fn fit(sample: &SampleModel, classes: usize, seed: u64) -> Result<Option<Self>> {
+        let labels: Vec<Option<u32>> = sample.rows.iter().map(|row| row.label).collect();
+        let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
+        let has_content = sample.rows.iter().any(|r| !r.numeric.is_empty() || !r.cells.is_empty() || !r.tokens.is_empty() || !r.pixels.is_empty() || !r.embedding.is_empty());
+        if labelled.len() < FEWEST_ROWS || labels.len() * classes > MOST_CELLS || !has_content {
+            return Ok(None);
+        }
+        let features = Features::fit(&sample.rows, seed)?;
+        let design = features.map(&sample.rows)?;
+        let mut targets = Array2::<f32>::zeros((labels.len(), classes));
+        for (i, label) in labels.iter().enumerate() {
+            if let Some(slot) = label.and_then(|l| targets.get_mut((i, l as usize))) {
+                *slot = 1.0;
+            }
+        }
+        let known = design.select(&labelled)?;
+        let wanted = targets.select(Axis(0), &labelled);
+        let ridge = Ridge::choose(&known, wanted.view(), &PENALTIES)?;
+        let own = ridge.leave_one_out(&known, wanted.view())?;
+        let mut held_out = ridge.predict(&design)?;
+        for (row, &i) in own.outer_iter().zip(&labelled) {
+            held_out.row_mut(i).assign(&row);
+        }
+        let flat: Vec<f32> = own.iter().copied().collect();
+        let given: Vec<u32> = labels.iter().flatten().copied().collect();
+        let beta = temperature(&flat, classes, &given).map_or(1.0, |t| (1.0 / t) as f32);
+        held_out.mapv_inplace(|v| v * beta);
+        let (keys, threshold) = (sample.keys.clone(), sample.threshold);
+        Ok(Some(Self { features, ridge, beta, keys, threshold, labels, held_out, design: Some((design, targets)) }))
+    }
+
+    /// Logits of a block's rows, rows × classes.
+    fn logits(&self, rows: &Batch) -> Result<Array2<f32>> {
+        let mut out = Array2::from_elem((rows.rows(), self.held_out.ncols()), f32::NAN);
+        let embedding = rows.embedding()?;
+        let mut outside = Vec::new();
+        for (row, key) in rows.keys().iter().enumerate() {
+            let known = (*key <= self.threshold).then(|| self.keys.binary_search(key).ok()).flatten();
+            match known {
+                Some(i) => out.row_mut(row).assign(&self.held_out.row(i)),
+                None => outside.push(row),
+            }
+        }
+        if !outside.is_empty() {
+            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, embedding.as_ref())).collect();
+            let scores = self.ridge.predict(&self.features.map(&raws)?)?;
+            for (&row, score) in outside.iter().zip(scores.outer_iter()) {
+                out.row_mut(row).assign(&score.mapv(|v| v * self.beta));
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Fold for Content {
+    type Brief = ();
+    type State = ();
+    type Model = ContentModel;
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ContentModel>> {
+        let fitted = match given.model::<SampleModel>("derive.sample") {
+            Some(sample) => Fitted::fit(sample, data.classes(), data.key.seed())?,
+            None => None,
+        };
+        Ok(Step::Done(ContentModel { given: data.first(Role::Probabilities).is_some(), fitted }))
+    }
+
+    fn open(&self, (): &()) {}
+
+    fn observe(&self, (): &(), (): &mut (), _: &Batch) -> Result<()> {
+        Ok(())
+    }
+
+    fn merge(&self, (): &(), (): &mut (), (): ()) -> Result<()> {
+        Ok(())
+    }
+
+    fn close(&self, data: &Schema, given: &Given, (): (), (): ()) -> Result<Step<(), ContentModel>> {
+        self.begin(data, given)
+    }
+
+    fn max_bytes(&self, _: &Schema) -> usize {
+        0
+    }
+}
+
+impl Derive for Content {
+    fn column(&self, model: &ContentModel, rows: &Batch) -> Result<Option<Array2<f32>>> {
+        let classes = rows.schema().classes();
+        if model.given
+            && let Some(given) = rows.probabilities()?
+            && given.ncols() == classes
+        {
+            return Ok(Some(given.mapv(|p| p.max(FLOOR).ln())));
+        }
+        model.fitted.as_ref().map(|fitted| fitted.logits(rows)).transpose()
+    }
+}
