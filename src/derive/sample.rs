@@ -139,7 +139,7 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
 }
 
 /// A row in raw form. `embedding` is the block's embedding view.
-pub(super) fn raw(rows: &Batch, row: usize, embedding: Option<&Array2<f32>>) -> SampleRow {
+pub(crate) fn raw(rows: &Batch, row: usize, embedding: Option<&Array2<f32>>) -> SampleRow {
     let pixels = rows.images()[row].as_ref().map_or_else(Vec::new, |image| {
         if image.width == image.height && image.width <= SIDE {
             image.pixels.clone()

@@ -1,1 +1,18 @@
 //! Detectors, one file each, and the registry that lists them.
+
+mod trigger;
+
+use crate::derive::{Content, Sample};
+use crate::fold::{Unit, derived, detector};
+
+/// All units: derived structure first, then detectors by code.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Unit>> {
+    vec![
+        derived(Sample),
+        derived(Content),
+        detector(trigger::patch()),
+        detector(trigger::rule()),
+        detector(trigger::token()),
+    ]
+}

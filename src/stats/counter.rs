@@ -77,6 +77,12 @@ impl Counter {
         Self { bits, depth, cells: vec![0; depth << bits] }
     }
 
+    /// A sketch of the same shape with nothing in it.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self::new(self.bits, self.depth)
+    }
+
     /// Position of a hash's cell in every row. Double hashing (Kirsch and Mitzenmacher 2006): row 0 takes the low bits.
     fn positions(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
         let (bits, depth) = (self.bits, self.depth);

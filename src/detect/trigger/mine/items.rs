@@ -1,0 +1,116 @@
+//! What a miner looks for in a row: items, and the features that a cheap background is made of.
+
+use serde_json::{Map, Value};
+
+use crate::data::{Batch, Schema};
+use crate::error::Result;
+use crate::fold::{Given, Info, Wire};
+
+/// Which of a row's features an item is made of: at most eight positions.
+#[derive(Clone, Copy, Default)]
+pub(in crate::detect::trigger) struct Parts {
+    at: [u16; 8],
+    len: u8,
+}
+
+impl Parts {
+    /// Adds a feature; what does not fit is left in the background.
+    pub(in crate::detect::trigger) fn push(&mut self, feature: usize) {
+        let held = &self.at[..self.len as usize];
+        if let Ok(feature) = u16::try_from(feature)
+            && held.len() < self.at.len()
+            && !held.contains(&feature)
+        {
+            self.at[self.len as usize] = feature;
+            self.len += 1;
+        }
+    }
+
+    /// Positions in the row's features.
+    pub(in crate::detect::trigger) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.at[..self.len as usize].iter().map(|p| *p as usize)
+    }
+}
+
+impl FromIterator<usize> for Parts {
+    fn from_iter<T: IntoIterator<Item = usize>>(features: T) -> Self {
+        let mut parts = Self::default();
+        features.into_iter().for_each(|f| parts.push(f));
+        parts
+    }
+}
+
+/// What one row holds.
+#[derive(Default)]
+pub(in crate::detect::trigger) struct Found {
+    /// Distinct features, keyed hashes. Every feature is an item as well.
+    pub(in crate::detect::trigger) features: Vec<u64>,
+    /// Items, keyed hashes, and what they are made of.
+    pub(in crate::detect::trigger) items: Vec<(u64, Parts)>,
+}
+
+impl Found {
+    /// Empties the lists for the next row.
+    pub(super) fn clear(&mut self) {
+        self.features.clear();
+        self.items.clear();
+    }
+
+    /// Drops repeated items; the first of each is kept.
+    pub(super) fn dedup(&mut self) {
+        self.items.sort_unstable_by_key(|(item, _)| *item);
+        self.items.dedup_by_key(|(item, _)| *item);
+    }
+}
+
+/// An item in the words of a person.
+pub(in crate::detect::trigger) struct Description {
+    /// Names it: `the words "cf"`, `a 3×3 patch at (24,24)`, `age = 31 and hours_per_week = 37`.
+    pub(in crate::detect::trigger) name: String,
+    /// What the report shows.
+    pub(in crate::detect::trigger) evidence: Map<String, Value>,
+}
+
+/// How the label of a row is guessed without an item, to rank items before the verifier looks at few of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::detect::trigger) enum Background {
+    /// Naive Bayes over the row's other features.
+    Features,
+    /// The content model's prediction; for items that it hardly sees.
+    Content,
+}
+
+/// A kind of item.
+pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
+    /// What every worker must know to find items: bins, sizes.
+    type Lens: Wire + Clone;
+
+    /// The detector's info.
+    fn info(&self) -> &'static Info;
+
+    /// Makes the lens.
+    fn lens(&self, data: &Schema, given: &Given) -> Result<Self::Lens>;
+
+    /// How rows are guessed.
+    fn background(&self) -> Background;
+
+    /// Prepares a block: what is costly a row is done once here.
+    fn rows<'a>(&self, lens: &'a Self::Lens, rows: &'a Batch) -> Box<dyn RowItems + 'a>;
+
+    /// Describes an item from a row that holds it.
+    fn describe(&self, lens: &Self::Lens, rows: &Batch, row: usize, item: u64) -> Option<Description>;
+}
+
+/// The items of a block's rows.
+pub(in crate::detect::trigger) trait RowItems {
+    /// Features and first-level items.
+    fn first(&mut self, row: usize, found: &mut Found);
+
+    /// Items made of first-level items that are frequent enough; `admitted` tells. Features are given as well.
+    fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found);
+
+    /// Whether there is a second level at all.
+    fn has_second(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,432 @@
+//! The miner that all trigger detectors share: from items in rows to causes.
+//!
+//! Scans: (1) count first-level items in a sketch; (2) count the frequent ones exactly, second-level items in a sketch;
+//! (3) count the frequent second-level items exactly; (4) sum, over each shortlisted item's carriers, the probability of
+//! its label that the rest of the row gives; (5) gather the carriers of the best. Then the verifier decides what is
+//! handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
+
+mod bayes;
+mod items;
+mod state;
+mod verify;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub(super) use items::{Background, Description, Found, Items, Parts, RowItems};
+
+use crate::data::{Batch, Schema};
+use crate::derive::{ContentModel, SampleModel, raw, softmax};
+use crate::error::{Error, Result};
+use crate::finding::{Evidence, Group};
+use crate::fold::{Detect, Fold, Given, Info, Step};
+use crate::stats::bottom_k::BottomK;
+use crate::stats::counter::{Counter, DEPTH};
+use crate::stats::interval::IntervalNull;
+use crate::stats::multiple::tarone;
+use crate::stats::tail::binomial_sf;
+
+use bayes::Bayes;
+use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
+pub(super) use verify::Trigger;
+
+/// Fewest carriers of an item.
+const LEAST_SUPPORT: u32 = 4;
+/// Largest share of rows that hold an item.
+const MOST_SUPPORT: f64 = 0.10;
+/// Bytes of an exact table's entry, estimated.
+const ENTRY_BYTES: usize = 160;
+/// Items whose background is summed.
+const MOST_SHORT: usize = 32_768;
+/// Candidates handed to the verifier by the cheap background, and as many again by the prior.
+const MOST_CANDIDATES: usize = 64;
+/// Level that decides which items are worth a look, and the Tarone count.
+const LEVEL: f64 = 0.004;
+
+/// A detector of triggers of one kind.
+pub(super) struct Mine<I>(pub(super) I);
+
+/// What a miner found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MineModel<L> {
+    lens: L,
+    admitted: Admitted,
+    triggers: Vec<Trigger>,
+    items: FxHashMap<u64, u32>,
+    notes: Vec<String>,
+}
+
+impl<I: Items> Mine<I> {
+    fn code(&self) -> &'static str {
+        self.0.info().code
+    }
+
+    /// Counter cells: half of the unit's bytes over the sketch's rows of 4-byte cells; fewer for few rows.
+    fn bits(data: &Schema) -> u32 {
+        let budget = (data.unit_bytes / 2 / (4 * DEPTH)).max(1 << 12).ilog2();
+        budget.min((data.rows.max(1).ilog2() + 12).min(25))
+    }
+
+    fn table_cap(data: &Schema) -> usize {
+        (data.unit_bytes / 2 / ENTRY_BYTES).max(4_096)
+    }
+
+    /// Shortlists items that could be a trigger under the prior alone, generously.
+    fn shortlist(data: &Schema, tables: [&Table; 2]) -> Vec<Short> {
+        let priors = data.priors();
+        let most = ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT);
+        let mut short: Vec<(f64, Short)> = Vec::new();
+        // The order of a hash table does not matter: the list is sorted by p and item.
+        for (&item, tally) in tables.into_iter().flatten() {
+            if tally.rows < LEAST_SUPPORT || tally.rows > most {
+                continue;
+            }
+            let best = tally.classes.iter().map(|&(class, k)| {
+                let prior = priors.get(class as usize).copied().unwrap_or(0.5).clamp(0.02, 0.98);
+                (binomial_sf(u64::from(k), u64::from(tally.rows), prior), class, k)
+            });
+            let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
+            if p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
+                short.push((p, Short { item, label, tally: tally.clone() }));
+            }
+        }
+        short.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.item.cmp(&b.1.item)));
+        // Items with the same carriers say the same thing: one of each is asked about, the one that reads shortest is
+        // chosen when it is described.
+        let mut seen = FxHashSet::default();
+        short.retain(|(_, s)| seen.insert((s.tally.signature, s.label)));
+        short.truncate(MOST_SHORT);
+        short.into_iter().map(|(_, s)| s).collect()
+    }
+
+    fn screen(&self, data: &Schema, lens: I::Lens, first: Table, second: Option<Table>, admitted: Admitted, sample: &state::Tempering, floor: u32) -> Step<Brief<I::Lens>, MineModel<I::Lens>> {
+        let empty = Table::default();
+        let short = Self::shortlist(data, [&first, second.as_ref().unwrap_or(&empty)]);
+        if short.is_empty() {
+            return Step::Done(self.nothing(data, lens, floor));
+        }
+        let bayes = (self.0.background() == Background::Features).then(|| {
+            let counts = first.into_iter().filter(|(_, t)| t.feature).map(|(f, t)| (f, t.classes)).collect();
+            let rows: Vec<(&[u64], u32)> = sample.iter().map(|(_, _, (features, label))| (features.as_slice(), *label)).collect();
+            Bayes::fit(counts, data.priors(), &rows)
+        });
+        Step::Scan(Brief { lens, stage: Stage::Screen { admitted, bayes, short, floor } })
+    }
+
+    fn nothing(&self, data: &Schema, lens: I::Lens, floor: u32) -> MineModel<I::Lens> {
+        MineModel { lens, admitted: Admitted::default(), triggers: Vec::new(), items: FxHashMap::default(), notes: verify::notes(data, 1, floor) }
+    }
+
+    /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
+    /// the prior beside them: the rest of a long trigger can vouch for a part of it.
+    fn candidates(data: &Schema, short: Vec<Short>, sums: &[(u64, u64)]) -> (Vec<Short>, u64) {
+        let null = IntervalNull::default();
+        let priors = data.priors();
+        let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
+        let mut ranked: Vec<(f64, f64, Short)> = Vec::new();
+        for (short, (sum, rows)) in short.into_iter().zip(sums) {
+            let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
+            let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
+            attainable.push(null.null_rate(background).powf(c as f64));
+            let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
+            let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
+            let by_prior = null.test(c, k, prior.min(background), data.rows).unwrap_or(1.0);
+            ranked.push((p, by_prior, short));
+        }
+        attainable.sort_by(f64::total_cmp);
+        let tests = tarone(&attainable, LEVEL).max(1) * data.classes().max(1) as u64;
+        let mut chosen: Vec<Short> = Vec::new();
+        let mut take = |ranked: &[(f64, f64, Short)], of: fn(&(f64, f64, Short)) -> f64| {
+            for entry in ranked.iter().filter(|e| of(e) <= LEVEL).take(MOST_CANDIDATES) {
+                if !chosen.iter().any(|s| s.item == entry.2.item) {
+                    chosen.push(entry.2.clone());
+                }
+            }
+        };
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.item.cmp(&b.2.item)));
+        take(&ranked, |e| e.0);
+        ranked.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.2.item.cmp(&b.2.item)));
+        take(&ranked, |e| e.1);
+        (chosen, tests)
+    }
+}
+
+fn count_of(tally: &Tally, label: u32) -> u64 {
+    tally.classes.iter().find(|(class, _)| *class == label).map_or(0, |(_, k)| u64::from(*k))
+}
+
+impl<I: Items> Fold for Mine<I> {
+    type Brief = Brief<I::Lens>;
+    type State = State;
+    type Model = MineModel<I::Lens>;
+
+    fn info(&self) -> &'static Info {
+        self.0.info()
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<Self::Brief, Self::Model>> {
+        Ok(Step::Scan(Brief { lens: self.0.lens(data, given)?, stage: Stage::Count { bits: Self::bits(data) } }))
+    }
+
+    fn open(&self, brief: &Self::Brief) -> State {
+        match &brief.stage {
+            Stage::Count { bits } => State::Count { counter: Counter::new(*bits, DEPTH), sample: BottomK::new(TEMPERING_ROWS) },
+            Stage::First { counter, .. } => State::Tallies { table: Table::default(), counter: counter.emptied() },
+            Stage::Second { .. } => State::Tallies { table: Table::default(), counter: Counter::new(6, DEPTH) },
+            Stage::Screen { short, .. } => State::Screen { sums: vec![(0, 0); short.len()] },
+            Stage::Carry { short, .. } => State::Carry { carriers: short.iter().map(|_| Carriers::new()).collect() },
+        }
+    }
+
+    fn observe(&self, brief: &Self::Brief, state: &mut State, rows: &Batch) -> Result<()> {
+        let mut extract = self.0.rows(&brief.lens, rows);
+        let mut found = Found::default();
+        let (keys, labels) = (rows.keys(), rows.labels());
+        match (&brief.stage, state) {
+            (Stage::Count { .. }, State::Count { counter, sample }) => {
+                for row in 0..rows.rows() {
+                    found.clear();
+                    extract.first(row, &mut found);
+                    found.dedup();
+                    for (item, _) in &found.items {
+                        counter.add(*item, 1);
+                    }
+                    if let Some(label) = labels[row] {
+                        sample.insert_with(keys[row], || (found.features.clone(), label));
+                    }
+                }
+            }
+            (Stage::First { counter: seen, floor, .. }, State::Tallies { table, counter }) => {
+                for row in 0..rows.rows() {
+                    found.clear();
+                    extract.first(row, &mut found);
+                    found.dedup();
+                    let features: FxHashSet<u64> = found.features.iter().copied().collect();
+                    for (item, _) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
+                        table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item));
+                    }
+                    if extract.has_second() {
+                        found.clear();
+                        extract.second(row, &|item| seen.estimate(item) >= *floor, &mut found);
+                        found.dedup();
+                        for (item, _) in &found.items {
+                            counter.add(*item, 1);
+                        }
+                    }
+                }
+            }
+            (Stage::Second { admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
+                for row in 0..rows.rows() {
+                    found.clear();
+                    extract.second(row, &|item| admitted.contains(&item), &mut found);
+                    found.dedup();
+                    for (item, _) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
+                        table.entry(*item).or_default().add(keys[row], labels[row], false);
+                    }
+                }
+            }
+            (Stage::Screen { admitted, bayes, short, .. }, State::Screen { sums }) => {
+                let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
+                let content = rows.derived("derive.content");
+                let priors = rows.schema().priors();
+                for row in 0..rows.rows() {
+                    all_items(&mut *extract, row, admitted, &mut found);
+                    let evidence = bayes.as_ref().map(|b| b.evidence(&found.features, labels[row]));
+                    for (item, parts) in &found.items {
+                        let Some(&at) = index.get(item) else { continue };
+                        let label = short[at].label;
+                        let q = match (bayes, &evidence, &content) {
+                            (Some(bayes), Some(evidence), _) => {
+                                let own: Vec<u64> = parts.iter().filter_map(|p| found.features.get(p).copied()).collect();
+                                bayes.without(evidence, &own, labels[row], label)
+                            }
+                            (_, _, Some(content)) => {
+                                let logits: Vec<f64> = content.row(row).iter().map(|v| f64::from(*v)).collect();
+                                softmax(&logits).get(label as usize).copied().filter(|q| q.is_finite()).unwrap_or(1.0)
+                            }
+                            _ => priors.get(label as usize).copied().unwrap_or(1.0),
+                        };
+                        sums[at].0 += (q * UNIT).round() as u64;
+                        sums[at].1 += 1;
+                    }
+                }
+            }
+            (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers }) => {
+                let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
+                let embedding = rows.embedding()?;
+                for row in 0..rows.rows() {
+                    all_items(&mut *extract, row, admitted, &mut found);
+                    for (item, _) in &found.items {
+                        let Some(&at) = index.get(item) else { continue };
+                        let carrier = &mut carriers[at];
+                        carrier.keys.insert(keys[row], labels[row]);
+                        if labels[row] == Some(short[at].label) {
+                            carrier.example(rows.row_position(row));
+                        }
+                        if keys[row] > *threshold {
+                            carrier.raw.insert_with(keys[row], || raw(rows, row, embedding.as_ref()));
+                        }
+                        carrier.described.insert_with(keys[row], || {
+                            let described = self.0.describe(&brief.lens, rows, row, *item);
+                            described.map_or_else(|| (self.code().to_owned(), "{}".to_owned()), |d| (d.name, Value::Object(d.evidence).to_string()))
+                        });
+                    }
+                }
+            }
+            _ => return Err(mismatch(self.code())),
+        }
+        Ok(())
+    }
+
+    fn merge(&self, _: &Self::Brief, into: &mut State, from: State) -> Result<()> {
+        match (into, from) {
+            (State::Count { counter, sample }, State::Count { counter: other, sample: rows }) => {
+                if !counter.merge(&other) {
+                    return Err(mismatch(self.code()));
+                }
+                sample.merge(rows);
+            }
+            (State::Tallies { table, counter }, State::Tallies { table: other, counter: cells }) => {
+                if !counter.merge(&cells) {
+                    return Err(mismatch(self.code()));
+                }
+                for (item, tally) in &other {
+                    table.entry(*item).or_default().merge(tally);
+                }
+            }
+            (State::Screen { sums }, State::Screen { sums: other }) => {
+                for (into, from) in sums.iter_mut().zip(other) {
+                    into.0 += from.0;
+                    into.1 += from.1;
+                }
+            }
+            (State::Carry { carriers }, State::Carry { carriers: other }) => {
+                for (into, from) in carriers.iter_mut().zip(other) {
+                    into.merge(from);
+                }
+            }
+            _ => return Err(mismatch(self.code())),
+        }
+        Ok(())
+    }
+
+    fn close(&self, data: &Schema, given: &Given, brief: Self::Brief, state: State) -> Result<Step<Self::Brief, Self::Model>> {
+        let Brief { lens, stage } = brief;
+        let cap = Self::table_cap(data);
+        match (stage, state) {
+            (Stage::Count { .. }, State::Count { counter, sample }) => {
+                let floor = counter.floor(cap, LEAST_SUPPORT);
+                Ok(Step::Scan(Brief { lens, stage: Stage::First { counter, floor, sample } }))
+            }
+            (Stage::First { floor, sample, .. }, State::Tallies { mut table, counter }) => {
+                table.retain(|_, tally| tally.rows >= floor);
+                let admitted: Admitted = table.keys().copied().collect();
+                let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
+                if counter.cells().iter().all(|cell| *cell < next) {
+                    return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
+                }
+                Ok(Step::Scan(Brief { lens, stage: Stage::Second { first: table, admitted, counter, floor: next, sample } }))
+            }
+            (Stage::Second { first, admitted, floor, sample, .. }, State::Tallies { mut table, .. }) => {
+                table.retain(|_, tally| tally.rows >= floor);
+                Ok(self.screen(data, lens, first, Some(table), admitted, &sample, floor))
+            }
+            (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
+                let (short, tests) = Self::candidates(data, short, &sums);
+                if short.is_empty() {
+                    let mut model = self.nothing(data, lens, floor);
+                    model.notes = verify::notes(data, tests, floor);
+                    return Ok(Step::Done(model));
+                }
+                let threshold = given.model::<SampleModel>("derive.sample").map_or(0, |s| s.threshold);
+                Ok(Step::Scan(Brief { lens, stage: Stage::Carry { admitted, short, tests, threshold, floor } }))
+            }
+            (Stage::Carry { admitted, short, tests, floor, .. }, State::Carry { carriers }) => {
+                let content = given.model::<ContentModel>("derive.content").ok_or_else(|| Error::Detector {
+                    code: self.code(),
+                    reason: "needs the content model to verify candidates".to_owned(),
+                })?;
+                let triggers = verify::verify(data, content, short, carriers, tests)?;
+                let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
+                Ok(Step::Done(MineModel { lens, admitted, triggers, items, notes: verify::notes(data, tests, floor) }))
+            }
+            _ => Err(mismatch(self.code())),
+        }
+    }
+
+    fn max_bytes(&self, data: &Schema) -> usize {
+        Self::table_cap(data) * ENTRY_BYTES + (4 * DEPTH << Self::bits(data))
+    }
+}
+
+/// Features and items of both levels.
+fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found: &mut Found) {
+    found.clear();
+    extract.first(row, found);
+    if extract.has_second() {
+        let mut second = Found::default();
+        extract.second(row, &|item| admitted.contains(&item), &mut second);
+        found.items.append(&mut second.items);
+    }
+    found.dedup();
+}
+
+fn mismatch(code: &'static str) -> Error {
+    Error::Detector { code, reason: "was handed the state of another scan".to_owned() }
+}
+
+impl<I: Items> Detect for Mine<I> {
+    fn score(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
+        for (row, trigger) in self.carried(model, rows).into_iter().enumerate() {
+            if rows.labels()[row].is_some() {
+                out[row] = Some(trigger.map_or(0.0, |at| model.triggers[at as usize].strength()));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self, model: &Self::Model) -> Vec<Group> {
+        model.triggers.iter().map(|t| t.group.clone()).collect()
+    }
+
+    fn members(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
+        for (slot, trigger) in out.iter_mut().zip(self.carried(model, rows)) {
+            *slot = trigger;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, model: &Self::Model, rows: &Batch, row: usize) -> Result<Evidence> {
+        let carried = self.carried(model, rows)[row].and_then(|at| model.triggers.get(at as usize));
+        let Some(trigger) = carried else {
+            return Ok(Evidence::new("carries no trigger", []));
+        };
+        let (g, label) = (&trigger.group, trigger.group.label.clone().unwrap_or_default());
+        let reason = format!("carries {}, as do {} rows labelled '{label}' against {:.0}% expected", trigger.name, g.agreeing, 100.0 * g.background.unwrap_or(0.0));
+        Ok(Evidence::new(reason, [("trigger", json!(trigger.name)), ("evidence", Value::Object(g.evidence.clone()))]))
+    }
+
+    fn notes(&self, model: &Self::Model) -> Vec<String> {
+        model.notes.clone()
+    }
+}
+
+impl<I: Items> Mine<I> {
+    /// For each row the strongest trigger that it carries together with the trigger's label.
+    fn carried(&self, model: &MineModel<I::Lens>, rows: &Batch) -> Vec<Option<u32>> {
+        let mut out = vec![None; rows.rows()];
+        if model.triggers.is_empty() {
+            return out;
+        }
+        let mut extract = self.0.rows(&model.lens, rows);
+        let mut found = Found::default();
+        for (row, slot) in out.iter_mut().enumerate() {
+            let Some(label) = rows.labels()[row] else { continue };
+            all_items(&mut *extract, row, &model.admitted, &mut found);
+            let carried = found.items.iter().filter_map(|(item, _)| model.items.get(item).copied());
+            *slot = carried.filter(|at| model.triggers[*at as usize].target == label).min();
+        }
+        out
+    }
+}

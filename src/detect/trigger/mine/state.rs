@@ -1,0 +1,149 @@
+//! What the scans of a miner gather.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+use crate::derive::SampleRow;
+use crate::stats::bottom_k::BottomK;
+use crate::stats::counter::Counter;
+
+use super::bayes::{Bayes, ClassCounts};
+
+/// Rows kept for tempering the naive Bayes guess.
+pub(super) const TEMPERING_ROWS: usize = 2_048;
+/// Carriers of a candidate whose keys are kept.
+pub(super) const MOST_CARRIERS: usize = 4_096;
+/// Carriers outside the reference sample that are kept in raw form.
+pub(super) const MOST_RAW: usize = 64;
+/// Carriers named by position.
+const MOST_EXAMPLES: usize = 20;
+/// Fixed point of probability sums, so that they are the same in any order.
+pub(super) const UNIT: f64 = 1_048_576.0;
+
+/// One item's rows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Rows that hold it, labelled or not.
+    pub(super) rows: u32,
+    /// Labelled ones by class, ascending.
+    pub(super) classes: ClassCounts,
+    /// Sum of the carriers' keys: items with the same carriers have the same signature.
+    pub(super) signature: u64,
+    /// Whether it is a feature.
+    pub(super) feature: bool,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, key: u64, label: Option<u32>, feature: bool) {
+        self.rows = self.rows.saturating_add(1);
+        self.signature = self.signature.wrapping_add(key);
+        self.feature |= feature;
+        if let Some(label) = label {
+            bump(&mut self.classes, label, 1);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.signature = self.signature.wrapping_add(other.signature);
+        self.feature |= other.feature;
+        for &(class, rows) in &other.classes {
+            bump(&mut self.classes, class, rows);
+        }
+    }
+}
+
+fn bump(classes: &mut ClassCounts, class: u32, rows: u32) {
+    match classes.binary_search_by_key(&class, |(c, _)| *c) {
+        Ok(at) => classes[at].1 = classes[at].1.saturating_add(rows),
+        Err(at) => classes.insert(at, (class, rows)),
+    }
+}
+
+/// Items by hash.
+pub(super) type Table = FxHashMap<u64, Tally>;
+
+/// A shortlisted item: its target label.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Short {
+    pub(super) item: u64,
+    pub(super) label: u32,
+    pub(super) tally: Tally,
+}
+
+/// What a scan is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::detect::trigger) struct Brief<L> {
+    pub(super) lens: L,
+    pub(super) stage: Stage,
+}
+
+/// First-level items that are frequent enough to build on.
+pub(super) type Admitted = FxHashSet<u64>;
+
+/// Rows with their features, for tempering.
+pub(super) type Tempering = BottomK<(Vec<u64>, u32)>;
+
+/// Which scan it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// Counts first-level items approximately.
+    Count { bits: u32 },
+    /// Counts frequent first-level items exactly, and second-level items approximately.
+    First { counter: Counter, floor: u32, sample: Tempering },
+    /// Counts frequent second-level items exactly.
+    Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
+    /// Sums the background probability of the target label over each shortlisted item's carriers.
+    Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, floor: u32 },
+    /// Gathers the carriers of candidates.
+    Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32 },
+}
+
+/// What a scan gathers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::detect::trigger) enum State {
+    /// Approximate counts, and rows for tempering.
+    Count { counter: Counter, sample: Tempering },
+    /// Exact counts, and approximate counts of the next level.
+    Tallies { table: Table, counter: Counter },
+    /// Sum of background probabilities in fixed point, and rows, of each shortlisted item in order.
+    Screen { sums: Vec<(u64, u64)> },
+    /// Carriers of each candidate in order.
+    Carry { carriers: Vec<Carriers> },
+}
+
+/// The carriers of one candidate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Carriers {
+    /// Labels of the distinct carriers with the smallest keys.
+    pub(super) keys: BottomK<Option<u32>>,
+    /// Positions of the first carriers that have the target label.
+    pub(super) examples: Vec<u64>,
+    /// Raw rows of carriers outside the reference sample.
+    pub(super) raw: BottomK<SampleRow>,
+    /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
+    pub(super) described: BottomK<(String, String)>,
+}
+
+impl Carriers {
+    pub(super) fn new() -> Self {
+        Self { keys: BottomK::new(MOST_CARRIERS), examples: Vec::new(), raw: BottomK::new(MOST_RAW), described: BottomK::new(1) }
+    }
+
+    pub(super) fn example(&mut self, position: u64) {
+        if self.examples.len() < MOST_EXAMPLES || self.examples.last().is_some_and(|last| position < *last) {
+            let at = self.examples.partition_point(|p| *p < position);
+            self.examples.insert(at, position);
+            self.examples.truncate(MOST_EXAMPLES);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.keys.merge(other.keys);
+        for position in other.examples {
+            self.example(position);
+        }
+        self.raw.merge(other.raw);
+        self.described.merge(other.described);
+    }
+}

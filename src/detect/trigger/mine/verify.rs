@@ -1,0 +1,173 @@
+//! The verifier: a candidate is a trigger when its carriers share a label that their content, judged by a model that saw
+//! none of them, does not explain.
+//!
+//! For carriers S with label j, c = |S| distinct rows, k of them labelled j, and q̄ the mean probability of j from the
+//! content model without S, the null hypothesis allows the odds of j to be four times what content says; p is the
+//! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::data::Schema;
+use crate::derive::{ContentModel, SampleRow};
+use crate::error::Result;
+use crate::finding::{Group, Tier};
+use crate::stats::interval::IntervalNull;
+
+use super::state::{Carriers, Short};
+
+/// Carriers of the reference sample whose background is asked.
+const JUDGED: usize = 512;
+/// Level at which the smallest detectable cause is stated.
+const LEVEL: f64 = 0.004;
+/// A later candidate must keep this share of its carriers once those of stronger ones are taken away.
+const OWN_SHARE: f64 = 0.5;
+/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
+const WORTH_KEEPING: f64 = 0.5;
+
+/// A verified candidate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::detect::trigger) struct Trigger {
+    pub(super) item: u64,
+    pub(super) target: u32,
+    pub(super) name: String,
+    pub(super) group: Group,
+}
+
+impl Trigger {
+    /// −log10 of the corrected p-value.
+    pub(super) fn strength(&self) -> f64 {
+        -self.group.corrected().max(1e-300).log10()
+    }
+}
+
+/// A candidate with its test.
+struct Tested {
+    short: Short,
+    carriers: Carriers,
+    background: f64,
+    p: f64,
+    carrying: u64,
+    agreeing: u64,
+}
+
+/// Tests candidates and keeps, strongest first, those that the stronger ones do not explain.
+pub(super) fn verify(data: &Schema, content: &ContentModel, short: Vec<Short>, carriers: Vec<Carriers>, tests: u64) -> Result<Vec<Trigger>> {
+    let null = IntervalNull::default();
+    let mut tested = Vec::new();
+    for (short, carriers) in short.into_iter().zip(carriers) {
+        let Some(background) = background(content, &carriers, short.label)? else { continue };
+        let (carrying, agreeing) = distinct(&carriers, &short);
+        if let Some(p) = null.test(carrying, agreeing, background, data.rows) {
+            tested.push(Tested { short, carriers, background, p, carrying, agreeing });
+        }
+    }
+    tested.sort_by(|a, b| a.p.total_cmp(&b.p).then(b.carrying.cmp(&a.carrying)).then(a.name().len().cmp(&b.name().len())).then(a.short.item.cmp(&b.short.item)));
+    let mut claimed = std::collections::BTreeSet::new();
+    let mut triggers: Vec<Trigger> = Vec::new();
+    for candidate in tested {
+        if candidate.p * tests as f64 > WORTH_KEEPING {
+            continue;
+        }
+        let agreeing: Vec<u64> = candidate.carriers.keys.iter().filter(|(_, _, label)| **label == Some(candidate.short.label)).map(|(key, _, _)| key).collect();
+        let own = agreeing.iter().filter(|key| !claimed.contains(*key)).count();
+        if (own as f64) < OWN_SHARE * agreeing.len() as f64 || own < 4 {
+            continue;
+        }
+        let left = candidate.carrying.saturating_sub((agreeing.len() - own) as u64);
+        let Some(p) = null.test(left, own as u64, candidate.background, data.rows) else { continue };
+        if p * tests as f64 > WORTH_KEEPING {
+            continue;
+        }
+        claimed.extend(agreeing);
+        triggers.push(candidate.into_trigger(data, &null, tests));
+    }
+    Ok(triggers)
+}
+
+/// Distinct carriers and those with the target label. Where not all keys could be kept, the kept ones stand for the rest.
+fn distinct(carriers: &Carriers, short: &Short) -> (u64, u64) {
+    let kept = carriers.keys.len() as u64;
+    let agreeing = carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).count() as u64;
+    if carriers.keys.threshold() == u64::MAX {
+        return (kept, agreeing);
+    }
+    let rows = u64::from(short.tally.rows);
+    (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
+}
+
+/// Mean probability of the label over carriers, from the content model without them.
+fn background(content: &ContentModel, carriers: &Carriers, label: u32) -> Result<Option<f64>> {
+    if !content.can_verify() {
+        return Ok(None);
+    }
+    let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
+    let inside = keys.iter().filter_map(|key| content.position(*key)).take(JUDGED).map(Ok);
+    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(carriers.raw.iter().map(|(_, _, row)| Err(row))).collect();
+    let probabilities = content.without(&keys, &judged)?;
+    let label = label as usize;
+    Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
+}
+
+impl Tested {
+    fn name(&self) -> &str {
+        self.carriers.described.iter().next().map_or("", |(_, _, (name, _))| name)
+    }
+
+    fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
+        let name = self.name().to_owned();
+        let evidence = self.carriers.described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str::<Map<String, Value>>(json).ok());
+        let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
+        let all = if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
+        let mut evidence = evidence.unwrap_or_default();
+        evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
+        evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
+        let rows = u64::from(self.short.tally.rows);
+        Trigger {
+            item: self.short.item,
+            target: self.short.label,
+            group: Group {
+                title: format!("{name} in {rows} rows, {all}; content alone would give that label to {:.0}%", 100.0 * self.background),
+                cause: name.clone(),
+                attack_class: "backdoor_trigger".to_owned(),
+                rows,
+                agreeing: self.agreeing,
+                label: Some(label),
+                background: Some(self.background),
+                statistic: "carriers with the label, interval null".to_owned(),
+                value: self.agreeing as f64,
+                p: self.p,
+                tests,
+                max_tier: Tier::Alarm,
+                examples: self.carriers.examples,
+                evidence,
+            },
+            name,
+        }
+    }
+}
+
+/// Odds of the label among carriers over the odds that content gives, with half a row added to each count.
+fn odds_ratio(agreeing: u64, carrying: u64, background: f64) -> f64 {
+    let odds = (agreeing as f64 + 0.5) / ((carrying - agreeing.min(carrying)) as f64 + 0.5);
+    let q = background.clamp(0.02, 0.98);
+    odds * (1.0 - q) / q
+}
+
+/// What could have been seen.
+pub(super) fn notes(data: &Schema, tests: u64, floor: u32) -> Vec<String> {
+    let null = IntervalNull::default();
+    let rarest = data.priors().into_iter().fold(1.0, f64::min);
+    let seen = |background: f64| null.smallest_detectable(background, LEVEL, tests).map(|c| c.max(u64::from(floor)));
+    let mut notes = Vec::new();
+    if let Some(count) = seen(0.02) {
+        notes.push(format!("would have seen a trigger of this kind from {count} rows on where content contradicts the label"));
+    }
+    if let Some(count) = seen(rarest.max(0.02)) {
+        notes.push(format!("and from {count} rows on where content says nothing of the label"));
+    }
+    if floor > super::LEAST_SUPPORT {
+        notes.push(format!("items in fewer than {floor} rows were not looked at: more of them are there than the memory budget holds"));
+    }
+    notes
+}

@@ -1,0 +1,209 @@
+//! `trigger.rule`: values and combinations of values in tables.
+
+use ndarray::Axis;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::data::{Batch, Key, Role, Schema};
+use crate::derive::SampleModel;
+use crate::error::Result;
+use crate::finding::{Family, Tier};
+use crate::fold::{Claim, Detect, Given, Info, Law, Need};
+
+use super::mine::{Background, Description, Found, Items, Mine, Parts, RowItems};
+
+/// Hash domain of values.
+const VALUE: u8 = 30;
+/// Hash domain of ranges.
+const RANGE: u8 = 31;
+/// Hash domain of combinations.
+const COMBINATION: u8 = 32;
+/// Ranges that a column of many values is cut into.
+const RANGES: usize = 32;
+/// Columns of a row that are combined by twos.
+const MOST_PAIRED: usize = 64;
+/// Columns of a row that are combined by threes.
+const MOST_TRIPLED: usize = 16;
+
+#[doc = include_str!("rule.md")]
+pub struct Rule;
+
+static INFO: Info = Info {
+    code: "trigger.rule",
+    family: Family::Trigger,
+    summary: "a value or combination of values whose rows share a label that their other columns do not explain",
+    needs: &[Need::Table, Need::Classes],
+    after: &["derive.sample"],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Group,
+    max_tier: Tier::Alarm,
+    manual: include_str!("rule.md"),
+};
+
+/// The detector.
+#[must_use]
+pub fn rule() -> impl Detect + 'static {
+    Mine(Rule)
+}
+
+/// Where the ranges of each numeric column begin; none for columns of few values.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cuts {
+    columns: Vec<Vec<f64>>,
+}
+
+impl Cuts {
+    fn range(&self, column: usize, value: f64) -> Option<usize> {
+        let cuts = self.columns.get(column).filter(|cuts| !cuts.is_empty())?;
+        value.is_finite().then(|| cuts.partition_point(|cut| *cut <= value))
+    }
+}
+
+/// One value of a row: its column among the feature columns, its hash, the hash of its range.
+struct Cell {
+    column: usize,
+    value: u64,
+    range: Option<u64>,
+}
+
+struct Row<'a> {
+    rows: &'a Batch,
+    cuts: &'a Cuts,
+    key: Key,
+}
+
+impl Row<'_> {
+    fn cells(&self, row: usize) -> Vec<Cell> {
+        let numeric = self.rows.numeric().index_axis(Axis(0), row);
+        let mut cells = Vec::with_capacity(numeric.len() + self.rows.cells().len());
+        for (column, &value) in numeric.iter().enumerate() {
+            let bits = if value == 0.0 { 0 } else { value.to_bits() };
+            let range = self.cuts.range(column, value).map(|r| self.key.words(RANGE, &[column as u64, r as u64]));
+            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, bits]), range });
+        }
+        for (column, values) in (numeric.len()..).zip(self.rows.cells()) {
+            let value = values[row].unwrap_or(0);
+            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, value]), range: None });
+        }
+        cells
+    }
+
+    /// Features of a row with the positions that belong to each cell.
+    fn features(cells: &[Cell], found: &mut Found) -> Vec<Parts> {
+        cells
+            .iter()
+            .map(|cell| {
+                let mut parts = Parts::default();
+                for feature in [Some(cell.value), cell.range].into_iter().flatten() {
+                    parts.push(found.features.len());
+                    found.features.push(feature);
+                }
+                parts
+            })
+            .collect()
+    }
+}
+
+impl RowItems for Row<'_> {
+    fn first(&mut self, row: usize, found: &mut Found) {
+        let cells = self.cells(row);
+        let parts = Self::features(&cells, found);
+        for (cell, parts) in cells.iter().zip(parts) {
+            found.items.push((cell.value, parts));
+            found.items.extend(cell.range.map(|range| (range, parts)));
+        }
+    }
+
+    fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
+        let cells = self.cells(row);
+        let parts = Self::features(&cells, found);
+        let frequent: Vec<(&Cell, Parts)> = cells.iter().zip(parts).filter(|(cell, _)| admitted(cell.value)).take(MOST_PAIRED).collect();
+        for (i, (a, a_parts)) in frequent.iter().enumerate() {
+            for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
+                let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
+                found.items.push((self.key.words(COMBINATION, &[a.value, b.value]), both));
+                if frequent.len() <= MOST_TRIPLED {
+                    for (c, c_parts) in frequent.iter().skip(j + 1) {
+                        let all: Parts = both.iter().chain(c_parts.iter()).collect();
+                        found.items.push((self.key.words(COMBINATION, &[a.value, b.value, c.value]), all));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Items for Rule {
+    type Lens = Cuts;
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn lens(&self, data: &Schema, given: &Given) -> Result<Cuts> {
+        let width = data.with_role(Role::Numeric).len();
+        let Some(sample) = given.model::<SampleModel>("derive.sample") else { return Ok(Cuts { columns: vec![Vec::new(); width] }) };
+        let column = |j: usize| {
+            let mut values: Vec<f64> = sample.rows.iter().filter_map(|r| r.numeric.get(j).map(|v| f64::from(*v))).filter(|v| v.is_finite()).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let mut cuts: Vec<f64> = (1..RANGES).filter_map(|r| values.get(r * values.len() / RANGES).copied()).collect();
+            cuts.dedup_by(|a, b| a.total_cmp(b).is_eq());
+            values.dedup_by(|a, b| a.total_cmp(b).is_eq());
+            if values.len() > RANGES { cuts } else { Vec::new() }
+        };
+        Ok(Cuts { columns: (0..width).map(column).collect() })
+    }
+
+    fn background(&self) -> Background {
+        Background::Features
+    }
+
+    fn rows<'a>(&self, cuts: &'a Cuts, rows: &'a Batch) -> Box<dyn RowItems + 'a> {
+        Box::new(Row { rows, cuts, key: rows.schema().key })
+    }
+
+    fn describe(&self, cuts: &Cuts, rows: &Batch, row: usize, item: u64) -> Option<Description> {
+        let view = Row { rows, cuts, key: rows.schema().key };
+        let cells = view.cells(row);
+        let name_of = |cell: &Cell| -> Option<(String, String)> {
+            let numeric = rows.schema().with_role(Role::Numeric);
+            let column = if cell.column < numeric.len() {
+                *numeric.get(cell.column)?
+            } else {
+                *rows.schema().with_role(Role::Categorical).get(cell.column - numeric.len())?
+            };
+            Some((rows.schema().columns[column].name.clone(), rows.display(column, row)))
+        };
+        let tell = |chosen: &[&Cell]| {
+            let named: Vec<(String, String)> = chosen.iter().filter_map(|cell| name_of(cell)).collect();
+            let name = named.iter().map(|(column, value)| format!("{column} = {value}")).collect::<Vec<_>>().join(" and ");
+            let conditions: Vec<_> = named.iter().map(|(column, value)| json!({"column": column, "value": value})).collect();
+            Description { name, evidence: [("conditions".to_owned(), json!(conditions))].into_iter().collect() }
+        };
+        for (i, a) in cells.iter().enumerate() {
+            if a.value == item {
+                return Some(tell(&[a]));
+            }
+            if a.range == Some(item) {
+                let value = rows.numeric().get((row, a.column)).copied()?;
+                let (range, bounds) = (cuts.range(a.column, value)?, &cuts.columns[a.column]);
+                let from = range.checked_sub(1).and_then(|r| bounds.get(r)).map_or_else(|| "its least value".to_owned(), ToString::to_string);
+                let to = bounds.get(range).map_or_else(|| "its largest value".to_owned(), ToString::to_string);
+                let (column, _) = name_of(a)?;
+                let evidence = [("conditions".to_owned(), json!([{"column": column, "from": from, "below": to}]))].into_iter().collect();
+                return Some(Description { name: format!("{column} from {from} to {to}"), evidence });
+            }
+            for (j, b) in cells.iter().enumerate().skip(i + 1) {
+                if view.key.words(COMBINATION, &[a.value, b.value]) == item {
+                    return Some(tell(&[a, b]));
+                }
+                if let Some(c) = cells.iter().skip(j + 1).find(|c| view.key.words(COMBINATION, &[a.value, b.value, c.value]) == item) {
+                    return Some(tell(&[a, b, c]));
+                }
+            }
+        }
+        None
+    }
+}
