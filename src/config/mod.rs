@@ -7,6 +7,7 @@ mod size;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use file::{DEFAULT_FILE, find, load};
 pub use nearest::nearest;
@@ -36,7 +37,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
-    /// Seed of everything random; without one the run chooses for itself.
+    /// Seed of everything random; without one it is drawn at random.
     pub seed: Option<u64>,
     /// Worker threads, 1 to 1024; without a number all cores.
     pub threads: Option<usize>,
@@ -180,21 +181,20 @@ impl Settings {
         Ok(())
     }
 
-    /// The settings that can change what is found and decided, as JSON with sorted keys and without blanks, the base of
-    /// the settings' digest. Threads, the size of a block and the output are not part of it: they never change a
-    /// finding, so runs that differ in them alone stay comparable.
-    pub fn canonical_json(&self) -> Result<String> {
-        let broken = |e: serde_json::Error| Error::config("settings", e.to_string());
-        let mut value = serde_json::to_value(self).map_err(broken)?;
+    /// The settings that can change what is found and decided, as JSON with sorted keys, the base of the settings'
+    /// digest. Threads, the size of a block and the output are not part of it: they never change a finding, so runs
+    /// that differ in them alone stay comparable.
+    pub fn canonical_json(&self) -> Result<Value> {
+        let mut value = serde_json::to_value(self).map_err(|e| Error::config("settings", e.to_string()))?;
         if let Some(tables) = value.as_object_mut() {
             tables.remove("output");
-            if let Some(run) = tables.get_mut("run").and_then(serde_json::Value::as_object_mut) {
+            if let Some(run) = tables.get_mut("run").and_then(Value::as_object_mut) {
                 run.remove("threads");
                 run.remove("batch_rows");
             }
         }
         value.sort_all_objects();
-        serde_json::to_string(&value).map_err(broken)
+        Ok(value)
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
             r#""roles":{"embedding":null,"id":null,"ignore":[],"image":null,"label":null,"probs":null,"source":null,"#,
             r#""text":[],"time":null},"run":{"memory":"2GiB","seed":null}}"#
         );
-        assert_eq!(base.canonical_json().unwrap(), expected);
+        assert_eq!(base.canonical_json().unwrap().to_string(), expected);
     }
 
     #[test]
