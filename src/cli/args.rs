@@ -1,0 +1,302 @@
+//! The command line's flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{FailOn, Settings, Size};
+
+const EXAMPLES: &str = "\
+Examples:
+  foretaste scan train.parquet
+  foretaste scan 'shards/*.parquet' --label intent --id id --out report
+  foretaste scan - --format ipc < stream.arrows
+  foretaste scan train.csv --fail-on warn --json > report.json
+  foretaste explain trigger.patch
+
+Exit status: 0 within the policy, 1 over it (see --fail-on), 2 error or incomplete scan.";
+
+/// Tastes a training set before a model does: detects poisoned training data and names the cause.
+#[derive(Debug, Parser)]
+#[command(name = "foretaste", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    pub(super) color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Scan training data and write a report
+    Scan(Box<Scan>),
+    /// List the detectors, or print the manual of one
+    Explain {
+        /// Code of a detector (trigger.patch) or a family (trigger)
+        code: Option<String>,
+    },
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless the environment says otherwise
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What `--format` takes: the formats of the input, and `json`, which is an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatFlag {
+    /// Apache Parquet
+    Parquet,
+    /// Arrow IPC, file or stream
+    #[value(alias = "arrow")]
+    Ipc,
+    /// Arrow IPC stream
+    #[value(alias = "arrow-stream")]
+    IpcStream,
+    /// Comma-separated values
+    Csv,
+    /// Tab-separated values
+    Tsv,
+    /// JSON lines
+    Jsonl,
+    /// Not an input format: the same as --json
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Settings can also be kept in foretaste.toml; flags win over the file. See docs/configuration.md.")]
+pub(super) struct Scan {
+    /// Files, folders, quoted globs, addresses, or - for stdin
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// Format of the input where names and first bytes do not tell; json means --json
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(super) format: Option<FormatFlag>,
+    /// Read settings from this file, not from ./foretaste.toml
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    #[command(flatten, next_help_heading = "Columns (inferred unless given)")]
+    roles: Roles,
+    #[command(flatten, next_help_heading = "Decisions")]
+    decide: Decide,
+    #[command(flatten, next_help_heading = "Machine")]
+    machine: Machine,
+    #[command(flatten, next_help_heading = "Report")]
+    output: Output,
+    #[command(flatten, next_help_heading = "Terminal")]
+    pub(super) talk: Talk,
+}
+
+#[derive(Debug, Args)]
+struct Roles {
+    /// What a model is to predict
+    #[arg(long, value_name = "COL")]
+    label: Option<String>,
+    /// Names the row
+    #[arg(long, value_name = "COL")]
+    id: Option<String>,
+    /// Free text or chat messages
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    text: Vec<String>,
+    /// Pictures
+    #[arg(long, value_name = "COL")]
+    image: Option<String>,
+    /// A vector that stands for the row
+    #[arg(long, value_name = "COL")]
+    embedding: Option<String>,
+    /// Class probabilities of a model that did not see the row
+    #[arg(long, value_name = "COL")]
+    probs: Option<String>,
+    /// Who or what the row came from
+    #[arg(long, value_name = "COL")]
+    source: Option<String>,
+    /// When the row was made
+    #[arg(long, value_name = "COL")]
+    time: Option<String>,
+    /// Columns that are not looked at
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    ignore: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Decide {
+    /// Largest expected share of wrongly listed rows, over 0 and at most 0.5 [default: 0.1]
+    #[arg(long, value_name = "X")]
+    fdr: Option<f64>,
+    /// The mildest verdict that makes the exit status 1 [default: fail]
+    #[arg(long, value_name = "VERDICT", value_enum)]
+    fail_on: Option<FailOn>,
+    /// Run these detectors or families alone
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave these detectors or families out
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct Machine {
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Memory that the run may hold [default: 2GiB]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Size>,
+    /// Rows in a block [default: 8192]
+    #[arg(long, value_name = "N")]
+    batch_rows: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Folder of the report [default: foretaste-report]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Also write the scores of every row
+    #[arg(long)]
+    scores: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Talk {
+    /// Print report.json on stdout in place of the summary
+    #[arg(long)]
+    json: bool,
+    /// Print neither summary nor progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+    /// Show no progress
+    #[arg(long)]
+    pub(super) no_progress: bool,
+}
+
+impl Scan {
+    /// Puts the flags that were given over `settings`; a list replaces the list.
+    pub(super) fn apply(&self, settings: &mut Settings) {
+        let roles = &mut settings.roles;
+        for (flag, setting) in [
+            (&self.roles.label, &mut roles.label),
+            (&self.roles.id, &mut roles.id),
+            (&self.roles.image, &mut roles.image),
+            (&self.roles.embedding, &mut roles.embedding),
+            (&self.roles.probs, &mut roles.probs),
+            (&self.roles.source, &mut roles.source),
+            (&self.roles.time, &mut roles.time),
+        ] {
+            overlay_optional(flag.as_ref(), setting);
+        }
+        for (flag, setting) in [
+            (&self.roles.text, &mut roles.text),
+            (&self.roles.ignore, &mut roles.ignore),
+            (&self.decide.only, &mut settings.detectors.only),
+            (&self.decide.skip, &mut settings.detectors.skip),
+        ] {
+            if !flag.is_empty() {
+                setting.clone_from(flag);
+            }
+        }
+        overlay(self.decide.fdr.as_ref(), &mut settings.decide.fdr);
+        overlay(self.decide.fail_on.as_ref(), &mut settings.decide.fail_on);
+        overlay_optional(self.decide.seed.as_ref(), &mut settings.run.seed);
+        overlay_optional(self.machine.threads.as_ref(), &mut settings.run.threads);
+        overlay(self.machine.memory.as_ref(), &mut settings.run.memory);
+        overlay(self.machine.batch_rows.as_ref(), &mut settings.run.batch_rows);
+        overlay(self.output.out.as_ref(), &mut settings.output.dir);
+        settings.output.scores |= self.output.scores;
+    }
+
+    /// Whether stdout is to hold the report for a machine.
+    pub(super) fn wants_json(&self) -> bool {
+        self.talk.json || self.format == Some(FormatFlag::Json)
+    }
+}
+
+fn overlay<T: Clone>(flag: Option<&T>, setting: &mut T) {
+    if let Some(value) = flag {
+        setting.clone_from(value);
+    }
+}
+
+fn overlay_optional<T: Clone>(flag: Option<&T>, setting: &mut Option<T>) {
+    if flag.is_some() {
+        *setting = flag.cloned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn scan(flags: &[&str]) -> Scan {
+        match Cli::try_parse_from(["foretaste", "scan", "train.parquet"].iter().chain(flags)).unwrap().command {
+            Command::Scan(scan) => *scan,
+            Command::Explain { .. } => panic!("not a scan"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flag_changes_nothing() {
+        let mut settings = Settings::default();
+        settings.roles.text = vec!["a".into()];
+        settings.run.seed = Some(3);
+        settings.output.scores = true;
+        let before = settings.clone();
+        scan(&[]).apply(&mut settings);
+        assert_eq!(settings, before);
+    }
+
+    #[test]
+    fn every_flag_reaches_its_setting() {
+        let mut given = Settings::default();
+        given.roles.ignore = vec!["replaced".into()];
+        let columns = "--label l --id i --text a,b --image m --embedding e --probs p --source s --time t --ignore x,y";
+        let rest = "--fdr 0.2 --fail-on never --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
+                    --out o --scores";
+        let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
+        scan(&flags).apply(&mut given);
+        let expected: Settings = toml::from_str(
+            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\nignore=['x','y']\n\
+             [decide]\nfdr=0.2\nfail_on='never'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
+             [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\n[output]\ndir='o'\nscores=true\n",
+        )
+        .unwrap();
+        assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn json_is_an_output_however_it_is_asked_for() {
+        assert!(scan(&["--json"]).wants_json() && scan(&["--format", "json"]).wants_json());
+        assert!(!scan(&["--format", "jsonl"]).wants_json() && !scan(&[]).wants_json());
+    }
+
+    #[test]
+    fn the_defaults_that_the_help_names_are_the_defaults() {
+        let defaults = Settings::default();
+        let mut command = Cli::command();
+        let help = command.find_subcommand_mut("scan").unwrap().render_long_help().to_string();
+        for value in [defaults.decide.fdr.to_string(), defaults.run.memory.to_string(), defaults.run.batch_rows.to_string()] {
+            assert!(help.contains(&format!("[default: {value}]")), "{value}");
+        }
+        assert!(help.contains(&format!("[default: {}]", defaults.output.dir.display())));
+        assert_eq!(defaults.decide.fail_on, FailOn::Fail);
+    }
+}

@@ -1,0 +1,71 @@
+//! `foretaste scan`: settings together, scan, summary.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::args::{FormatFlag, Scan};
+use super::progress::Bar;
+use super::{Engine, Exit, Request, Terminal};
+use crate::config::{self, Settings};
+use crate::data::read::Format;
+use crate::error::{Error, Result};
+use crate::run::{Progress, Silent};
+
+/// Scans and says what was found.
+pub(super) fn scan(flags: Scan, folder: &Path, engine: &dyn Engine, terminal: &mut Terminal<'_>) -> Result<Exit> {
+    let settings = settings(&flags, folder, engine, terminal)?;
+    let policy = settings.decide.fail_on;
+    let json = flags.wants_json();
+    let shown = terminal.is_interactive() && !flags.talk.quiet && !flags.talk.no_progress;
+    let request = Request { format: flags.format.and_then(input_format), inputs: flags.inputs, settings };
+    let progress: Box<dyn Progress> = if shown { Box::new(Bar::on_stderr()) } else { Box::new(Silent) };
+    let scanned = engine.scan(&request, progress.as_ref());
+    // The bar has to be gone before anything else is written.
+    drop(progress);
+    let (outcome, report) = scanned?;
+    if json {
+        let path = report.join("report.json");
+        let file = File::open(&path).map_err(|e| Error::output(&path, format!("cannot be read back: {e}")))?;
+        terminal.print(file)?;
+    } else if !flags.talk.quiet {
+        let summary = engine.summary(&outcome, &report, terminal.colour(), terminal.width());
+        terminal.print(summary.as_bytes())?;
+    }
+    Ok(match outcome.complete {
+        false => Exit::Broken,
+        true if policy.is_exceeded_by(outcome.verdict) => Exit::Findings,
+        true => Exit::Clean,
+    })
+}
+
+/// Defaults, then the file, then the flags.
+fn settings(flags: &Scan, folder: &Path, engine: &dyn Engine, terminal: &mut Terminal<'_>) -> Result<Settings> {
+    let mut settings = match config::find(flags.config.as_deref(), folder) {
+        Some(path) => {
+            let settings = config::load(&path)?;
+            // A file that nobody named may be somebody else's, and can leave detectors out: even a quiet scan says so.
+            if flags.config.is_none() {
+                terminal.note(&format!("settings from {}", path.display()));
+            }
+            settings
+        }
+        None => Settings::default(),
+    };
+    flags.apply(&mut settings);
+    settings.check()?;
+    let codes: Vec<&str> = engine.detectors().iter().map(|info| info.code).collect();
+    settings.detectors.check(&codes)?;
+    Ok(settings)
+}
+
+fn input_format(flag: FormatFlag) -> Option<Format> {
+    match flag {
+        FormatFlag::Parquet => Some(Format::Parquet),
+        FormatFlag::Ipc => Some(Format::Arrow),
+        FormatFlag::IpcStream => Some(Format::ArrowStream),
+        FormatFlag::Csv => Some(Format::Csv),
+        FormatFlag::Tsv => Some(Format::Tsv),
+        FormatFlag::Jsonl => Some(Format::Jsonl),
+        FormatFlag::Json => None,
+    }
+}
