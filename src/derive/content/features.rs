@@ -10,16 +10,25 @@ use crate::stats::features::{Fourier, Scaling, Standardizer};
 
 use super::super::SampleRow;
 
-/// Random Fourier features of numbers, pictures and embeddings.
+/// Random Fourier features of pictures and embeddings.
 const FOURIER_WIDTH: usize = 1_024;
+/// Random Fourier features of a few numbers.
+const NARROW_WIDTH: usize = 512;
+/// Dense columns up to this many are few.
+const FEW: usize = 64;
+/// Ranges that a numeric column is cut into: half of them hold equally many rows, half equally many distinct values, so
+/// that a sharp step among rare values has ranges of its own.
+const RANGES: usize = 24;
+/// Columns up to this many are crossed by twos.
+const MOST_CROSSED: usize = 24;
 /// Bandwidths as multiples of the median distance.
 const BANDWIDTHS: [f64; 2] = [0.5, 1.0];
 /// Most words, word pairs and categorical levels with a feature of their own.
 const VOCABULARY: usize = 2_048;
 /// Dense columns up to this many are also used as they are.
 const LINEAR_WIDTH: usize = 256;
-/// Marks a missing number among the levels.
-const MISSING: u64 = 1 << 63;
+/// Marks ranges of numbers among the items; missing numbers are the range after the last.
+const RANGE: u64 = 1 << 63;
 
 /// What a row's dense part is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +44,7 @@ pub(super) struct Features {
     widths: Widths,
     scaler: Option<Standardizer>,
     fourier: Option<Fourier>,
+    cuts: Vec<Vec<f32>>,
     vocabulary: FxHashMap<u64, (u32, f32)>,
 }
 
@@ -43,7 +53,9 @@ impl Features {
     pub(super) fn fit(rows: &[SampleRow], seed: u64) -> Result<Self> {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths = Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
-        let mut features = Self { widths, scaler: None, fourier: None, vocabulary: vocabulary(rows) };
+        let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
+        let mut features = Self { widths, scaler: None, fourier: None, cuts, vocabulary: FxHashMap::default() };
+        features.vocabulary = features.words(rows);
         let raw = features.raw(rows);
         if raw.ncols() > 0 {
             let scaling = if widths.pixels + widths.embedding > 0 { Scaling::Robust } else { Scaling::NormalScores };
@@ -51,7 +63,8 @@ impl Features {
             let scaler = (widths.numeric > 0).then(|| Standardizer::fit(numeric(&raw, widths.numeric).view(), scaling));
             features.scaler = scaler;
             let dense = features.scaled(rows)?;
-            features.fourier = Some(Fourier::fit(dense.view(), FOURIER_WIDTH, &BANDWIDTHS, seed)?);
+            let width = if dense.ncols() <= FEW { NARROW_WIDTH } else { FOURIER_WIDTH };
+            features.fourier = Some(Fourier::fit(dense.view(), width, &BANDWIDTHS, seed)?);
         }
         Ok(features)
     }
@@ -72,11 +85,46 @@ impl Features {
         let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
         let mut sparse = Csr::empty(self.vocabulary.len());
         for row in rows {
-            let hits: Vec<(u32, f32)> = items(row).filter_map(|item| self.vocabulary.get(&item).copied()).collect();
+            let hits: Vec<(u32, f32)> = self.items(row).into_iter().filter_map(|item| self.vocabulary.get(&item).copied()).collect();
             let norm = hits.iter().map(|(_, w)| w * w).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
             sparse.push(hits.into_iter().map(|(column, weight)| (column, weight / norm)))?;
         }
         Design::new(dense, sparse)
+    }
+
+    /// Sparse items of a row: tokens, categorical levels, ranges of numbers, and pairs of the latter two.
+    fn items(&self, row: &SampleRow) -> Vec<u64> {
+        let range = |(column, value): (usize, &f32)| {
+            let cuts = self.cuts.get(column)?;
+            let at = if value.is_nan() { cuts.len() + 1 } else { cuts.partition_point(|cut| cut <= value) };
+            Some(RANGE | (column as u64) << 32 | at as u64)
+        };
+        let mut items: Vec<u64> = row.cells.iter().copied().chain(row.numeric.iter().enumerate().filter_map(range)).collect();
+        let single = items.len();
+        if single <= MOST_CROSSED {
+            for i in 0..single {
+                for j in i + 1..single {
+                    items.push((items[i].rotate_left(17) ^ items[j]).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                }
+            }
+        }
+        items.extend(row.tokens.iter().map(|t| u64::from(*t)));
+        items
+    }
+
+    /// The most frequent items with their column and weight (inverse document frequency).
+    fn words(&self, rows: &[SampleRow]) -> FxHashMap<u64, (u32, f32)> {
+        let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
+        for row in rows {
+            for item in self.items(row) {
+                *counts.entry(item).or_default() += 1;
+            }
+        }
+        let mut items: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
+        items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        items.truncate(VOCABULARY);
+        let weight = |count: u32| ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0;
+        (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
     }
 
     fn raw(&self, rows: &[SampleRow]) -> Array2<f32> {
@@ -114,23 +162,15 @@ fn numeric(raw: &Array2<f32>, width: usize) -> Array2<f32> {
     raw.select(Axis(1), &(0..width).collect::<Vec<_>>())
 }
 
-/// Sparse items of a row: tokens, categorical levels, missing numbers.
-fn items(row: &SampleRow) -> impl Iterator<Item = u64> + '_ {
-    let missing = row.numeric.iter().zip(0u64..).filter(|(v, _)| v.is_nan()).map(|(_, column)| MISSING | column);
-    row.tokens.iter().map(|t| u64::from(*t)).chain(row.cells.iter().copied()).chain(missing)
-}
-
-/// The most frequent items with their column and weight (inverse document frequency).
-fn vocabulary(rows: &[SampleRow]) -> FxHashMap<u64, (u32, f32)> {
-    let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
-    for row in rows {
-        for item in items(row) {
-            *counts.entry(item).or_default() += 1;
-        }
-    }
-    let mut items: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
-    items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    items.truncate(VOCABULARY);
-    let weight = |count: u32| ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0;
-    (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
+/// Where the ranges of a numeric column begin.
+fn cuts(rows: &[SampleRow], column: usize) -> Vec<f32> {
+    let mut values: Vec<f32> = rows.iter().filter_map(|r| r.numeric.get(column).copied()).filter(|v| v.is_finite()).collect();
+    values.sort_unstable_by(f32::total_cmp);
+    let quantiles = |values: &[f32]| (1..RANGES / 2).filter_map(|r| values.get(r * values.len() * 2 / RANGES).copied()).collect::<Vec<_>>();
+    let mut cuts = quantiles(&values);
+    values.dedup();
+    cuts.extend(quantiles(&values));
+    cuts.sort_unstable_by(f32::total_cmp);
+    cuts.dedup();
+    cuts
 }

@@ -5,6 +5,8 @@
 //! content model without S, the null hypothesis allows the odds of j to be four times what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -51,37 +53,30 @@ struct Tested {
     agreeing: u64,
 }
 
-/// Tests candidates and keeps, strongest first, those that the stronger ones do not explain.
+/// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
+/// their agreeing carriers must be their own. Returns them strongest first.
 pub(super) fn verify(data: &Schema, content: &ContentModel, short: Vec<Short>, carriers: Vec<Carriers>, tests: u64) -> Result<Vec<Trigger>> {
     let null = IntervalNull::default();
-    let mut tested = Vec::new();
-    for (short, carriers) in short.into_iter().zip(carriers) {
-        let Some(background) = background(content, &carriers, short.label)? else { continue };
-        let (carrying, agreeing) = distinct(&carriers, &short);
-        if let Some(p) = null.test(carrying, agreeing, background, data.rows) {
-            tested.push(Tested { short, carriers, background, p, carrying, agreeing });
-        }
-    }
-    tested.sort_by(|a, b| a.p.total_cmp(&b.p).then(b.carrying.cmp(&a.carrying)).then(a.name().len().cmp(&b.name().len())).then(a.short.item.cmp(&b.short.item)));
-    let mut claimed = std::collections::BTreeSet::new();
+    let mut claimed = BTreeSet::new();
     let mut triggers: Vec<Trigger> = Vec::new();
-    for candidate in tested {
-        if candidate.p * tests as f64 > WORTH_KEEPING {
-            continue;
-        }
-        let agreeing: Vec<u64> = candidate.carriers.keys.iter().filter(|(_, _, label)| **label == Some(candidate.short.label)).map(|(key, _, _)| key).collect();
+    for (short, carriers) in short.into_iter().zip(carriers) {
+        let agreeing: Vec<u64> = carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
         let own = agreeing.iter().filter(|key| !claimed.contains(*key)).count();
-        if (own as f64) < OWN_SHARE * agreeing.len() as f64 || own < 4 {
+        if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
             continue;
         }
-        let left = candidate.carrying.saturating_sub((agreeing.len() - own) as u64);
-        let Some(p) = null.test(left, own as u64, candidate.background, data.rows) else { continue };
-        if p * tests as f64 > WORTH_KEEPING {
+        let Some(background) = background(content, &carriers, short.label)? else { continue };
+        let (carrying, agreed) = distinct(&carriers, &short);
+        let taken = (agreeing.len() - own) as u64;
+        let alone = null.test(carrying.saturating_sub(taken), agreed.saturating_sub(taken), background, data.rows);
+        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
             continue;
         }
+        let Some(p) = null.test(carrying, agreed, background, data.rows) else { continue };
         claimed.extend(agreeing);
-        triggers.push(candidate.into_trigger(data, &null, tests));
+        triggers.push(Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, &null, tests));
     }
+    triggers.sort_by(|a, b| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
     Ok(triggers)
 }
 
