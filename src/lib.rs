@@ -5,4 +5,5 @@ pub mod data;
 pub mod error;
 pub mod finding;
 pub mod fold;
+pub mod report;
 pub mod run;
