@@ -1,2 +1,12 @@
-//! x
-fn main() {}
+//! The `foretaste` command.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use foretaste::cli::{Exit, Terminal, run};
+use foretaste::engine::Local;
+
+fn main() -> ExitCode {
+    // The exit status of a bug is that of an error, not the panic's own.
+    std::panic::catch_unwind(|| run(std::env::args_os(), Path::new(""), &Local, &mut Terminal::standard())).unwrap_or(Exit::Broken).into()
+}

@@ -1,0 +1,52 @@
+//! The local engine: reader, units, policy and report put together.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Engine, Request};
+use crate::data::Key;
+use crate::data::read::{self, Options};
+use crate::error::Result;
+use crate::fold::Info;
+use crate::policy::Policy;
+use crate::report::{self, Writer};
+use crate::run::{self, Order, Outcome, Progress};
+
+/// Scans on this machine.
+pub struct Local;
+
+impl Engine for Local {
+    fn scan(&self, request: &Request, progress: &dyn Progress) -> Result<(Outcome, PathBuf)> {
+        let settings = &request.settings;
+        let seed = settings.run.seed.unwrap_or_else(fresh_seed);
+        let options = Options { format: request.format, batch_rows: settings.run.batch_rows, ..Options::default() };
+        let source = read::open(&request.inputs, &options)?;
+        let order = Order {
+            choices: settings.roles.clone(),
+            key: Key::from_seed(seed),
+            threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
+            policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
+            only: settings.detectors.only.clone(),
+            skip: settings.detectors.skip.clone(),
+        };
+        let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
+        let outcome = run::scan(source.as_ref(), crate::detect::all(), &order, &mut writer, progress)?;
+        let told = report::Settings { values: settings.canonical_json()?, seed, created: jiff::Timestamp::now() };
+        let path = writer.finish(&outcome, &told)?;
+        Ok((outcome, path))
+    }
+
+    fn detectors(&self) -> Vec<&'static Info> {
+        crate::detect::all().iter().map(|unit| unit.info()).filter(|info| info.family != crate::finding::Family::Derived).collect()
+    }
+
+    fn summary(&self, outcome: &Outcome, report: &Path, colour: bool, width: usize) -> String {
+        report::render(outcome, report, colour, width)
+    }
+}
+
+/// A seed that nobody can know before the run; below 2^53, so that every reader of JSON keeps its digits.
+fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) >> 11
+}

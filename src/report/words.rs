@@ -1,0 +1,165 @@
+//! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
+
+use crate::finding::{Family, Tier};
+use crate::run::{Outcome, Status, Verdict};
+
+/// A count with its digits in threes: `12,345`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count with its noun.
+pub(super) fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// `a, b and c`.
+pub(super) fn list(items: &[&str]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A number to three significant digits; `–` where there is none.
+pub(super) fn number(value: Option<f64>) -> String {
+    let Some(value) = value.filter(|v| v.is_finite()) else { return "–".to_owned() };
+    let size = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if !(1e-3..1e6).contains(&size) {
+        format!("{value:.1e}")
+    } else {
+        let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+        let text = format!("{value:.decimals$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    }
+}
+
+/// A share of a whole, in per cent.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    let share = 100.0 * part as f64 / whole.max(1) as f64;
+    match share {
+        s if part > 0 && s < 0.01 => "<0.01%".to_owned(),
+        s if s < 1.0 && part > 0 => format!("{s:.2}%"),
+        s if s < 10.0 => format!("{s:.1}%"),
+        s => format!("{s:.0}%"),
+    }
+}
+
+/// A size in the largest unit that leaves at least one.
+pub(super) fn bytes(n: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let power = (n.max(1).ilog2() / 10).min(4);
+    match (power, units.get(power as usize)) {
+        (0, _) | (_, None) => format!("{n} B"),
+        (_, Some(unit)) => format!("{:.1} {unit}", n as f64 / (1u64 << (10 * power)) as f64),
+    }
+}
+
+/// A duration.
+pub(super) fn seconds(value: Option<f64>) -> String {
+    match value {
+        Some(s) if s >= 90.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+        Some(s) if s >= 10.0 => format!("{s:.0} s"),
+        Some(s) if s.is_finite() => format!("{s:.1} s"),
+        _ => "–".to_owned(),
+    }
+}
+
+/// What the data set comes to, in a line.
+pub(super) fn headline(outcome: &Outcome) -> &'static str {
+    match (outcome.verdict, outcome.complete) {
+        (Verdict::Fail, _) => "Poisoning found: a structure that clean data does not show.",
+        (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
+        (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",
+        (Verdict::Pass, true) => "Nothing was found.",
+        (Verdict::Pass, false) => "Nothing was found yet: not every detector could finish.",
+    }
+}
+
+/// What was found, in figures.
+pub(super) fn figures(outcome: &Outcome) -> String {
+    let at = |tier| outcome.findings.iter().filter(|f| f.tier == tier).count() as u64;
+    let (alarm, suspect) = (at(Tier::Alarm), at(Tier::Suspect));
+    let detectors: Vec<_> = outcome.units.iter().filter(|u| u.family != Family::Derived).collect();
+    let ran = detectors.iter().filter(|u| u.status == Status::Ran).count() as u64;
+    let causes = match (alarm, suspect) {
+        (0, 0) => "no cause".to_owned(),
+        (a, 0) => format!("{} (alarm)", plural(a, "cause", "causes")),
+        (0, s) => format!("{} (suspect)", plural(s, "cause", "causes")),
+        (a, s) => format!("{} ({} alarm, {} suspect)", plural(a + s, "cause", "causes"), count(a), count(s)),
+    };
+    let rows = outcome.data.rows;
+    format!(
+        "{causes} · {} of {} rows listed ({}) · {} of {} ran",
+        count(outcome.flagged_rows),
+        count(rows),
+        percent(outcome.flagged_rows, rows),
+        count(ran),
+        plural(detectors.len() as u64, "detector", "detectors"),
+    )
+}
+
+/// What a person does now, most urgent first.
+pub(super) fn next_steps(outcome: &Outcome) -> Vec<String> {
+    let mut steps = Vec::new();
+    let failed: Vec<&str> = outcome.units.iter().filter(|u| matches!(u.status, Status::Failed(_))).map(|u| u.code.as_str()).collect();
+    if !outcome.complete {
+        let which = if failed.is_empty() { String::new() } else { format!(" ({})", list(&failed)) };
+        steps.push(format!("Scan again: the run is incomplete{which}, so the verdict covers only what ran."));
+    }
+    match outcome.verdict {
+        Verdict::Fail => {
+            steps.push(
+                "Do not train on this set yet. Check each cause against its example rows: a natural shortcut in the data can look like a trigger."
+                    .to_owned(),
+            );
+            steps.push("Set the rows in rows.parquet aside, find out where they came from, then scan again.".to_owned());
+        }
+        Verdict::Warn => {
+            steps.push("Look through rows.parquet: correct, keep or set aside each row, and write down which.".to_owned());
+            steps.push("Scan again after changes.".to_owned());
+        }
+        Verdict::Pass => {
+            steps.push("Keep this report with the data: its digests name exactly what was scanned.".to_owned());
+            steps.push("Mind the limits: the report says what each detector could have seen.".to_owned());
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([count(0), count(999), count(1_000), count(12_345_678)], ["0", "999", "1,000", "12,345,678"]);
+        assert_eq!([number(Some(0.0)), number(Some(0.25)), number(Some(12.345)), number(Some(1234.5))], ["0", "0.25", "12.3", "1234"]);
+        assert_eq!([number(Some(1.23e-14)), number(Some(-2e9)), number(None), number(Some(f64::NAN))], ["1.2e-14", "-2.0e9", "–", "–"]);
+        assert_eq!([percent(0, 0), percent(1, 1_000_000), percent(152, 12_000), percent(50, 100)], ["0.0%", "<0.01%", "1.3%", "50%"]);
+        assert_eq!([bytes(0), bytes(1023), bytes(1536), bytes(u64::MAX)], ["0 B", "1023 B", "1.5 KiB", "16777216.0 TiB"]);
+        assert_eq!([seconds(Some(0.04)), seconds(Some(61.0)), seconds(Some(125.0)), seconds(None)], ["0.0 s", "61 s", "2 min 5 s", "–"]);
+        assert_eq!([list(&[]), list(&["a"]), list(&["a", "b", "c"])], ["", "a", "a, b and c"]);
+    }
+
+    #[test]
+    fn an_incomplete_run_comes_first() {
+        assert!(next_steps(&sample::poisoned())[0].starts_with("Scan again: the run is incomplete (label.crossfit)"));
+        assert!(next_steps(&sample::clean())[0].starts_with("Keep this report"));
+        let mut outcome = sample::clean();
+        outcome.complete = false;
+        assert_eq!(headline(&outcome), "Nothing was found yet: not every detector could finish.");
+    }
+}
