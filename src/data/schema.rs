@@ -103,7 +103,7 @@ impl Schema {
         } else if self.first(Role::Text).is_some() || self.first(Role::Embedding).is_some() {
             2_048
         } else {
-            8_192
+            4_096
         }
     }
 }

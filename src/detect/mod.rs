@@ -1,5 +1,7 @@
 //! Detectors, one file each, and the registry that lists them.
 
+mod duplicate;
+mod label;
 mod trigger;
 
 use crate::derive::{Content, Sample};
@@ -11,6 +13,8 @@ pub fn all() -> Vec<Box<dyn Unit>> {
     vec![
         derived(Sample),
         derived(Content),
+        detector(duplicate::Exact),
+        detector(label::Conflict),
         detector(trigger::patch()),
         detector(trigger::rule()),
         detector(trigger::token()),

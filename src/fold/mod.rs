@@ -11,6 +11,8 @@
 //! ```
 
 mod erase;
+#[cfg(test)]
+pub(crate) mod law;
 mod wire;
 
 use std::any::Any;

@@ -79,7 +79,7 @@ fn content(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<
 }
 
 fn placed(key: &Key, content: u64, x: usize, y: usize) -> u64 {
-    key.words(PLACED, &[content, x as u64, y as u64])
+    key.join(PLACED, content, (x as u64) << 32 | y as u64)
 }
 
 impl RowItems for Row<'_> {

@@ -123,11 +123,12 @@ impl RowItems for Row<'_> {
         for (i, (a, a_parts)) in frequent.iter().enumerate() {
             for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
                 let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
-                found.items.push((self.key.words(COMBINATION, &[a.value, b.value]), both));
+                let pair = self.key.join(COMBINATION, a.value, b.value);
+                found.items.push((pair, both));
                 if frequent.len() <= MOST_TRIPLED {
                     for (c, c_parts) in frequent.iter().skip(j + 1) {
                         let all: Parts = both.iter().chain(c_parts.iter()).collect();
-                        found.items.push((self.key.words(COMBINATION, &[a.value, b.value, c.value]), all));
+                        found.items.push((self.key.join(COMBINATION, pair, c.value), all));
                     }
                 }
             }
@@ -196,10 +197,11 @@ impl Items for Rule {
                 return Some(Description { name: format!("{column} from {from} to {to}"), evidence });
             }
             for (j, b) in cells.iter().enumerate().skip(i + 1) {
-                if view.key.words(COMBINATION, &[a.value, b.value]) == item {
+                let pair = view.key.join(COMBINATION, a.value, b.value);
+                if pair == item {
                     return Some(tell(&[a, b]));
                 }
-                if let Some(c) = cells.iter().skip(j + 1).find(|c| view.key.words(COMBINATION, &[a.value, b.value, c.value]) == item) {
+                if let Some(c) = cells.iter().skip(j + 1).find(|c| view.key.join(COMBINATION, pair, c.value) == item) {
                     return Some(tell(&[a, b, c]));
                 }
             }

@@ -93,7 +93,7 @@ impl RowItems for Row<'_> {
                 found.items.push((self.key.words(CHARACTER, &[u64::from(c)]), std::iter::once(at[i]).collect()));
             }
             if let Some((next, _)) = words.get(i + 1).filter(|(next, _)| *next != 0) {
-                found.items.push((self.key.words(SEQUENCE, &[*hash, *next]), [at[i], at[i + 1]].into_iter().collect()));
+                found.items.push((self.key.join(SEQUENCE, *hash, *next), [at[i], at[i + 1]].into_iter().collect()));
             }
         }
     }
@@ -102,12 +102,15 @@ impl RowItems for Row<'_> {
         let words = sequence(self.rows, row, &self.key);
         let at = self.features(&words, found);
         let hashes: Vec<u64> = words.iter().map(|(hash, _)| *hash).collect();
-        let joined: Vec<bool> = hashes.windows(2).map(|w| w[0] != 0 && w[1] != 0 && admitted(self.key.words(SEQUENCE, w))).collect();
+        let joined: Vec<bool> = hashes.windows(2).map(|w| w[0] != 0 && w[1] != 0 && admitted(self.key.join(SEQUENCE, w[0], w[1]))).collect();
         for start in 0..joined.len() {
             let run = joined[start..].iter().take(LONGEST - 1).take_while(|j| **j).count();
-            for length in 3..=run + 1 {
-                let end = start + length;
-                found.items.push((self.key.words(SEQUENCE, &hashes[start..end]), at[start..end].iter().copied().collect::<Parts>()));
+            let mut parts: Parts = at[start..=start + 1].iter().copied().collect();
+            let mut phrase = self.key.join(SEQUENCE, hashes[start], hashes[start + 1]);
+            for end in start + 2..=start + run {
+                phrase = self.key.join(SEQUENCE, phrase, hashes[end]);
+                parts.push(at[end]);
+                found.items.push((phrase, parts));
             }
         }
     }
@@ -142,8 +145,11 @@ impl Items for Token {
                 if let Some(c) = unusual(words[start].1).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item) {
                     return Some(described(&format!("the character U+{:04X}", u32::from(c)), text, words[start].1, words[start].1));
                 }
+                let mut hash = hashes[start];
                 for length in 1..=LONGEST.min(words.len() - start) {
-                    let hash = if length == 1 { hashes[start] } else { key.words(SEQUENCE, &hashes[start..start + length]) };
+                    if length > 1 {
+                        hash = key.join(SEQUENCE, hash, hashes[start + length - 1]);
+                    }
                     if hash == item {
                         let kind = if length == 1 { "word" } else { "phrase" };
                         let said = words[start..start + length].iter().map(|(_, w)| w.to_lowercase()).collect::<Vec<_>>().join(" ");

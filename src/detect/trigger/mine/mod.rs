@@ -378,7 +378,7 @@ fn mismatch(code: &'static str) -> Error {
 
 impl<I: Items> Detect for Mine<I> {
     fn score(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
-        for (row, trigger) in self.carried(model, rows).into_iter().enumerate() {
+        for (row, trigger) in self.carried(model, rows, 0..rows.rows()).into_iter().enumerate() {
             if rows.labels()[row].is_some() {
                 out[row] = Some(trigger.map_or(0.0, |at| model.triggers[at as usize].strength()));
             }
@@ -391,14 +391,14 @@ impl<I: Items> Detect for Mine<I> {
     }
 
     fn members(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
-        for (slot, trigger) in out.iter_mut().zip(self.carried(model, rows)) {
+        for (slot, trigger) in out.iter_mut().zip(self.carried(model, rows, 0..rows.rows())) {
             *slot = trigger;
         }
         Ok(())
     }
 
     fn explain(&self, model: &Self::Model, rows: &Batch, row: usize) -> Result<Evidence> {
-        let carried = self.carried(model, rows)[row].and_then(|at| model.triggers.get(at as usize));
+        let carried = self.carried(model, rows, row..row + 1).into_iter().flatten().next().and_then(|at| model.triggers.get(at as usize));
         let Some(trigger) = carried else {
             return Ok(Evidence::new("carries no trigger", []));
         };
@@ -413,20 +413,19 @@ impl<I: Items> Detect for Mine<I> {
 }
 
 impl<I: Items> Mine<I> {
-    /// For each row the strongest trigger that it carries together with the trigger's label.
-    fn carried(&self, model: &MineModel<I::Lens>, rows: &Batch) -> Vec<Option<u32>> {
-        let mut out = vec![None; rows.rows()];
+    /// For each of some rows the strongest trigger that it carries together with the trigger's label.
+    fn carried(&self, model: &MineModel<I::Lens>, rows: &Batch, which: std::ops::Range<usize>) -> Vec<Option<u32>> {
         if model.triggers.is_empty() {
-            return out;
+            return vec![None; which.len()];
         }
         let mut extract = self.0.rows(&model.lens, rows);
         let mut found = Found::default();
-        for (row, slot) in out.iter_mut().enumerate() {
-            let Some(label) = rows.labels()[row] else { continue };
+        let mut of_row = |row: usize| {
+            let label = rows.labels()[row]?;
             all_items(&mut *extract, row, &model.admitted, &mut found);
             let carried = found.items.iter().filter_map(|(item, _)| model.items.get(item).copied());
-            *slot = carried.filter(|at| model.triggers[*at as usize].target == label).min();
-        }
-        out
+            carried.filter(|at| model.triggers[*at as usize].target == label).min()
+        };
+        which.map(&mut of_row).collect()
     }
 }

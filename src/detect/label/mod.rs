@@ -1,0 +1,5 @@
+//! Wrong labels.
+
+mod conflict;
+
+pub use conflict::{Conflict, ConflictModel};
