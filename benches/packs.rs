@@ -3,6 +3,9 @@
 //! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose]`; the folder holds `catalog.jsonl` and,
 //! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
 
+#![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,6 +22,9 @@ use foretaste::run::{Order, Outcome, Silent, Sink, Verdict, scan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// A pack's verdict, recall, precision and false-positive rate.
+type Judged = (Verdict, Option<f64>, Option<f64>, f64);
 
 /// One column of one pack.
 struct Case {
@@ -156,7 +162,7 @@ fn main() -> Result<(), Failure> {
     let verbose = args.iter().any(|a| a == "--verbose");
     println!("{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds", "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC by family");
     let (mut errors, mut clean_worst, mut alarms, mut wrong_clean) = (Vec::new(), 0.0f64, 0, 0);
-    let mut kinds: BTreeMap<(String, String), Vec<(Verdict, Option<f64>, Option<f64>, f64)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(String, String), Vec<Judged>> = BTreeMap::new();
     for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(&only)) {
         let start = Instant::now();
         let name = format!("{}/{}", case.modality, case.name);

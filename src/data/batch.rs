@@ -248,7 +248,7 @@ impl Batch {
                 let array = self.record.column(column);
                 for (row, hasher) in hashers.iter_mut().enumerate() {
                     let Some(values) = list_values(array, row) else { continue };
-                    for value in doubles(&values).iter() {
+                    for value in &doubles(&values) {
                         hasher.write_u64(canonical(value.unwrap_or(f64::NAN)));
                     }
                 }

@@ -134,7 +134,7 @@ pub fn scan(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, sink:
     };
     run.stages()?;
     let listings = run.score(&policy)?;
-    run.decide_and_list(&policy, listings, sink, start)
+    run.decide_and_list(&policy, &listings, sink, start)
 }
 
 /// Decides which units come along.
@@ -177,6 +177,9 @@ fn unmet(need: Need, schema: &Schema) -> Option<String> {
 
 /// A step that a unit took: its number, the seconds it needed, what came of it.
 type Taken = (usize, f64, Result<Step<AnyBrief, AnyModel>>);
+
+/// What a scan left for a unit to close: its brief and the merged state.
+type Gathered = (AnyBrief, Result<AnyState>);
 
 struct Run<'a> {
     source: &'a dyn Source,
@@ -236,7 +239,7 @@ impl Run<'_> {
 
     /// Closes the scan that these units rode.
     fn close(&mut self, riders: &[usize], ridden: Vec<Ridden>) {
-        let mut work: BTreeMap<usize, Mutex<Option<(AnyBrief, Result<AnyState>)>>> = BTreeMap::new();
+        let mut work: BTreeMap<usize, Mutex<Option<Gathered>>> = BTreeMap::new();
         for (&i, ridden) in riders.iter().zip(ridden) {
             let passenger = &mut self.passengers[i];
             passenger.seconds += ridden.seconds;
@@ -380,7 +383,7 @@ impl Run<'_> {
     }
 
     /// Decides on causes, hands the listed rows to the sink in row order, and sums up.
-    fn decide_and_list(mut self, policy: &Policy, listings: BTreeMap<usize, Listing>, sink: &mut (dyn Sink + Send), start: Instant) -> Result<Outcome> {
+    fn decide_and_list(mut self, policy: &Policy, listings: &BTreeMap<usize, Listing>, sink: &mut (dyn Sink + Send), start: Instant) -> Result<Outcome> {
         let files = self.source.files()?;
         let mut groups = BTreeMap::new();
         let mut notes = BTreeMap::new();
@@ -403,7 +406,7 @@ impl Run<'_> {
                 (i, groups.iter().map(|g| policy.decide(info, g.clone(), causes_in(info.family))).collect())
             })
             .collect();
-        let lister = Lister::new(&self.schema, &files, &self.passengers, &listings, &decided, sink.wants_scores());
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, &decided, sink.wants_scores());
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));

@@ -81,7 +81,7 @@ impl Features {
             }
             parts.push(fourier.map(scaled.view())?);
         }
-        let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|p| p.view()).collect();
+        let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
         let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
         let mut sparse = Csr::empty(self.vocabulary.len());
         for row in rows {

@@ -25,8 +25,8 @@ const SMALL: usize = 12;
 const LARGE: usize = 1 << 14;
 const THINNING: u64 = 16;
 
-#[doc = include_str!("patch.md")]
-pub struct Patch;
+/// Patches as items of the miner.
+struct Patch;
 
 static INFO: Info = Info {
     code: "trigger.patch",
@@ -42,7 +42,7 @@ static INFO: Info = Info {
     manual: include_str!("patch.md"),
 };
 
-/// The detector.
+#[doc = include_str!("patch.md")]
 #[must_use]
 pub fn patch() -> impl Detect + 'static {
     Mine(Patch)
