@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt8Type};
 use arrow::record_batch::RecordBatch;

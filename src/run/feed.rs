@@ -54,7 +54,8 @@ impl Blocks {
         }
         let record = match &parts[..] {
             [one] => one.clone(),
-            _ => concat_batches(&self.arrow, &parts).map_err(|e| Error::input(Place::source("input"), format!("batches do not fit together: {e}")))?,
+            _ => concat_batches(&self.arrow, &parts)
+                .map_err(|e| Error::input(Place::source("input"), format!("batches do not fit together: {e}")))?,
         };
         let first_row = self.first_row;
         self.first_row += taken as u64;

@@ -52,7 +52,8 @@ impl Features {
     /// Fits scalers, bandwidths and the vocabulary. Labels are not looked at.
     pub(super) fn fit(rows: &[SampleRow], seed: u64) -> Result<Self> {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
-        let widths = Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
+        let widths =
+            Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
         let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
         let mut features = Self { widths, scaler: None, fourier: None, cuts, vocabulary: FxHashMap::default() };
         features.vocabulary = features.words(rows);
