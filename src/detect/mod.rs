@@ -1,8 +1,8 @@
 //! Detectors, one file each, and the registry that lists them.
 
-mod duplicate;
-mod label;
-mod trigger;
+pub mod duplicate;
+pub mod label;
+pub mod trigger;
 
 use crate::derive::{Content, Sample};
 use crate::fold::{Unit, derived, detector};

@@ -9,7 +9,7 @@ use crate::data::{Batch, Role, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
-use crate::stats::design::Design;
+use crate::stats::design::{Csr, Design};
 use crate::stats::mixture::temperature;
 use crate::stats::ridge::Ridge;
 
@@ -23,6 +23,8 @@ const PENALTIES: [f64; 3] = [0.1, 1.0, 10.0];
 const FEWEST_ROWS: usize = 20;
 /// Most cells of the table of predictions.
 const MOST_CELLS: usize = 1 << 25;
+/// Rows that must hold a feature for a model to know it.
+const KNOWN_FROM: u32 = 3;
 /// Smallest probability of a user's model that is believed.
 const FLOOR: f32 = 1e-6;
 
@@ -93,6 +95,7 @@ impl ContentModel {
         let (design, targets) = fitted.design.as_ref().ok_or_else(missing)?;
         let out: Vec<usize> = carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
         let weights = fitted.ridge.without(&design.select(&out)?, targets.select(Axis(0), &out).view())?;
+        let known = known_features(design.sparse_part(), &out);
         let mut scores = Array2::zeros((rows.len(), targets.ncols()));
         let inside: Vec<(usize, usize)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().ok().map(|i| (at, *i))).collect();
         let outside: Vec<(usize, SampleRow)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().err().map(|r| (at, (**r).clone()))).collect();
@@ -100,8 +103,8 @@ impl ContentModel {
         let raw: Vec<SampleRow> = outside.iter().map(|(_, row)| row.clone()).collect();
         let places = inside.iter().map(|(at, _)| *at).chain(outside.iter().map(|(at, _)| *at));
         let predicted = [weights.view()].map(|w| -> Result<Array2<f32>> {
-            let a = apply(&design.select(&positions)?, w);
-            let b = apply(&fitted.features.map(&raw)?, w);
+            let a = apply(&known_only(&design.select(&positions)?, &known)?, w);
+            let b = apply(&known_only(&fitted.features.map(&raw)?, &known)?, w);
             ndarray::concatenate(Axis(0), &[a.view(), b.view()]).map_err(|e| Error::Detector { code: CODE, reason: e.to_string() })
         });
         let [predicted] = predicted;
@@ -120,6 +123,34 @@ impl ContentModel {
         let fitted = self.fitted.as_ref()?;
         if key > fitted.threshold { None } else { fitted.keys.binary_search(&key).ok() }
     }
+}
+
+/// Which sparse features other rows hold often enough for the model to know them without these rows.
+fn known_features(sparse: &Csr, out: &[usize]) -> Vec<bool> {
+    let mut others = vec![0u32; sparse.width()];
+    for row in 0..sparse.rows() {
+        for (column, _) in sparse.row(row) {
+            others[column] += 1;
+        }
+    }
+    for (column, _) in out.iter().flat_map(|&row| sparse.row(row)) {
+        others[column] -= 1;
+    }
+    others.into_iter().map(|n| n >= KNOWN_FROM).collect()
+}
+
+/// The same rows with the sparse features that nobody else holds taken out, at the same length: what a row is judged by
+/// must not fade because it also holds something unknown.
+fn known_only(design: &Design, known: &[bool]) -> Result<Design> {
+    let mut sparse = Csr::empty(known.len());
+    for row in 0..design.rows() {
+        let entries = design.sparse_part().row(row);
+        let length = entries.clone().map(|(_, v)| v * v).sum::<f32>();
+        let kept = entries.clone().filter(|(c, _)| known[*c]).map(|(_, v)| v * v).sum::<f32>();
+        let scale = if kept > 0.0 { (length / kept).sqrt() } else { 0.0 };
+        sparse.push(entries.filter(|(c, _)| known[*c]).map(|(column, value)| (column as u32, value * scale)))?;
+    }
+    Design::new(design.dense_part().to_owned(), sparse)
 }
 
 /// Scores of rows under other weights, rows × classes.
