@@ -1,0 +1,5 @@
+//! Rows whose label does not fit their content.
+
+mod crossfit;
+
+pub use crossfit::{Crossfit, CrossfitModel, SampleLogits};
