@@ -13,7 +13,7 @@ use crate::stats::design::{Csr, Design};
 use crate::stats::mixture::temperature;
 use crate::stats::ridge::Ridge;
 
-use super::sample::{SampleModel, SampleRow, raw};
+use super::sample::{SampleModel, SampleRow, raw, Vectors};
 use features::Features;
 
 const CODE: &str = "derive.content";
@@ -50,7 +50,8 @@ static INFO: Info = Info {
 /// The content model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContentModel {
-    given: bool,
+    /// Logits and labels of the sample's rows from the user's probabilities, where there are any.
+    given: Option<(Array2<f32>, Vec<u32>)>,
     fitted: Option<Fitted>,
 }
 
@@ -75,6 +76,9 @@ impl ContentModel {
     /// Logits of the labelled rows of the sample, rows × classes, with their labels.
     #[must_use]
     pub fn sample_logits(&self) -> Option<(Array2<f32>, Vec<u32>)> {
+        if self.given.is_some() {
+            return self.given.clone();
+        }
         let fitted = self.fitted.as_ref()?;
         let rows: Vec<usize> = (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some()).collect();
         let labels = rows.iter().filter_map(|&i| fitted.labels[i]).collect();
@@ -210,7 +214,7 @@ impl Fitted {
     /// Logits of a block's rows, rows × classes.
     fn logits(&self, rows: &Batch) -> Result<Array2<f32>> {
         let mut out = Array2::from_elem((rows.rows(), self.held_out.ncols()), f32::NAN);
-        let embedding = rows.embedding()?;
+        let vectors = Vectors::of(rows)?;
         let mut outside = Vec::new();
         for (row, key) in rows.keys().iter().enumerate() {
             let known = (*key <= self.threshold).then(|| self.keys.binary_search(key).ok()).flatten();
@@ -220,7 +224,7 @@ impl Fitted {
             }
         }
         if !outside.is_empty() {
-            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, embedding.as_ref())).collect();
+            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, &vectors)).collect();
             let scores = self.ridge.predict(&self.features.map(&raws)?)?;
             for (&row, score) in outside.iter().zip(scores.outer_iter()) {
                 out.row_mut(row).assign(&score.mapv(|v| v * self.beta));
@@ -228,6 +232,22 @@ impl Fitted {
         }
         Ok(out)
     }
+}
+
+/// Logits of a given probability; NaN stays.
+fn log_probability(p: f32) -> f32 {
+    if p.is_nan() { p } else { p.max(FLOOR).ln() }
+}
+
+/// Logits of the sample's labelled rows from the user's probabilities; `None` without ones that fit the classes.
+fn given_logits(data: &Schema, sample: &SampleModel) -> Option<(Array2<f32>, Vec<u32>)> {
+    data.first(Role::Probabilities)?;
+    let classes = data.classes();
+    let usable = |row: &&SampleRow| row.probabilities.len() == classes && row.probabilities.iter().all(|p| p.is_finite());
+    let rows: Vec<(&SampleRow, u32)> = sample.rows.iter().filter(usable).filter_map(|row| Some((row, row.label?))).collect();
+    let flat = rows.iter().flat_map(|(row, _)| row.probabilities.iter().copied().map(log_probability)).collect();
+    let logits = Array2::from_shape_vec((rows.len(), classes), flat).ok()?;
+    (!rows.is_empty()).then(|| (logits, rows.iter().map(|(_, label)| *label).collect()))
 }
 
 impl Fold for Content {
@@ -240,11 +260,11 @@ impl Fold for Content {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ContentModel>> {
-        let fitted = match given.model::<SampleModel>("derive.sample") {
-            Some(sample) => Fitted::fit(sample, data.classes(), data.key.seed())?,
-            None => None,
+        let Some(sample) = given.model::<SampleModel>("derive.sample") else {
+            return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
         };
-        Ok(Step::Done(ContentModel { given: data.first(Role::Probabilities).is_some(), fitted }))
+        let fitted = Fitted::fit(sample, data.classes(), data.key.seed())?;
+        Ok(Step::Done(ContentModel { given: given_logits(data, sample), fitted }))
     }
 
     fn open(&self, (): &()) {}
@@ -269,11 +289,11 @@ impl Fold for Content {
 impl Derive for Content {
     fn column(&self, model: &ContentModel, rows: &Batch) -> Result<Option<Array2<f32>>> {
         let classes = rows.schema().classes();
-        if model.given
+        if model.given.is_some()
             && let Some(given) = rows.probabilities()?
             && given.ncols() == classes
         {
-            return Ok(Some(given.mapv(|p| p.max(FLOOR).ln())));
+            return Ok(Some(given.mapv(log_probability)));
         }
         model.fitted.as_ref().map(|fitted| fitted.logits(rows)).transpose()
     }

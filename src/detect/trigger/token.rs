@@ -18,8 +18,10 @@ const CHARACTER: u8 = 21;
 const PLACE: u8 = 22;
 /// Random places of a row that an item's place is compared with.
 const RANDOM_PLACES: u64 = 4;
+/// Words and marks beside an item among which its neighbouring word is sought.
+const REACH: usize = 3;
 /// Longest word sequence.
-const LONGEST: usize = 8;
+const LONGEST: usize = 16;
 /// Words of a row that are looked at.
 const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
@@ -182,12 +184,10 @@ impl Items for Token {
     fn context(&self, rows: &Batch, row: usize, item: u64) -> Option<Context> {
         let key = rows.schema().key;
         let spot = locate(rows, row, item, &key).filter(|spot| spot.inside.is_none())?;
-        let side = |at: Option<usize>| match at.and_then(|i| spot.words.get(i)) {
-            None => Side::Edge,
-            Some((hash, word)) if word.chars().any(char::is_alphanumeric) => Side::Word(*hash),
-            Some(_) => Side::Mark,
-        };
-        let sides = |start: usize, end: usize| [side(start.checked_sub(1)), side(Some(end))];
+        let word = |(hash, word): &(u64, &str)| word.chars().any(char::is_alphanumeric).then_some(Side::Word(*hash));
+        let left = |end: usize| spot.words[..end].iter().rev().take(REACH).find_map(word);
+        let right = |start: usize| spot.words[start..].iter().take(REACH).find_map(word);
+        let sides = |start: usize, end: usize| [left(start).unwrap_or(Side::Edge), right(end).unwrap_or(Side::Edge)];
         // Words are planted between words, not between a word and its comma: gaps are where white space is.
         let apart = |at: usize| at == 0 || at == spot.words.len() || offset(spot.text, spot.words[at].1) > offset(spot.text, spot.words[at - 1].1) + spot.words[at - 1].1.len();
         let gaps: Vec<usize> = (0..=spot.words.len()).filter(|at| (*at <= spot.start || *at >= spot.end) && apart(*at)).collect();

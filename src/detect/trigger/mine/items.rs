@@ -93,10 +93,8 @@ pub(in crate::detect::trigger) struct Description {
 /// What stands beside something in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::detect::trigger) enum Side {
-    /// The row begins or ends there.
+    /// No word: the row begins or ends there, or there are only marks.
     Edge,
-    /// A punctuation mark.
-    Mark,
     /// A word, by its hash.
     Word(u64),
 }

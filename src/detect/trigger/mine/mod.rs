@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 pub(super) use items::{Background, Context, Description, Found, Items, Parts, RowItems, Side};
 
 use crate::data::{Batch, Schema};
-use crate::derive::{ContentModel, SampleModel, raw, softmax};
+use crate::derive::{ContentModel, SampleModel, Vectors, raw, softmax};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};
 use crate::fold::{Detect, Fold, Given, Info, Step};
@@ -258,7 +258,7 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers }) => {
                 let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
-                let embedding = rows.embedding()?;
+                let vectors = Vectors::of(rows)?;
                 for row in 0..rows.rows() {
                     all_items(&mut *extract, row, admitted, &mut found);
                     for (item, _) in &found.items {
@@ -269,7 +269,7 @@ impl<I: Items> Fold for Mine<I> {
                             carrier.example(rows.row_position(row));
                         }
                         if keys[row] > *threshold {
-                            carrier.raw.insert_with(keys[row], || raw(rows, row, embedding.as_ref()));
+                            carrier.raw.insert_with(keys[row], || raw(rows, row, &vectors));
                         }
                         carrier.contexts.insert_with(keys[row], || self.0.context(rows, row, *item));
                         carrier.described.insert_with(keys[row], || {
