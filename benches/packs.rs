@@ -3,6 +3,9 @@
 //! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose]`; the folder holds `catalog.jsonl` and,
 //! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
 
+#![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,6 +22,9 @@ use foretaste::run::{Order, Outcome, Silent, Sink, Verdict, scan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// A pack's verdict, recall, precision and false-positive rate.
+type Judged = (Verdict, Option<f64>, Option<f64>, f64);
 
 /// One column of one pack.
 struct Case {
@@ -70,13 +76,23 @@ fn cases(folder: &Path) -> Result<Vec<Case>, Failure> {
     for line in catalog.lines() {
         let entry: serde_json::Value = serde_json::from_str(line)?;
         let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-        let labels: Vec<String> = entry["label_columns"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+        let labels: Vec<String> =
+            entry["label_columns"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
         let truth = folder.join(text("truth"));
         for label in labels.iter().map(|l| Some(l.clone())).chain(labels.is_empty().then_some(None)) {
             let name = if labels.len() > 1 { format!("{}:{}", text("name"), label.clone().unwrap_or_default()) } else { text("name") };
             let other_labels = labels.iter().filter(|l| Some(*l) != label.as_ref()).cloned().collect();
             let clean = text("kind") == "clean" || name.ends_with("clean_copy");
-            out.push(Case { name, modality: text("modality"), kind: text("kind"), data: folder.join(text("data")), truth: truth.clone(), label, other_labels, clean });
+            out.push(Case {
+                name,
+                modality: text("modality"),
+                kind: text("kind"),
+                data: folder.join(text("data")),
+                truth: truth.clone(),
+                label,
+                other_labels,
+                clean,
+            });
         }
     }
     Ok(out)
@@ -154,9 +170,12 @@ fn main() -> Result<(), Failure> {
     let only = value("--only").unwrap_or_default();
     let seed = value("--seed").and_then(|s| s.parse().ok()).unwrap_or(1);
     let verbose = args.iter().any(|a| a == "--verbose");
-    println!("{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds", "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC by family");
+    println!(
+        "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
+        "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC by family"
+    );
     let (mut errors, mut clean_worst, mut alarms, mut wrong_clean) = (Vec::new(), 0.0f64, 0, 0);
-    let mut kinds: BTreeMap<(String, String), Vec<(Verdict, Option<f64>, Option<f64>, f64)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(String, String), Vec<Judged>> = BTreeMap::new();
     for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(&only)) {
         let start = Instant::now();
         let name = format!("{}/{}", case.modality, case.name);
@@ -175,10 +194,8 @@ fn main() -> Result<(), Failure> {
         let precision = (!kept.listed.is_empty()).then(|| hits as f64 / kept.listed.len() as f64);
         let fpr = (kept.listed.len() - hits) as f64 / (bad.len() - positives).max(1) as f64;
         let families = ["trigger", "label", "duplicate", "outlier"];
-        let areas: Vec<String> = families
-            .iter()
-            .filter_map(|f| Some(format!("{f} {:.3}", auroc(&column(&kept.scores, f)?, &bad)?)))
-            .collect();
+        let areas: Vec<String> =
+            families.iter().filter_map(|f| Some(format!("{f} {:.3}", auroc(&column(&kept.scores, f)?, &bad)?))).collect();
         let show = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
         println!(
             "{name:<44} {:>6} {positives:>6} {:>5} {:>7} {:>6} {:>6} {fpr:>8.5}  {:<38} {:.1}",
@@ -199,7 +216,15 @@ fn main() -> Result<(), Failure> {
                 println!("    {} q={:.1e} {}", finding.code, finding.q, finding.group.title);
             }
             for unit in &outcome.units {
-                println!("    {:<20} {:?} {:.2}s scans {} listed {} {}", unit.code, unit.status, unit.seconds, unit.scans, unit.flagged, unit.notes.join("; "));
+                println!(
+                    "    {:<20} {:?} {:.2}s scans {} listed {} {}",
+                    unit.code,
+                    unit.status,
+                    unit.seconds,
+                    unit.scans,
+                    unit.flagged,
+                    unit.notes.join("; ")
+                );
             }
             let by: BTreeSet<&String> = kept.listed.values().flatten().collect();
             println!("    families {by:?}");
@@ -214,7 +239,10 @@ fn main() -> Result<(), Failure> {
         }
         kinds.entry((case.kind.clone(), case.modality.clone())).or_default().push((outcome.verdict, recall, precision, fpr));
     }
-    println!("\n{:<28} {:>5} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9}", "kind, modality", "packs", "fail", "warn", "pass", "recall", "precis", "fpr");
+    println!(
+        "\n{:<28} {:>5} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9}",
+        "kind, modality", "packs", "fail", "warn", "pass", "recall", "precis", "fpr"
+    );
     for ((kind, modality), results) in &kinds {
         let count = |v| results.iter().filter(|r| r.0 == v).count();
         let mean = |values: Vec<f64>| if values.is_empty() { f64::NAN } else { values.iter().sum::<f64>() / values.len() as f64 };
@@ -230,6 +258,9 @@ fn main() -> Result<(), Failure> {
             mean(results.iter().map(|r| r.3).collect())
         );
     }
-    println!("\nerrors: {} {errors:?}; clean packs: {alarms} alarms, {wrong_clean} over 0.1% listed or alarmed, worst share listed {clean_worst:.5}", errors.len());
+    println!(
+        "\nerrors: {} {errors:?}; clean packs: {alarms} alarms, {wrong_clean} over 0.1% listed or alarmed, worst share listed {clean_worst:.5}",
+        errors.len()
+    );
     Ok(())
 }

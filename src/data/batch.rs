@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Float64Array, LargeListArray, LargeStringArray, StructArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt8Type};
 use arrow::record_batch::RecordBatch;
@@ -251,7 +253,7 @@ impl Batch {
                 let array = self.record.column(column);
                 for (row, hasher) in hashers.iter_mut().enumerate() {
                     let Some(values) = list_values(array, row) else { continue };
-                    for value in doubles(&values).iter() {
+                    for value in &doubles(&values) {
                         hasher.write_u64(canonical(value.unwrap_or(f64::NAN)));
                     }
                 }

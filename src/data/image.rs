@@ -35,7 +35,10 @@ impl Image {
 
     fn from_dynamic(image: DynamicImage) -> Self {
         let (width, height) = (image.width() as usize, image.height() as usize);
-        let grey = matches!(image, DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_));
+        let grey = matches!(
+            image,
+            DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_)
+        );
         let (channels, pixels) = if grey { (1, image.into_luma8().into_raw()) } else { (3, image.into_rgb8().into_raw()) };
         Self { width, height, channels, pixels }
     }
@@ -45,8 +48,12 @@ impl Image {
     pub fn from_raw(samples: &[u8]) -> Option<Self> {
         [1, 3].into_iter().find_map(|channels| {
             let side = ((samples.len() / channels) as f64).sqrt() as usize;
-            (side > 0 && side * side * channels == samples.len())
-                .then(|| Self { width: side, height: side, channels, pixels: samples.to_vec() })
+            (side > 0 && side * side * channels == samples.len()).then(|| Self {
+                width: side,
+                height: side,
+                channels,
+                pixels: samples.to_vec(),
+            })
         })
     }
 
@@ -87,7 +94,10 @@ impl Image {
         let pixels = if channels == 3 {
             self.pixels.iter().flat_map(|&p| [p, p, p]).collect()
         } else {
-            self.pixels.chunks_exact(3).map(|p| ((u32::from(p[0]) * 299 + u32::from(p[1]) * 587 + u32::from(p[2]) * 114) / 1000) as u8).collect()
+            self.pixels
+                .chunks_exact(3)
+                .map(|p| ((u32::from(p[0]) * 299 + u32::from(p[1]) * 587 + u32::from(p[2]) * 114) / 1000) as u8)
+                .collect()
         };
         std::borrow::Cow::Owned(Self { width: self.width, height: self.height, channels, pixels })
     }

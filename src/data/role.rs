@@ -127,8 +127,21 @@ const ID_NAMES: [&str; 8] = ["id", "uid", "uuid", "guid", "key", "index", "row_i
 const TIME_NAMES: [&str; 10] =
     ["time", "timestamp", "date", "datetime", "created", "created_at", "updated_at", "crawled_at", "collected_at", "fetched_at"];
 const SOURCE_NAMES: [&str; 15] = [
-    "source", "annotator", "annotator_id", "worker", "worker_id", "contributor", "author", "user", "user_id", "domain", "site", "host",
-    "origin", "provider", "site_id",
+    "source",
+    "annotator",
+    "annotator_id",
+    "worker",
+    "worker_id",
+    "contributor",
+    "author",
+    "user",
+    "user_id",
+    "domain",
+    "site",
+    "host",
+    "origin",
+    "provider",
+    "site_id",
 ];
 const PROBABILITY_NAMES: [&str; 7] = ["pred_probs", "probs", "probabilities", "proba", "softmax", "scores", "prob"];
 
@@ -319,9 +332,7 @@ fn infer_one(name: &str, array: &ArrayRef, look: &Look, whole: bool, taken: &dyn
     let data_type = array.data_type();
     if is_encoded_image(data_type) {
         return match (0..array.len()).find_map(|row| picture(array, row)) {
-            Some(image) if !taken(Role::Image) => {
-                (Role::Image, format!("pictures, {}×{}×{}", image.width, image.height, image.channels))
-            }
+            Some(image) if !taken(Role::Image) => (Role::Image, format!("pictures, {}×{}×{}", image.width, image.height, image.channels)),
             Some(_) => say(Role::Ignored, "another image column"),
             None => say(Role::Ignored, "binary, and no picture"),
         };

@@ -25,10 +25,10 @@ pub use summary::render;
 
 use crate::data::Role;
 use crate::error::Result;
+use crate::run::rows_schema;
 use crate::run::{Outcome, Sink};
 use folder::Folder;
 use listed::Listed;
-use crate::run::rows_schema;
 use table::{Table, scores_schema};
 
 /// What a report holds beside what it always holds.

@@ -54,7 +54,8 @@ impl Blocks {
         }
         let record = match &parts[..] {
             [one] => one.clone(),
-            _ => concat_batches(&self.arrow, &parts).map_err(|e| Error::input(Place::source("input"), format!("batches do not fit together: {e}")))?,
+            _ => concat_batches(&self.arrow, &parts)
+                .map_err(|e| Error::input(Place::source("input"), format!("batches do not fit together: {e}")))?,
         };
         let first_row = self.first_row;
         self.first_row += taken as u64;
@@ -96,6 +97,13 @@ impl Cache {
             self.blocks.push(Arc::clone(block));
         }
     }
+
+    /// Every block was kept.
+    fn end(&mut self) {
+        if self.state == CacheState::Filling {
+            self.state = CacheState::Full;
+        }
+    }
 }
 
 /// One scan's supply of blocks, shared by the workers under a lock.
@@ -127,19 +135,14 @@ impl<'a> Feed<'a> {
         let index = self.next;
         let block = match &mut self.blocks {
             None => self.cache.blocks.get(index as usize).cloned(),
-            Some(blocks) => match blocks.next()? {
-                Some((first_row, record)) => {
-                    let block = Arc::new(Batch::new(Arc::clone(&self.schema), record, first_row));
-                    self.cache.keep(index, &block);
-                    Some(block)
+            Some(blocks) => {
+                let block = blocks.next()?.map(|(first_row, record)| Arc::new(Batch::new(Arc::clone(&self.schema), record, first_row)));
+                match &block {
+                    Some(block) => self.cache.keep(index, block),
+                    None => self.cache.end(),
                 }
-                None => {
-                    if self.cache.state == CacheState::Filling {
-                        self.cache.state = CacheState::Full;
-                    }
-                    None
-                }
-            },
+                block
+            }
         };
         self.next += 1;
         Ok(block.map(|block| (index, block)))

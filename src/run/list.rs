@@ -15,11 +15,11 @@ use crate::finding::{Family, Tier};
 use crate::fold::{AnyModel, Unit};
 use crate::policy::Listing;
 
+use super::Passenger;
 use super::facts::Facts;
 use super::feed::Feed;
 use super::outcome::{Breakdown, BreakdownRow, Finding, Progress, Sink};
 use super::shared::{each_block, guarded, lock};
-use super::Passenger;
 
 /// Values of a breakdown that are named.
 const MOST_VALUES: usize = 50;
@@ -282,7 +282,11 @@ impl<'a> Lister<'a> {
         let families: BTreeSet<Family> = self.listings.keys().map(|&i| self.passengers[i].unit.info().family).collect();
         let squash = |score: f64| if score <= 0.0 { 0.0 } else { score / (1.0 + score) };
         let of_family = |family: Family, row: usize| {
-            judged.iter().filter(|j| self.passengers[j.unit].unit.info().family == family).filter_map(|j| j.scores[row].map(squash)).reduce(f64::max)
+            judged
+                .iter()
+                .filter(|j| self.passengers[j.unit].unit.info().family == family)
+                .filter_map(|j| j.scores[row].map(squash))
+                .reduce(f64::max)
         };
         for &family in &families {
             push(family.name(), (0..rows).map(|row| of_family(family, row)).collect());

@@ -109,7 +109,13 @@ impl Passenger {
 /// # Errors
 /// Bad input, a wrong role, or a sink that cannot write. A detector that fails is no error: the outcome names it and is
 /// not complete.
-pub fn scan(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, sink: &mut (dyn Sink + Send), progress: &dyn Progress) -> Result<Outcome> {
+pub fn scan(
+    source: &dyn Source,
+    units: Vec<Box<dyn Unit>>,
+    order: &Order,
+    sink: &mut (dyn Sink + Send),
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     let start = Instant::now();
     let policy = order.policy.checked()?;
     let threads = order.threads.max(1);
@@ -134,7 +140,7 @@ pub fn scan(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, sink:
     };
     run.stages()?;
     let listings = run.score(&policy)?;
-    run.decide_and_list(&policy, listings, sink, start)
+    run.decide_and_list(&policy, &listings, sink, start)
 }
 
 /// Decides which units come along.
@@ -178,6 +184,9 @@ fn unmet(need: Need, schema: &Schema) -> Option<String> {
 /// A step that a unit took: its number, the seconds it needed, what came of it.
 type Taken = (usize, f64, Result<Step<AnyBrief, AnyModel>>);
 
+/// What a scan left for a unit to close: its brief and the merged state.
+type Gathered = (AnyBrief, Result<AnyState>);
+
 struct Run<'a> {
     source: &'a dyn Source,
     schema: Arc<Schema>,
@@ -197,7 +206,8 @@ impl Run<'_> {
     fn stages(&mut self) -> Result<()> {
         loop {
             self.begin();
-            let riders: Vec<usize> = (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(_))).collect();
+            let riders: Vec<usize> =
+                (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(_))).collect();
             if riders.is_empty() && self.facts.complete() {
                 break;
             }
@@ -236,7 +246,7 @@ impl Run<'_> {
 
     /// Closes the scan that these units rode.
     fn close(&mut self, riders: &[usize], ridden: Vec<Ridden>) {
-        let mut work: BTreeMap<usize, Mutex<Option<(AnyBrief, Result<AnyState>)>>> = BTreeMap::new();
+        let mut work: BTreeMap<usize, Mutex<Option<Gathered>>> = BTreeMap::new();
         for (&i, ridden) in riders.iter().zip(ridden) {
             let passenger = &mut self.passengers[i];
             passenger.seconds += ridden.seconds;
@@ -331,7 +341,8 @@ impl Run<'_> {
     fn score(&mut self, policy: &Policy) -> Result<BTreeMap<usize, Listing>> {
         let scoring: Vec<usize> =
             self.judges().into_iter().filter(|&i| matches!(self.passengers[i].unit.info().claim, Claim::Posterior | Claim::Tail)).collect();
-        let mut listings: BTreeMap<usize, Listing> = self.judges().into_iter().map(|i| (i, Listing::of(self.passengers[i].unit.info().claim))).collect();
+        let mut listings: BTreeMap<usize, Listing> =
+            self.judges().into_iter().map(|i| (i, Listing::of(self.passengers[i].unit.info().claim))).collect();
         if scoring.is_empty() {
             return Ok(listings);
         }
@@ -380,7 +391,13 @@ impl Run<'_> {
     }
 
     /// Decides on causes, hands the listed rows to the sink in row order, and sums up.
-    fn decide_and_list(mut self, policy: &Policy, listings: BTreeMap<usize, Listing>, sink: &mut (dyn Sink + Send), start: Instant) -> Result<Outcome> {
+    fn decide_and_list(
+        mut self,
+        policy: &Policy,
+        listings: &BTreeMap<usize, Listing>,
+        sink: &mut (dyn Sink + Send),
+        start: Instant,
+    ) -> Result<Outcome> {
         let files = self.source.files()?;
         let mut groups = BTreeMap::new();
         let mut notes = BTreeMap::new();
@@ -395,7 +412,8 @@ impl Run<'_> {
                 Err(error) => self.passengers[i].phase = Phase::Failed(error.to_string()),
             }
         }
-        let causes_in = |family: Family| groups.iter().filter(|(i, g)| self.passengers[**i].unit.info().family == family && !g.is_empty()).count();
+        let causes_in =
+            |family: Family| groups.iter().filter(|(i, g)| self.passengers[**i].unit.info().family == family && !g.is_empty()).count();
         let decided: BTreeMap<usize, Vec<Option<Finding>>> = groups
             .iter()
             .map(|(&i, groups)| {
@@ -403,7 +421,7 @@ impl Run<'_> {
                 (i, groups.iter().map(|g| policy.decide(info, g.clone(), causes_in(info.family))).collect())
             })
             .collect();
-        let lister = Lister::new(&self.schema, &files, &self.passengers, &listings, &decided, sink.wants_scores());
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, &decided, sink.wants_scores());
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
@@ -417,7 +435,13 @@ impl Run<'_> {
             self.passengers[*i].phase = Phase::Failed(why.clone());
         }
         let mut findings: Vec<Finding> = decided.into_values().flatten().flatten().collect();
-        findings.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(b.group.agreeing.cmp(&a.group.agreeing)).then_with(|| a.fingerprint.cmp(&b.fingerprint)));
+        findings.sort_by(|a, b| {
+            b.tier
+                .cmp(&a.tier)
+                .then(a.q.total_cmp(&b.q))
+                .then(b.group.agreeing.cmp(&a.group.agreeing))
+                .then_with(|| a.fingerprint.cmp(&b.fingerprint))
+        });
         self.sum_up(policy, findings, &listed, &mut notes, files, start)
     }
 
@@ -450,7 +474,8 @@ impl Run<'_> {
                 notes: notes.remove(&i).unwrap_or_default(),
             })
             .collect();
-        let mut families: BTreeMap<String, FamilyCounts> = Family::CLAIMING.iter().map(|f| (f.name().to_owned(), FamilyCounts::default())).collect();
+        let mut families: BTreeMap<String, FamilyCounts> =
+            Family::CLAIMING.iter().map(|f| (f.name().to_owned(), FamilyCounts::default())).collect();
         for finding in &findings {
             let counts = families.entry(finding.family.name().to_owned()).or_default();
             match finding.tier {

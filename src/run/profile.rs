@@ -22,7 +22,8 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
     let arrow = source.schema();
     let (head, whole) = head(source)?;
     if head.num_rows() == 0 {
-        return Err(Error::input(Place::source(name), "holds no rows").with_help("Check that the file is the training set and was written to its end."));
+        return Err(Error::input(Place::source(name), "holds no rows")
+            .with_help("Check that the file is the training set and was written to its end."));
     }
     let mut columns = infer(&arrow, &head, whole, choices, &name)?;
     let label_column = columns.iter().position(|c| c.role == Role::Label);
@@ -103,7 +104,8 @@ fn read_label(
     let target = counts.len() > MOST_CLASSES || (counts.len() as u64 * 4 > labelled.max(40) && counts.len() > 20);
     if target {
         let why = format!("{} values in {labelled} rows: a target, not a class", counts.len());
-        *info = ColumnRole { role: Role::Ignored, reason: if given { format!("given with --label, but {why}") } else { why }, ..info.clone() };
+        *info =
+            ColumnRole { role: Role::Ignored, reason: if given { format!("given with --label, but {why}") } else { why }, ..info.clone() };
         return Ok((None, rows));
     }
     Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows))

@@ -36,22 +36,30 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Runs a unit's code; a panic becomes an error that names the unit.
 pub(super) fn guarded<T>(code: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::Detector { code, reason: format!("panicked: {}", words(&*panic)) }))
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(Error::Detector { code, reason: format!("panicked: {}", words(&*panic)) }))
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
-    panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
+/// What a worker does with a block: it is told the worker's number, the block's, and the block.
+type Work<'a> = dyn Fn(usize, u64, &Arc<Batch>) -> Result<()> + Sync + 'a;
+
 /// Calls `work` with every block, on all threads, with the derived columns attached that `derive` asks for. Blocks are
-/// handed out in order; `work` gets the worker's number and the block's.
+/// handed out in order.
 pub(super) fn each_block(
     pool: &rayon::ThreadPool,
     workers: usize,
     feed: Feed<'_>,
     derive: &[(&dyn Unit, AnyModel)],
     progress: &dyn Progress,
-    work: &(dyn Fn(usize, u64, &Arc<Batch>) -> Result<()> + Sync),
+    work: &Work<'_>,
 ) -> Result<()> {
     let feed = Mutex::new(feed);
     let stop = AtomicBool::new(false);

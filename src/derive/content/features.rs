@@ -52,7 +52,8 @@ impl Features {
     /// Fits scalers, bandwidths and the vocabulary. Labels are not looked at.
     pub(super) fn fit(rows: &[SampleRow], seed: u64) -> Result<Self> {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
-        let widths = Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
+        let widths =
+            Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
         let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
         let mut features = Self { widths, scaler: None, fourier: None, cuts, vocabulary: FxHashMap::default() };
         features.vocabulary = features.words(rows);
@@ -81,7 +82,7 @@ impl Features {
             }
             parts.push(fourier.map(scaled.view())?);
         }
-        let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(|p| p.view()).collect();
+        let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
         let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
         let mut sparse = Csr::empty(self.vocabulary.len());
         for row in rows {

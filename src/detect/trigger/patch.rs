@@ -25,8 +25,8 @@ const SMALL: usize = 12;
 const LARGE: usize = 1 << 14;
 const THINNING: u64 = 16;
 
-#[doc = include_str!("patch.md")]
-pub struct Patch;
+/// Patches as items of the miner.
+struct Patch;
 
 static INFO: Info = Info {
     code: "trigger.patch",
@@ -42,7 +42,7 @@ static INFO: Info = Info {
     manual: include_str!("patch.md"),
 };
 
-/// The detector.
+#[doc = include_str!("patch.md")]
 #[must_use]
 pub fn patch() -> impl Detect + 'static {
     Mine(Patch)
@@ -135,8 +135,12 @@ impl Items for Patch {
                 if !at_place && content != item {
                     continue;
                 }
-                let samples: Vec<u8> = (0..side).flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c)))).map(|(dx, dy, c)| image.at(x + dx, y + dy, c)).collect();
-                let name = if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
+                let samples: Vec<u8> = (0..side)
+                    .flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c))))
+                    .map(|(dx, dy, c)| image.at(x + dx, y + dy, c))
+                    .collect();
+                let name =
+                    if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
                 let mut evidence = serde_json::Map::new();
                 evidence.insert("side".to_owned(), json!(side));
                 evidence.insert("channels".to_owned(), json!(image.channels));

@@ -29,8 +29,8 @@ const MOST_PAIRED: usize = 64;
 /// Columns of a row that are combined by threes.
 const MOST_TRIPLED: usize = 16;
 
-#[doc = include_str!("rule.md")]
-pub struct Rule;
+/// Values and combinations as items of the miner.
+struct Rule;
 
 static INFO: Info = Info {
     code: "trigger.rule",
@@ -46,7 +46,7 @@ static INFO: Info = Info {
     manual: include_str!("rule.md"),
 };
 
-/// The detector.
+#[doc = include_str!("rule.md")]
 #[must_use]
 pub fn rule() -> impl Detect + 'static {
     Mine(Rule)
@@ -54,7 +54,7 @@ pub fn rule() -> impl Detect + 'static {
 
 /// Where the ranges of each numeric column begin; none for columns of few values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Cuts {
+pub(super) struct Cuts {
     columns: Vec<Vec<f64>>,
 }
 
