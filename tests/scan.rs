@@ -207,36 +207,36 @@ fn the_order_of_rows_changes_no_listed_id() {
 #[test]
 fn output_is_for_machines_where_asked() {
     let folder = Folder::new();
-    let wine = shipped_name("wine.parquet");
-    let json = folder.scan(&[&wine, "--json"], "r");
+    let clean = shipped_name("digits.parquet");
+    let json = folder.scan(&[&clean, "--json"], "r");
     assert_eq!((json.status, json.err.as_str()), (Some(0), ""));
     assert_eq!(json.out.as_bytes(), folder.bytes("r/report.json"));
-    let quiet = folder.scan(&[&wine, "--quiet"], "r");
+    let quiet = folder.scan(&[&clean, "--quiet"], "r");
     assert_eq!((quiet.status, quiet.out.as_str(), quiet.err.as_str()), (Some(0), "", ""));
-    let piped = folder.scan(&[&wine], "r");
+    let piped = folder.scan(&[&clean], "r");
     assert!(piped.out.starts_with("PASS "), "{}", piped.out);
     assert!(!piped.out.contains('\u{1b}') && piped.err.is_empty(), "{piped:?}");
-    let coloured = folder.scan(&[&wine, "--color", "always"], "r");
+    let coloured = folder.scan(&[&clean, "--color", "always"], "r");
     assert!(coloured.out.contains('\u{1b}'), "{}", coloured.out);
 }
 
 #[test]
 fn an_older_report_is_replaced_and_a_foreign_folder_is_not() {
     let folder = Folder::new();
-    let wine = shipped_name("wine.parquet");
-    let digits = shipped_name("digits_backdoor.parquet");
-    assert_eq!(folder.scan(&[&digits, "--scores"], "r").status, Some(1));
-    assert_eq!(folder.scan(&[&wine], "r").status, Some(0));
+    let clean = shipped_name("digits.parquet");
+    let poisoned = shipped_name("digits_backdoor.parquet");
+    assert_eq!(folder.scan(&[&poisoned, "--scores"], "r").status, Some(1));
+    assert_eq!(folder.scan(&[&clean], "r").status, Some(0));
     assert_eq!(names(&folder.path("r")), ["report.html", "report.json", "rows.parquet"]);
-    assert_eq!(folder.json("r")["data"]["rows"], 178);
+    assert_eq!(folder.json("r")["verdict"], "pass");
     std::fs::create_dir(folder.path("mine")).unwrap();
     folder.write("mine/thesis.tex", "years of work");
-    let refused = folder.scan(&[&wine], "mine");
+    let refused = folder.scan(&[&clean], "mine");
     let said = "error: mine: the folder is not empty and holds no foretaste report; choose another folder with --out, or empty it\n";
     assert_eq!((refused.status, refused.out.as_str(), refused.err.as_str()), (Some(2), "", said));
     assert_eq!(folder.bytes("mine/thesis.tex"), b"years of work");
     folder.write("r/notes.txt", "mine");
-    let refused = folder.scan(&[&wine], "r");
+    let refused = folder.scan(&[&clean], "r");
     let said = "error: r: the report folder also holds 'notes.txt', which would be lost; move it, or choose another folder with --out\n";
     assert_eq!((refused.status, refused.err.as_str()), (Some(2), said));
     assert_eq!(folder.entries(), ["mine", "r"]);
