@@ -244,7 +244,10 @@ impl Batch {
                     }
                 }
             }
-            if let Some(column) = self.schema.first(Role::Embedding) {
+            // Class probabilities are no content, but all there is to tell rows apart where nothing else is given.
+            let bare = !self.schema.columns.iter().any(|c| c.role.is_content());
+            let vectors = self.schema.first(Role::Embedding).or_else(|| self.schema.first(Role::Probabilities).filter(|_| bare));
+            if let Some(column) = vectors {
                 let array = self.record.column(column);
                 for (row, hasher) in hashers.iter_mut().enumerate() {
                     let Some(values) = list_values(array, row) else { continue };

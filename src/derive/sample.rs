@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Key, Role, Schema};
 use crate::error::Result;
 use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Step};
 use crate::stats::bottom_k::BottomK;
 
 /// Most rows that a sample holds. Sets with fewer distinct rows are held whole, and what is fitted on them is exact.
@@ -37,6 +37,8 @@ pub struct SampleRow {
     pub pixels: Vec<u8>,
     /// Embedding.
     pub embedding: Vec<f32>,
+    /// Class probabilities that the user gave.
+    pub probabilities: Vec<f32>,
 }
 
 /// Takes the reference sample: the rows with the smallest keyed hashes of content and label. It does not depend on row
@@ -47,7 +49,7 @@ static INFO: Info = Info {
     code: "derive.sample",
     family: Family::Derived,
     summary: "rows in raw form that models are fitted on",
-    needs: &[Need::Content],
+    needs: &[],
     after: &[],
     reads: &[],
     law: Law::Exact,
@@ -100,7 +102,8 @@ impl SampleModel {
 fn row_bytes(data: &Schema) -> usize {
     let texts = data.with_role(Role::Text).len();
     let image = if data.first(Role::Image).is_some() { SIDE * SIDE * 3 } else { 0 };
-    let embedding = data.first(Role::Embedding).and_then(|c| data.columns[c].width).unwrap_or(0);
+    let width = |role| data.first(role).and_then(|c| data.columns[c].width).unwrap_or(0);
+    let embedding = width(Role::Embedding) + width(Role::Probabilities);
     160 + 4 * data.with_role(Role::Numeric).len() + 8 * data.with_role(Role::Categorical).len() + 1_024 * texts.min(4) + image + 4 * embedding
 }
 
@@ -138,8 +141,21 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
     out.into_iter().collect()
 }
 
-/// A row in raw form. `embedding` is the block's embedding view.
-pub(crate) fn raw(rows: &Batch, row: usize, embedding: Option<&Array2<f32>>) -> SampleRow {
+/// The vectors of a block, each rows × width, made once for all its rows.
+pub(crate) struct Vectors {
+    embedding: Option<Array2<f32>>,
+    probabilities: Option<Array2<f32>>,
+}
+
+impl Vectors {
+    /// The vectors of a block.
+    pub(crate) fn of(rows: &Batch) -> Result<Self> {
+        Ok(Self { embedding: rows.embedding()?, probabilities: rows.probabilities()? })
+    }
+}
+
+/// A row in raw form.
+pub(crate) fn raw(rows: &Batch, row: usize, vectors: &Vectors) -> SampleRow {
     let pixels = rows.images()[row].as_ref().map_or_else(Vec::new, |image| {
         if image.width == image.height && image.width <= SIDE {
             image.pixels.clone()
@@ -153,7 +169,8 @@ pub(crate) fn raw(rows: &Batch, row: usize, embedding: Option<&Array2<f32>>) -> 
         cells: rows.cells().iter().map(|column| column[row].unwrap_or(0)).collect(),
         tokens: if rows.texts().is_empty() { Vec::new() } else { tokens(rows, row) },
         pixels,
-        embedding: embedding.map_or_else(Vec::new, |e| e.row(row).to_vec()),
+        embedding: vectors.embedding.as_ref().map_or_else(Vec::new, |e| e.row(row).to_vec()),
+        probabilities: vectors.probabilities.as_ref().map_or_else(Vec::new, |p| p.row(row).to_vec()),
     }
 }
 
@@ -176,9 +193,9 @@ impl Fold for Sample {
     }
 
     fn observe(&self, _: &SampleBrief, state: &mut SampleState, rows: &Batch) -> Result<()> {
-        let embedding = rows.embedding()?;
+        let vectors = Vectors::of(rows)?;
         for (row, &key) in rows.keys().iter().enumerate() {
-            state.rows.insert_with(key, || raw(rows, row, embedding.as_ref()));
+            state.rows.insert_with(key, || raw(rows, row, &vectors));
         }
         Ok(())
     }

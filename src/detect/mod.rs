@@ -1,11 +1,16 @@
 //! Detectors, one file each, and the registry that lists them.
 
-mod duplicate;
-mod label;
-mod trigger;
+mod without_scan;
 
-use crate::derive::{Content, Sample};
+pub mod duplicate;
+pub mod label;
+pub mod outlier;
+pub mod trigger;
+
+use crate::derive::{Content, ContentModel, Sample};
 use crate::fold::{Unit, derived, detector};
+
+use without_scan::without_scan;
 
 /// All units: derived structure first, then detectors by code.
 #[must_use]
@@ -15,6 +20,9 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Content),
         detector(duplicate::Exact),
         detector(label::Conflict),
+        detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits())),
+        detector(outlier::Maha),
+        detector(outlier::Univariate),
         detector(trigger::patch()),
         detector(trigger::rule()),
         detector(trigger::token()),

@@ -9,11 +9,11 @@ use crate::data::{Batch, Role, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
-use crate::stats::design::Design;
+use crate::stats::design::{Csr, Design};
 use crate::stats::mixture::temperature;
 use crate::stats::ridge::Ridge;
 
-use super::sample::{SampleModel, SampleRow, raw};
+use super::sample::{SampleModel, SampleRow, raw, Vectors};
 use features::Features;
 
 const CODE: &str = "derive.content";
@@ -23,6 +23,8 @@ const PENALTIES: [f64; 3] = [0.1, 1.0, 10.0];
 const FEWEST_ROWS: usize = 20;
 /// Most cells of the table of predictions.
 const MOST_CELLS: usize = 1 << 25;
+/// Rows that must hold a feature for a model to know it.
+const KNOWN_FROM: u32 = 3;
 /// Smallest probability of a user's model that is believed.
 const FLOOR: f32 = 1e-6;
 
@@ -48,7 +50,8 @@ static INFO: Info = Info {
 /// The content model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContentModel {
-    given: bool,
+    /// Logits and labels of the sample's rows from the user's probabilities, where there are any.
+    given: Option<(Array2<f32>, Vec<u32>)>,
     fitted: Option<Fitted>,
 }
 
@@ -73,6 +76,9 @@ impl ContentModel {
     /// Logits of the labelled rows of the sample, rows × classes, with their labels.
     #[must_use]
     pub fn sample_logits(&self) -> Option<(Array2<f32>, Vec<u32>)> {
+        if self.given.is_some() {
+            return self.given.clone();
+        }
         let fitted = self.fitted.as_ref()?;
         let rows: Vec<usize> = (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some()).collect();
         let labels = rows.iter().filter_map(|&i| fitted.labels[i]).collect();
@@ -93,6 +99,7 @@ impl ContentModel {
         let (design, targets) = fitted.design.as_ref().ok_or_else(missing)?;
         let out: Vec<usize> = carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
         let weights = fitted.ridge.without(&design.select(&out)?, targets.select(Axis(0), &out).view())?;
+        let known = known_features(design.sparse_part(), &out);
         let mut scores = Array2::zeros((rows.len(), targets.ncols()));
         let inside: Vec<(usize, usize)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().ok().map(|i| (at, *i))).collect();
         let outside: Vec<(usize, SampleRow)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().err().map(|r| (at, (**r).clone()))).collect();
@@ -100,8 +107,8 @@ impl ContentModel {
         let raw: Vec<SampleRow> = outside.iter().map(|(_, row)| row.clone()).collect();
         let places = inside.iter().map(|(at, _)| *at).chain(outside.iter().map(|(at, _)| *at));
         let predicted = [weights.view()].map(|w| -> Result<Array2<f32>> {
-            let a = apply(&design.select(&positions)?, w);
-            let b = apply(&fitted.features.map(&raw)?, w);
+            let a = apply(&known_only(&design.select(&positions)?, &known)?, w);
+            let b = apply(&known_only(&fitted.features.map(&raw)?, &known)?, w);
             ndarray::concatenate(Axis(0), &[a.view(), b.view()]).map_err(|e| Error::Detector { code: CODE, reason: e.to_string() })
         });
         let [predicted] = predicted;
@@ -120,6 +127,34 @@ impl ContentModel {
         let fitted = self.fitted.as_ref()?;
         if key > fitted.threshold { None } else { fitted.keys.binary_search(&key).ok() }
     }
+}
+
+/// Which sparse features other rows hold often enough for the model to know them without these rows.
+fn known_features(sparse: &Csr, out: &[usize]) -> Vec<bool> {
+    let mut others = vec![0u32; sparse.width()];
+    for row in 0..sparse.rows() {
+        for (column, _) in sparse.row(row) {
+            others[column] += 1;
+        }
+    }
+    for (column, _) in out.iter().flat_map(|&row| sparse.row(row)) {
+        others[column] -= 1;
+    }
+    others.into_iter().map(|n| n >= KNOWN_FROM).collect()
+}
+
+/// The same rows with the sparse features that nobody else holds taken out, at the same length: what a row is judged by
+/// must not fade because it also holds something unknown.
+fn known_only(design: &Design, known: &[bool]) -> Result<Design> {
+    let mut sparse = Csr::empty(known.len());
+    for row in 0..design.rows() {
+        let entries = design.sparse_part().row(row);
+        let length = entries.clone().map(|(_, v)| v * v).sum::<f32>();
+        let kept = entries.clone().filter(|(c, _)| known[*c]).map(|(_, v)| v * v).sum::<f32>();
+        let scale = if kept > 0.0 { (length / kept).sqrt() } else { 0.0 };
+        sparse.push(entries.filter(|(c, _)| known[*c]).map(|(column, value)| (column as u32, value * scale)))?;
+    }
+    Design::new(design.dense_part().to_owned(), sparse)
 }
 
 /// Scores of rows under other weights, rows × classes.
@@ -179,7 +214,7 @@ impl Fitted {
     /// Logits of a block's rows, rows × classes.
     fn logits(&self, rows: &Batch) -> Result<Array2<f32>> {
         let mut out = Array2::from_elem((rows.rows(), self.held_out.ncols()), f32::NAN);
-        let embedding = rows.embedding()?;
+        let vectors = Vectors::of(rows)?;
         let mut outside = Vec::new();
         for (row, key) in rows.keys().iter().enumerate() {
             let known = (*key <= self.threshold).then(|| self.keys.binary_search(key).ok()).flatten();
@@ -189,7 +224,7 @@ impl Fitted {
             }
         }
         if !outside.is_empty() {
-            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, embedding.as_ref())).collect();
+            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, &vectors)).collect();
             let scores = self.ridge.predict(&self.features.map(&raws)?)?;
             for (&row, score) in outside.iter().zip(scores.outer_iter()) {
                 out.row_mut(row).assign(&score.mapv(|v| v * self.beta));
@@ -197,6 +232,22 @@ impl Fitted {
         }
         Ok(out)
     }
+}
+
+/// Logits of a given probability; NaN stays.
+fn log_probability(p: f32) -> f32 {
+    if p.is_nan() { p } else { p.max(FLOOR).ln() }
+}
+
+/// Logits of the sample's labelled rows from the user's probabilities; `None` without ones that fit the classes.
+fn given_logits(data: &Schema, sample: &SampleModel) -> Option<(Array2<f32>, Vec<u32>)> {
+    data.first(Role::Probabilities)?;
+    let classes = data.classes();
+    let usable = |row: &&SampleRow| row.probabilities.len() == classes && row.probabilities.iter().all(|p| p.is_finite());
+    let rows: Vec<(&SampleRow, u32)> = sample.rows.iter().filter(usable).filter_map(|row| Some((row, row.label?))).collect();
+    let flat = rows.iter().flat_map(|(row, _)| row.probabilities.iter().copied().map(log_probability)).collect();
+    let logits = Array2::from_shape_vec((rows.len(), classes), flat).ok()?;
+    (!rows.is_empty()).then(|| (logits, rows.iter().map(|(_, label)| *label).collect()))
 }
 
 impl Fold for Content {
@@ -209,11 +260,11 @@ impl Fold for Content {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ContentModel>> {
-        let fitted = match given.model::<SampleModel>("derive.sample") {
-            Some(sample) => Fitted::fit(sample, data.classes(), data.key.seed())?,
-            None => None,
+        let Some(sample) = given.model::<SampleModel>("derive.sample") else {
+            return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
         };
-        Ok(Step::Done(ContentModel { given: data.first(Role::Probabilities).is_some(), fitted }))
+        let fitted = Fitted::fit(sample, data.classes(), data.key.seed())?;
+        Ok(Step::Done(ContentModel { given: given_logits(data, sample), fitted }))
     }
 
     fn open(&self, (): &()) {}
@@ -238,11 +289,11 @@ impl Fold for Content {
 impl Derive for Content {
     fn column(&self, model: &ContentModel, rows: &Batch) -> Result<Option<Array2<f32>>> {
         let classes = rows.schema().classes();
-        if model.given
+        if model.given.is_some()
             && let Some(given) = rows.probabilities()?
             && given.ncols() == classes
         {
-            return Ok(Some(given.mapv(|p| p.max(FLOOR).ln())));
+            return Ok(Some(given.mapv(log_probability)));
         }
         model.fitted.as_ref().map(|fitted| fitted.logits(rows)).transpose()
     }

@@ -5,6 +5,7 @@ mod patch;
 mod rule;
 mod token;
 
-pub use patch::patch;
-pub use rule::rule;
-pub use token::token;
+pub use mine::MineModel;
+pub use patch::{Patch, patch};
+pub use rule::{Cuts, Rule, rule};
+pub use token::{Token, token};

@@ -2,10 +2,10 @@
 
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::data::{Batch, Key, Role, Schema};
-use crate::derive::SampleModel;
+use crate::derive::{SampleModel, SampleRow};
 use crate::error::Result;
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Detect, Given, Info, Law, Need};
@@ -20,6 +20,10 @@ const RANGE: u8 = 31;
 const COMBINATION: u8 = 32;
 /// Ranges that a column of many values is cut into.
 const RANGES: usize = 32;
+/// Fewest rows that nearly hold a rule for a statement about them.
+const FEWEST_NEAR: usize = 20;
+/// Most such rows asked, the nearest.
+const MOST_NEAR: usize = 200;
 /// Columns of a row that are combined by twos.
 const MOST_PAIRED: usize = 64;
 /// Columns of a row that are combined by threes.
@@ -61,11 +65,21 @@ impl Cuts {
     }
 }
 
-/// One value of a row: its column among the feature columns, its hash, the hash of its range.
+/// One value of a row: its column among the feature columns, its hash, the hash of its range, its level where it is not a
+/// number.
 struct Cell {
     column: usize,
     value: u64,
     range: Option<u64>,
+    level: Option<u64>,
+}
+
+/// One part of a rule, as the evidence holds it.
+#[derive(Deserialize)]
+struct Condition {
+    feature: usize,
+    number: Option<f64>,
+    level: Option<u64>,
 }
 
 struct Row<'a> {
@@ -81,11 +95,11 @@ impl Row<'_> {
         for (column, &value) in numeric.iter().enumerate() {
             let bits = if value == 0.0 { 0 } else { value.to_bits() };
             let range = self.cuts.range(column, value).map(|r| self.key.words(RANGE, &[column as u64, r as u64]));
-            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, bits]), range });
+            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, bits]), range, level: None });
         }
         for (column, values) in (numeric.len()..).zip(self.rows.cells()) {
             let value = values[row].unwrap_or(0);
-            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, value]), range: None });
+            cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, value]), range: None, level: Some(value) });
         }
         cells
     }
@@ -112,7 +126,8 @@ impl RowItems for Row<'_> {
         let parts = Self::features(&cells, found);
         for (cell, parts) in cells.iter().zip(parts) {
             found.items.push((cell.value, parts));
-            found.items.extend(cell.range.map(|range| (range, parts)));
+            // A range at the end of a column has no like among the other rows, so nothing could tell its nature from a trigger.
+            found.items.extend(cell.range.map(|range| (range, parts.background_only())));
         }
     }
 
@@ -161,8 +176,42 @@ impl Items for Rule {
         Background::Features
     }
 
+    /// A single value can mean something that no neighbouring value hints at, such as one amount of a tax table.
+    fn odds_ratio(&self) -> f64 {
+        6.0
+    }
+
     fn rows<'a>(&self, cuts: &'a Cuts, rows: &'a Batch) -> Box<dyn RowItems + 'a> {
         Box::new(Row { rows, cuts, key: rows.schema().key })
+    }
+
+    /// Rows that differ in one number only, and there as little as possible: a natural step or slope shows in them too.
+    fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
+        let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
+        let holds = |row: &SampleRow, c: &Condition| match c.number {
+            Some(number) => row.numeric.get(c.feature).is_some_and(|v| *v == number as f32),
+            None => row.cells.get(c.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == c.level),
+        };
+        let mut highest: Option<f64> = None;
+        for varied in conditions.iter().filter(|c| c.number.is_some()) {
+            let Some(number) = varied.number else { continue };
+            let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| holds(row, c));
+            let mut near: Vec<(f64, bool)> = sample
+                .rows
+                .iter()
+                .filter(|row| row.label.is_some() && !holds(row, varied) && others(row))
+                .filter_map(|row| Some(((f64::from(*row.numeric.get(varied.feature)?) - number).abs(), row.label == Some(label))))
+                .filter(|(distance, _)| distance.is_finite())
+                .collect();
+            if near.len() < FEWEST_NEAR {
+                continue;
+            }
+            near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            near.truncate(MOST_NEAR.min((near.len() / 10).max(FEWEST_NEAR)));
+            let share = near.iter().filter(|(_, same)| *same).count() as f64 / near.len() as f64;
+            highest = Some(highest.map_or(share, |h| h.max(share)));
+        }
+        highest
     }
 
     fn describe(&self, cuts: &Cuts, rows: &Batch, row: usize, item: u64) -> Option<Description> {
@@ -180,21 +229,16 @@ impl Items for Rule {
         let tell = |chosen: &[&Cell]| {
             let named: Vec<(String, String)> = chosen.iter().filter_map(|cell| name_of(cell)).collect();
             let name = named.iter().map(|(column, value)| format!("{column} = {value}")).collect::<Vec<_>>().join(" and ");
-            let conditions: Vec<_> = named.iter().map(|(column, value)| json!({"column": column, "value": value})).collect();
+            let number = |cell: &Cell| rows.numeric().get((row, cell.column)).filter(|v| v.is_finite());
+            let condition = |((column, value), cell): (&(String, String), &&Cell)| {
+                json!({"column": column, "value": value, "feature": cell.column, "number": number(cell), "level": cell.level})
+            };
+            let conditions: Vec<_> = named.iter().zip(chosen).map(condition).collect();
             Description { name, evidence: [("conditions".to_owned(), json!(conditions))].into_iter().collect() }
         };
         for (i, a) in cells.iter().enumerate() {
             if a.value == item {
                 return Some(tell(&[a]));
-            }
-            if a.range == Some(item) {
-                let value = rows.numeric().get((row, a.column)).copied()?;
-                let (range, bounds) = (cuts.range(a.column, value)?, &cuts.columns[a.column]);
-                let from = range.checked_sub(1).and_then(|r| bounds.get(r)).map_or_else(|| "its least value".to_owned(), ToString::to_string);
-                let to = bounds.get(range).map_or_else(|| "its largest value".to_owned(), ToString::to_string);
-                let (column, _) = name_of(a)?;
-                let evidence = [("conditions".to_owned(), json!([{"column": column, "from": from, "below": to}]))].into_iter().collect();
-                return Some(Description { name: format!("{column} from {from} to {to}"), evidence });
             }
             for (j, b) in cells.iter().enumerate().skip(i + 1) {
                 let pair = view.key.join(COMBINATION, a.value, b.value);

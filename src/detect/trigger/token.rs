@@ -8,14 +8,20 @@ use crate::error::Result;
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Detect, Given, Info, Law, Need};
 
-use super::mine::{Background, Description, Found, Items, Mine, Parts, RowItems};
+use super::mine::{Background, Context, Description, Found, Items, Mine, Parts, RowItems, Side};
 
 /// Hash domain of word sequences.
 const SEQUENCE: u8 = 20;
 /// Hash domain of characters.
 const CHARACTER: u8 = 21;
+/// Hash domain of random places.
+const PLACE: u8 = 22;
+/// Random places of a row that an item's place is compared with.
+const RANDOM_PLACES: u64 = 4;
+/// Words and marks beside an item among which its neighbouring word is sought.
+const REACH: usize = 3;
 /// Longest word sequence.
-const LONGEST: usize = 8;
+const LONGEST: usize = 16;
 /// Words of a row that are looked at.
 const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
@@ -55,6 +61,39 @@ fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<(u64, &'a str)> {
     out
 }
 
+/// Kinds of character that planted text is hidden with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    /// Format characters without a shape: zero width, direction, tags.
+    Invisible,
+    /// Letters of look-alike scripts beside Latin ones in one word.
+    MixedScript,
+}
+
+impl Hidden {
+    const ALL: [Self; 2] = [Self::Invisible, Self::MixedScript];
+
+    fn item(self, key: &Key) -> u64 {
+        key.words(CHARACTER, &[u64::MAX - self as u64])
+    }
+
+    fn is_in(self, word: &str) -> bool {
+        match self {
+            Self::Invisible => word.chars().any(|c| matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')),
+            Self::MixedScript => {
+                word.chars().any(|c| c.is_ascii_alphabetic()) && word.chars().any(|c| matches!(c, '\u{370}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}') && c.is_alphabetic())
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Invisible => "invisible characters",
+            Self::MixedScript => "words of mixed scripts",
+        }
+    }
+}
+
 /// Characters that are neither ASCII nor a letter that the row mostly uses are items of their own: invisible characters and
 /// look-alikes sit inside words.
 fn unusual(word: &str) -> impl Iterator<Item = char> + '_ {
@@ -89,6 +128,9 @@ impl RowItems for Row<'_> {
         let at = self.features(&words, found);
         for (i, (hash, word)) in words.iter().enumerate().filter(|(_, (hash, _))| *hash != 0) {
             found.items.push((*hash, std::iter::once(at[i]).collect()));
+            for hidden in Hidden::ALL.into_iter().filter(|hidden| !word.is_ascii() && hidden.is_in(word)) {
+                found.items.push((hidden.item(&self.key), std::iter::once(at[i]).collect()));
+            }
             for c in unusual(word) {
                 found.items.push((self.key.words(CHARACTER, &[u64::from(c)]), std::iter::once(at[i]).collect()));
             }
@@ -131,41 +173,93 @@ impl Items for Token {
         Background::Features
     }
 
+    fn prefers_longer(&self) -> bool {
+        true
+    }
+
     fn rows<'a>(&self, (): &'a (), rows: &'a Batch) -> Box<dyn RowItems + 'a> {
         Box::new(Row { rows, key: rows.schema().key })
     }
 
-    fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
+    fn context(&self, rows: &Batch, row: usize, item: u64) -> Option<Context> {
         let key = rows.schema().key;
-        for column in 0..rows.texts().len() {
-            let Some(text) = rows.text(column, row) else { continue };
-            let words: Vec<(u64, &str)> = words(text).take(MOST_WORDS).map(|w| (word_hash(&key, w), w)).collect();
-            let hashes: Vec<u64> = words.iter().map(|(hash, _)| *hash).collect();
-            for start in 0..words.len() {
-                if let Some(c) = unusual(words[start].1).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item) {
-                    return Some(described(&format!("the character U+{:04X}", u32::from(c)), text, words[start].1, words[start].1));
+        let spot = locate(rows, row, item, &key).filter(|spot| spot.inside.is_none())?;
+        let word = |(hash, word): &(u64, &str)| word.chars().any(char::is_alphanumeric).then_some(Side::Word(*hash));
+        let left = |end: usize| spot.words[..end].iter().rev().take(REACH).find_map(word);
+        let right = |start: usize| spot.words[start..].iter().take(REACH).find_map(word);
+        let sides = |start: usize, end: usize| [left(start).unwrap_or(Side::Edge), right(end).unwrap_or(Side::Edge)];
+        // Words are planted between words, not between a word and its comma: gaps are where white space is.
+        let apart = |at: usize| at == 0 || at == spot.words.len() || offset(spot.text, spot.words[at].1) > offset(spot.text, spot.words[at - 1].1) + spot.words[at - 1].1.len();
+        let gaps: Vec<usize> = (0..=spot.words.len()).filter(|at| (*at <= spot.start || *at >= spot.end) && apart(*at)).collect();
+        let gap = |draw: u64| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len().max(1) as u64) as usize];
+        let random = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).map(gap).map(|gap| sides(gap, gap)).collect() };
+        Some(Context { own: sides(spot.start, spot.end), random })
+    }
+
+    fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
+        let spot = locate(rows, row, item, &rows.schema().key)?;
+        let said = spot.words.get(spot.start..spot.end)?;
+        let (first, last) = (said.first()?.1, said.last()?.1);
+        let name = match spot.inside {
+            Some(What::Character(c)) => format!("the character U+{:04X}", u32::from(c)),
+            Some(What::Hidden(hidden)) => hidden.name().to_owned(),
+            None if said.len() == 1 => format!("the word \"{}\"", first.to_lowercase()),
+            None => format!("the phrase \"{}\"", said.iter().map(|(_, w)| w.to_lowercase()).collect::<Vec<_>>().join(" ")),
+        };
+        Some(described(&name, spot.text, first, last))
+    }
+}
+
+/// Where an item stands: the text, its words, and the range of words; what of a word, if the item is not all of it.
+struct Spot<'a> {
+    text: &'a str,
+    words: Vec<(u64, &'a str)>,
+    start: usize,
+    end: usize,
+    inside: Option<What>,
+}
+
+/// What an item inside a word is.
+#[derive(Clone, Copy)]
+enum What {
+    Character(char),
+    Hidden(Hidden),
+}
+
+/// The first place of an item in a row.
+fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<'a>> {
+    for column in 0..rows.texts().len() {
+        let Some(text) = rows.text(column, row) else { continue };
+        let words: Vec<(u64, &str)> = words(text).take(MOST_WORDS).map(|w| (word_hash(key, w), w)).collect();
+        for start in 0..words.len() {
+            let word = words[start].1;
+            let hidden = Hidden::ALL.into_iter().find(|hidden| hidden.item(key) == item && hidden.is_in(word)).map(What::Hidden);
+            let inside = hidden.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
+            if inside.is_some() {
+                return Some(Spot { text, words, start, end: start + 1, inside });
+            }
+            let mut hash = words[start].0;
+            for end in start + 1..=(start + LONGEST).min(words.len()) {
+                if end > start + 1 {
+                    hash = key.join(SEQUENCE, hash, words[end - 1].0);
                 }
-                let mut hash = hashes[start];
-                for length in 1..=LONGEST.min(words.len() - start) {
-                    if length > 1 {
-                        hash = key.join(SEQUENCE, hash, hashes[start + length - 1]);
-                    }
-                    if hash == item {
-                        let kind = if length == 1 { "word" } else { "phrase" };
-                        let said = words[start..start + length].iter().map(|(_, w)| w.to_lowercase()).collect::<Vec<_>>().join(" ");
-                        return Some(described(&format!("the {kind} \"{said}\""), text, words[start].1, words[start + length - 1].1));
-                    }
+                if hash == item {
+                    return Some(Spot { text, words, start, end, inside: None });
                 }
             }
         }
-        None
     }
+    None
+}
+
+/// Where a part of a text begins in it, bytes.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// A description with the text around the words from `first` to `last`, which are parts of `text`.
 fn described(name: &str, text: &str, first: &str, last: &str) -> Description {
-    let offset = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
-    let (start, end) = (offset(first), offset(last) + last.len());
+    let (start, end) = (offset(text, first), offset(text, last) + last.len());
     let before = text[..start].char_indices().rev().take(CONTEXT).last().map_or(start, |(i, _)| i);
     let after = text[end..].char_indices().nth(CONTEXT).map_or(text.len(), |(i, _)| end + i);
     let parts = [("before", &text[before..start]), ("match", &text[start..end]), ("after", &text[end..after])];

@@ -1,8 +1,10 @@
 //! What a miner looks for in a row: items, and the features that a cheap background is made of.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::{Batch, Schema};
+use crate::derive::SampleModel;
 use crate::error::Result;
 use crate::fold::{Given, Info, Wire};
 
@@ -11,6 +13,7 @@ use crate::fold::{Given, Info, Wire};
 pub(in crate::detect::trigger) struct Parts {
     at: [u16; 8],
     len: u8,
+    background: bool,
 }
 
 impl Parts {
@@ -24,6 +27,22 @@ impl Parts {
             self.at[self.len as usize] = feature;
             self.len += 1;
         }
+    }
+
+    /// The same, for an item that serves the background alone and is no candidate.
+    pub(in crate::detect::trigger) fn background_only(mut self) -> Self {
+        self.background = true;
+        self
+    }
+
+    /// Number of features.
+    pub(super) fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether the item is no candidate.
+    pub(super) fn is_background(&self) -> bool {
+        self.background
     }
 
     /// Positions in the row's features.
@@ -71,6 +90,24 @@ pub(in crate::detect::trigger) struct Description {
     pub(in crate::detect::trigger) evidence: Map<String, Value>,
 }
 
+/// What stands beside something in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(in crate::detect::trigger) enum Side {
+    /// No word: the row begins or ends there, or there are only marks.
+    Edge,
+    /// A word, by its hash.
+    Word(u64),
+}
+
+/// The sides of an item, left and right, and of places chosen at random in the same row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::detect::trigger) struct Context {
+    /// The item's.
+    pub(in crate::detect::trigger) own: [Side; 2],
+    /// The others'.
+    pub(in crate::detect::trigger) random: Vec<[Side; 2]>,
+}
+
 /// How the label of a row is guessed without an item, to rank items before the verifier looks at few of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::detect::trigger) enum Background {
@@ -94,8 +131,32 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// How rows are guessed.
     fn background(&self) -> Background;
 
+    /// Whether, of items with the same carriers, the longest says it best: a phrase rather than one of its words. Rules
+    /// say it best with the fewest conditions.
+    fn prefers_longer(&self) -> bool {
+        false
+    }
+
+    /// Odds that the null hypothesis allows the label over those that content gives it: how far an innocent item may go
+    /// beyond what the content model knows.
+    fn odds_ratio(&self) -> f64 {
+        4.0
+    }
+
     /// Prepares a block: what is costly a row is done once here.
     fn rows<'a>(&self, lens: &'a Self::Lens, rows: &'a Batch) -> Box<dyn RowItems + 'a>;
+
+    /// What stands on both sides of an item in a row, and on both sides of some places chosen at random in the same row;
+    /// `None` where items have no sides.
+    fn context(&self, _rows: &Batch, _row: usize, _item: u64) -> Option<Context> {
+        None
+    }
+
+    /// Share of rows with the label among those that nearly hold the item, its carriers left out; `None` where nearly
+    /// has no meaning. `evidence` is what [`Items::describe`] said.
+    fn nearly(&self, _data: &Schema, _sample: &SampleModel, _evidence: &Map<String, Value>, _label: u32) -> Option<f64> {
+        None
+    }
 
     /// Describes an item from a row that holds it.
     fn describe(&self, lens: &Self::Lens, rows: &Batch, row: usize, item: u64) -> Option<Description>;

@@ -12,12 +12,12 @@ mod verify;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-pub(super) use items::{Background, Description, Found, Items, Parts, RowItems};
+pub(super) use items::{Background, Context, Description, Found, Items, Parts, RowItems, Side};
 
 use crate::data::{Batch, Schema};
-use crate::derive::{ContentModel, SampleModel, raw, softmax};
+use crate::derive::{ContentModel, SampleModel, Vectors, raw, softmax};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};
 use crate::fold::{Detect, Fold, Given, Info, Step};
@@ -62,6 +62,10 @@ impl<I: Items> Mine<I> {
         self.0.info().code
     }
 
+    fn null(&self) -> IntervalNull {
+        verify::null(self.0.odds_ratio())
+    }
+
     /// Counter cells: half of the unit's bytes over the sketch's rows of 4-byte cells; fewer for few rows.
     fn bits(data: &Schema) -> u32 {
         let budget = (data.unit_bytes / 2 / (4 * DEPTH)).max(1 << 12).ilog2();
@@ -73,13 +77,13 @@ impl<I: Items> Mine<I> {
     }
 
     /// Shortlists items that could be a trigger under the prior alone, generously.
-    fn shortlist(data: &Schema, tables: [&Table; 2]) -> Vec<Short> {
+    fn shortlist(&self, data: &Schema, tables: [&Table; 2]) -> Vec<Short> {
         let priors = data.priors();
         let most = ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT);
         let mut short: Vec<(f64, Short)> = Vec::new();
         // The order of a hash table does not matter: the list is sorted by p and item.
         for (&item, tally) in tables.into_iter().flatten() {
-            if tally.rows < LEAST_SUPPORT || tally.rows > most {
+            if tally.background || tally.rows < LEAST_SUPPORT || tally.rows > most {
                 continue;
             }
             let best = tally.classes.iter().map(|&(class, k)| {
@@ -91,9 +95,9 @@ impl<I: Items> Mine<I> {
                 short.push((p, Short { item, label, tally: tally.clone() }));
             }
         }
-        short.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.item.cmp(&b.1.item)));
-        // Items with the same carriers say the same thing: one of each is asked about, the one that reads shortest is
-        // chosen when it is described.
+        // Items with the same carriers say the same thing: one of each is asked about.
+        let length = |s: &Short| if self.0.prefers_longer() { u8::MAX - s.tally.size } else { s.tally.size };
+        short.sort_by(|a, b| a.0.total_cmp(&b.0).then(length(&a.1).cmp(&length(&b.1))).then(a.1.item.cmp(&b.1.item)));
         let mut seen = FxHashSet::default();
         short.retain(|(_, s)| seen.insert((s.tally.signature, s.label)));
         short.truncate(MOST_SHORT);
@@ -102,7 +106,7 @@ impl<I: Items> Mine<I> {
 
     fn screen(&self, data: &Schema, lens: I::Lens, first: Table, second: Option<Table>, admitted: Admitted, sample: &state::Tempering, floor: u32) -> Step<Brief<I::Lens>, MineModel<I::Lens>> {
         let empty = Table::default();
-        let short = Self::shortlist(data, [&first, second.as_ref().unwrap_or(&empty)]);
+        let short = self.shortlist(data, [&first, second.as_ref().unwrap_or(&empty)]);
         if short.is_empty() {
             return Step::Done(self.nothing(data, lens, floor));
         }
@@ -115,13 +119,13 @@ impl<I: Items> Mine<I> {
     }
 
     fn nothing(&self, data: &Schema, lens: I::Lens, floor: u32) -> MineModel<I::Lens> {
-        MineModel { lens, admitted: Admitted::default(), triggers: Vec::new(), items: FxHashMap::default(), notes: verify::notes(data, 1, floor) }
+        MineModel { lens, admitted: Admitted::default(), triggers: Vec::new(), items: FxHashMap::default(), notes: verify::notes(data, &self.null(), 1, floor) }
     }
 
     /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
     /// the prior beside them: the rest of a long trigger can vouch for a part of it.
-    fn candidates(data: &Schema, short: Vec<Short>, sums: &[(u64, u64)]) -> (Vec<Short>, u64) {
-        let null = IntervalNull::default();
+    fn candidates(&self, data: &Schema, short: Vec<Short>, sums: &[(u64, u64)]) -> (Vec<Short>, u64) {
+        let null = self.null();
         let priors = data.priors();
         let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
         let mut ranked: Vec<(f64, f64, Short)> = Vec::new();
@@ -203,8 +207,8 @@ impl<I: Items> Fold for Mine<I> {
                     extract.first(row, &mut found);
                     found.dedup();
                     let features: FxHashSet<u64> = found.features.iter().copied().collect();
-                    for (item, _) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
-                        table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item));
+                    for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
+                        table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item), *parts);
                     }
                     if extract.has_second() {
                         found.clear();
@@ -221,8 +225,8 @@ impl<I: Items> Fold for Mine<I> {
                     found.clear();
                     extract.second(row, &|item| admitted.contains(&item), &mut found);
                     found.dedup();
-                    for (item, _) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
-                        table.entry(*item).or_default().add(keys[row], labels[row], false);
+                    for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
+                        table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
                     }
                 }
             }
@@ -254,7 +258,7 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers }) => {
                 let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
-                let embedding = rows.embedding()?;
+                let vectors = Vectors::of(rows)?;
                 for row in 0..rows.rows() {
                     all_items(&mut *extract, row, admitted, &mut found);
                     for (item, _) in &found.items {
@@ -265,8 +269,9 @@ impl<I: Items> Fold for Mine<I> {
                             carrier.example(rows.row_position(row));
                         }
                         if keys[row] > *threshold {
-                            carrier.raw.insert_with(keys[row], || raw(rows, row, embedding.as_ref()));
+                            carrier.raw.insert_with(keys[row], || raw(rows, row, &vectors));
                         }
+                        carrier.contexts.insert_with(keys[row], || self.0.context(rows, row, *item));
                         carrier.described.insert_with(keys[row], || {
                             let described = self.0.describe(&brief.lens, rows, row, *item);
                             described.map_or_else(|| (self.code().to_owned(), "{}".to_owned()), |d| (d.name, Value::Object(d.evidence).to_string()))
@@ -333,10 +338,10 @@ impl<I: Items> Fold for Mine<I> {
                 Ok(self.screen(data, lens, first, Some(table), admitted, &sample, floor))
             }
             (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
-                let (short, tests) = Self::candidates(data, short, &sums);
+                let (short, tests) = self.candidates(data, short, &sums);
                 if short.is_empty() {
                     let mut model = self.nothing(data, lens, floor);
-                    model.notes = verify::notes(data, tests, floor);
+                    model.notes = verify::notes(data, &self.null(), tests, floor);
                     return Ok(Step::Done(model));
                 }
                 let threshold = given.model::<SampleModel>("derive.sample").map_or(0, |s| s.threshold);
@@ -347,9 +352,11 @@ impl<I: Items> Fold for Mine<I> {
                     code: self.code(),
                     reason: "needs the content model to verify candidates".to_owned(),
                 })?;
-                let triggers = verify::verify(data, content, short, carriers, tests)?;
+                let sample = given.model::<SampleModel>("derive.sample");
+                let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
+                let triggers = verify::verify(data, content, &nearly, &self.null(), short, carriers, tests)?;
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
-                Ok(Step::Done(MineModel { lens, admitted, triggers, items, notes: verify::notes(data, tests, floor) }))
+                Ok(Step::Done(MineModel { lens, admitted, triggers, items, notes: verify::notes(data, &self.null(), tests, floor) }))
             }
             _ => Err(mismatch(self.code())),
         }

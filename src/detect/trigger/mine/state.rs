@@ -8,6 +8,7 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::Counter;
 
 use super::bayes::{Bayes, ClassCounts};
+use super::items::{Context, Parts};
 
 /// Rows kept for tempering the naive Bayes guess.
 pub(super) const TEMPERING_ROWS: usize = 2_048;
@@ -15,6 +16,8 @@ pub(super) const TEMPERING_ROWS: usize = 2_048;
 pub(super) const MOST_CARRIERS: usize = 4_096;
 /// Carriers outside the reference sample that are kept in raw form.
 pub(super) const MOST_RAW: usize = 64;
+/// Carriers whose contexts are kept.
+const MOST_CONTEXTS: usize = 512;
 /// Carriers named by position.
 const MOST_EXAMPLES: usize = 20;
 /// Fixed point of probability sums, so that they are the same in any order.
@@ -22,7 +25,7 @@ pub(super) const UNIT: f64 = 1_048_576.0;
 
 /// One item's rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(in crate::detect::trigger) struct Tally {
     /// Rows that hold it, labelled or not.
     pub(super) rows: u32,
     /// Labelled ones by class, ascending.
@@ -31,13 +34,19 @@ pub(super) struct Tally {
     pub(super) signature: u64,
     /// Whether it is a feature.
     pub(super) feature: bool,
+    /// Features that it is made of.
+    pub(super) size: u8,
+    /// Whether it serves the background alone and is no candidate.
+    pub(super) background: bool,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, key: u64, label: Option<u32>, feature: bool) {
+    pub(super) fn add(&mut self, key: u64, label: Option<u32>, feature: bool, parts: Parts) {
         self.rows = self.rows.saturating_add(1);
         self.signature = self.signature.wrapping_add(key);
         self.feature |= feature;
+        self.size = self.size.max(parts.len());
+        self.background |= parts.is_background();
         if let Some(label) = label {
             bump(&mut self.classes, label, 1);
         }
@@ -47,6 +56,8 @@ impl Tally {
         self.rows = self.rows.saturating_add(other.rows);
         self.signature = self.signature.wrapping_add(other.signature);
         self.feature |= other.feature;
+        self.size = self.size.max(other.size);
+        self.background |= other.background;
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);
         }
@@ -61,7 +72,7 @@ fn bump(classes: &mut ClassCounts, class: u32, rows: u32) {
 }
 
 /// Items by hash.
-pub(super) type Table = FxHashMap<u64, Tally>;
+pub(in crate::detect::trigger) type Table = FxHashMap<u64, Tally>;
 
 /// A shortlisted item: its target label.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,11 +93,11 @@ pub(in crate::detect::trigger) struct Brief<L> {
 pub(super) type Admitted = FxHashSet<u64>;
 
 /// Rows with their features, for tempering.
-pub(super) type Tempering = BottomK<(Vec<u64>, u32)>;
+pub(in crate::detect::trigger) type Tempering = BottomK<(Vec<u64>, u32)>;
 
 /// Which scan it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Stage {
+pub(in crate::detect::trigger) enum Stage {
     /// Counts first-level items approximately.
     Count { bits: u32 },
     /// Counts frequent first-level items exactly, and second-level items approximately.
@@ -114,7 +125,7 @@ pub(in crate::detect::trigger) enum State {
 
 /// The carriers of one candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Carriers {
+pub(in crate::detect::trigger) struct Carriers {
     /// Labels of the distinct carriers with the smallest keys.
     pub(super) keys: BottomK<Option<u32>>,
     /// Positions of the first carriers that have the target label.
@@ -123,11 +134,13 @@ pub(super) struct Carriers {
     pub(super) raw: BottomK<SampleRow>,
     /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
     pub(super) described: BottomK<(String, String)>,
+    /// Where the item stands in some carriers.
+    pub(super) contexts: BottomK<Option<Context>>,
 }
 
 impl Carriers {
     pub(super) fn new() -> Self {
-        Self { keys: BottomK::new(MOST_CARRIERS), examples: Vec::new(), raw: BottomK::new(MOST_RAW), described: BottomK::new(1) }
+        Self { keys: BottomK::new(MOST_CARRIERS), examples: Vec::new(), raw: BottomK::new(MOST_RAW), described: BottomK::new(1), contexts: BottomK::new(MOST_CONTEXTS) }
     }
 
     pub(super) fn example(&mut self, position: u64) {
@@ -145,5 +158,6 @@ impl Carriers {
         }
         self.raw.merge(other.raw);
         self.described.merge(other.described);
+        self.contexts.merge(other.contexts);
     }
 }

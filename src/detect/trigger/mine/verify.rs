@@ -5,7 +5,7 @@
 //! content model without S, the null hypothesis allows the odds of j to be four times what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -14,14 +14,26 @@ use crate::data::Schema;
 use crate::derive::{ContentModel, SampleRow};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
-use crate::stats::interval::IntervalNull;
+use crate::stats::interval::{IntervalNull, IntervalParams};
+use crate::stats::tail::chi_squared_sf;
 
+use super::items::{Context, Side};
 use super::state::{Carriers, Short};
 
 /// Carriers of the reference sample whose background is asked.
 const JUDGED: usize = 512;
 /// Level at which the smallest detectable cause is stated.
 const LEVEL: f64 = 0.004;
+/// Expected count from which on a neighbouring word is a category of its own.
+const LEAST_EXPECTED: f64 = 1.5;
+/// Carriers with the same neighbouring word from which on it is one in any case.
+const REPEATED: f64 = 4.0;
+/// Level of the test that words beside an item are not those beside random gaps.
+const NATURAL_LEVEL: f64 = 1e-3;
+/// Least excess of the statistic a carrier.
+const NATURAL_EFFECT: f64 = 0.15;
+/// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
+const PURITY: f64 = 0.9;
 /// A later candidate must keep this share of its carriers once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
@@ -53,10 +65,17 @@ struct Tested {
     agreeing: u64,
 }
 
+/// The null hypothesis of a miner.
+pub(super) fn null(odds_ratio: f64) -> IntervalNull {
+    IntervalNull::new(IntervalParams { odds_ratio, min_purity: PURITY, ..IntervalParams::default() }).unwrap_or_default()
+}
+
+/// Share of rows with a label among those that nearly hold an item.
+pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + 'a;
+
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
 /// their agreeing carriers must be their own. Returns them strongest first.
-pub(super) fn verify(data: &Schema, content: &ContentModel, short: Vec<Short>, carriers: Vec<Carriers>, tests: u64) -> Result<Vec<Trigger>> {
-    let null = IntervalNull::default();
+pub(super) fn verify(data: &Schema, content: &ContentModel, nearly: &Nearly<'_>, null: &IntervalNull, short: Vec<Short>, carriers: Vec<Carriers>, tests: u64) -> Result<Vec<Trigger>> {
     let mut claimed = BTreeSet::new();
     let mut triggers: Vec<Trigger> = Vec::new();
     for (short, carriers) in short.into_iter().zip(carriers) {
@@ -65,7 +84,13 @@ pub(super) fn verify(data: &Schema, content: &ContentModel, short: Vec<Short>, c
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
             continue;
         }
-        let Some(background) = background(content, &carriers, short.label)? else { continue };
+        let Some(mut background) = background(content, &carriers, short.label)? else { continue };
+        if let Some(share) = nearly(&evidence(&carriers), short.label) {
+            background = background.max(share);
+        }
+        if grows_here(&carriers) {
+            continue;
+        }
         let (carrying, agreed) = distinct(&carriers, &short);
         let taken = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(taken), agreed.saturating_sub(taken), background, data.rows);
@@ -74,7 +99,7 @@ pub(super) fn verify(data: &Schema, content: &ContentModel, short: Vec<Short>, c
         }
         let Some(p) = null.test(carrying, agreed, background, data.rows) else { continue };
         claimed.extend(agreeing);
-        triggers.push(Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, &null, tests));
+        triggers.push(Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests));
     }
     triggers.sort_by(|a, b| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
     Ok(triggers)
@@ -104,6 +129,65 @@ fn background(content: &ContentModel, carriers: &Carriers, label: u32) -> Result
     Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
 }
 
+fn evidence(carriers: &Carriers) -> Map<String, Value> {
+    carriers.described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+/// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
+/// words beside them are as those beside a random gap in the same rows; what belongs to a language, a template or a copied
+/// article has words of its own beside it. Asked of each side by a chi-squared test of homogeneity, with a least effect,
+/// since many carriers make any difference significant. Edges and punctuation are left out: triggers may be prefixes,
+/// suffixes or sentences.
+fn grows_here(carriers: &Carriers) -> bool {
+    let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
+    (0..2).any(|side| {
+        let (mut own, mut random) = (BTreeMap::new(), BTreeMap::new());
+        for context in &contexts {
+            count_word(&mut own, context.own[side]);
+            context.random.iter().for_each(|sides| count_word(&mut random, sides[side]));
+        }
+        differ(&own, &random)
+    })
+}
+
+fn count_word(counts: &mut BTreeMap<u64, f64>, side: Side) {
+    if let Side::Word(word) = side {
+        *counts.entry(word).or_default() += 1.0;
+    }
+}
+
+/// Whether two samples of words come from clearly different distributions. Words that are rare in both are one category.
+fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
+    let (n, m) = (own.values().sum::<f64>(), random.values().sum::<f64>());
+    if n < 4.0 || m < 4.0 {
+        return false;
+    }
+    let share = n / (n + m);
+    let (mut statistic, mut categories) = (0.0, 0.0);
+    let (mut own_rest, mut all_rest) = (0.0, 0.0);
+    let words: BTreeSet<u64> = own.keys().chain(random.keys()).copied().collect();
+    let mut add = |seen: f64, all: f64| {
+        let (expected, other) = (all * share, all * (1.0 - share));
+        if all > 0.0 {
+            statistic += (seen - expected).powi(2) / expected + (all - seen - other).powi(2) / other;
+            categories += 1.0;
+        }
+    };
+    for word in words {
+        let seen = own.get(&word).copied().unwrap_or(0.0);
+        let all = seen + random.get(&word).copied().unwrap_or(0.0);
+        if all * share >= LEAST_EXPECTED || seen >= REPEATED {
+            add(seen, all);
+        } else {
+            own_rest += seen;
+            all_rest += all;
+        }
+    }
+    add(own_rest, all_rest);
+    let freedom = f64::max(categories - 1.0, 1.0);
+    chi_squared_sf(statistic, freedom) < NATURAL_LEVEL && (statistic - freedom) / n >= NATURAL_EFFECT
+}
+
 impl Tested {
     fn name(&self) -> &str {
         self.carriers.described.iter().next().map_or("", |(_, _, (name, _))| name)
@@ -111,10 +195,9 @@ impl Tested {
 
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
-        let evidence = self.carriers.described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str::<Map<String, Value>>(json).ok());
         let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
         let all = if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
-        let mut evidence = evidence.unwrap_or_default();
+        let mut evidence = evidence(&self.carriers);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
         let rows = u64::from(self.short.tally.rows);
@@ -150,8 +233,7 @@ fn odds_ratio(agreeing: u64, carrying: u64, background: f64) -> f64 {
 }
 
 /// What could have been seen.
-pub(super) fn notes(data: &Schema, tests: u64, floor: u32) -> Vec<String> {
-    let null = IntervalNull::default();
+pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32) -> Vec<String> {
     let rarest = data.priors().into_iter().fold(1.0, f64::min);
     let seen = |background: f64| null.smallest_detectable(background, LEVEL, tests).map(|c| c.max(u64::from(floor)));
     let mut notes = Vec::new();

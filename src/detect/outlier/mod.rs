@@ -1,0 +1,117 @@
+//! Rows that belong nowhere.
+
+mod maha;
+mod side;
+mod univariate;
+
+pub use maha::{Maha, MahaModel};
+pub use univariate::{Univariate, UnivariateModel};
+
+use crate::derive::SampleModel;
+use crate::error::{Error, Result};
+use crate::fold::Given;
+
+/// Rows that the sample stands for in a fit, at most; each distinct row stands for at least itself.
+const MOST_COPIES: f64 = 65_536.0;
+
+/// The reference sample.
+fn sample<'a>(given: &'a Given, code: &'static str) -> Result<&'a SampleModel> {
+    let missing = || Error::Detector { code, reason: "there is no reference sample to fit".to_owned() };
+    given.model("derive.sample").filter(|sample: &&SampleModel| !sample.rows.is_empty()).ok_or_else(missing)
+}
+
+/// How often each row of the sample enters a fit: as often as it occurs, thinned evenly where that would be too much.
+fn copies(sample: &SampleModel) -> Vec<usize> {
+    let total: f64 = sample.counts.iter().map(|&count| count as f64).sum();
+    let thin = (MOST_COPIES / total).min(1.0);
+    sample.counts.iter().map(|&count| ((count as f64 * thin).round() as usize).max(1)).collect()
+}
+
+/// A number as a person reads it: four significant digits.
+fn short(value: f64) -> String {
+    if value.fract().abs() <= 0.0 && value.abs() < 1e7 {
+        return format!("{value}");
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-4.0..7.0).contains(&magnitude) {
+        return format!("{value:.3e}");
+    }
+    let text = format!("{value:.*}", (3.0 - magnitude).max(0.0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod fixture {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray};
+    use arrow::record_batch::RecordBatch;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use crate::data::{Batch, ColumnRole, Key, Label, Role, Schema};
+    use crate::derive::Sample;
+    use crate::fold::{Fold, Given, Step};
+
+    /// A block with these columns, and the models given once its sample was taken.
+    pub(super) fn table(columns: Vec<(&str, Role, ArrayRef)>) -> (Schema, Batch, Given) {
+        let roles = columns.iter().map(|(name, role, array)| ColumnRole {
+            name: (*name).to_owned(),
+            data_type: array.data_type().to_string(),
+            role: *role,
+            reason: String::new(),
+            width: array.as_fixed_size_list_opt().map(|list| list.value_length() as usize),
+        });
+        let roles: Vec<ColumnRole> = roles.collect();
+        let label = columns.iter().position(|(_, role, _)| *role == Role::Label).map(|column| {
+            let mut counts = std::collections::BTreeMap::new();
+            for value in crate::data::strings(&columns[column].2).iter().flatten() {
+                *counts.entry(value.to_owned()).or_insert(0) += 1;
+            }
+            Label::new(column, "label".to_owned(), counts, 0)
+        });
+        let record = RecordBatch::try_from_iter(columns.into_iter().map(|(name, _, array)| (name, array))).unwrap();
+        let rows = record.num_rows() as u64;
+        let schema = Schema { arrow: record.schema(), columns: roles, label, rows, key: Key::from_seed(3), unit_bytes: 1 << 26 };
+        let batch = Batch::new(Arc::new(schema.clone()), record, 0);
+        let Ok(Step::Scan(brief)) = Sample.begin(&schema, &Given::default()) else { panic!("no scan") };
+        let mut state = Sample.open(&brief);
+        Sample.observe(&brief, &mut state, &batch).unwrap();
+        let Ok(Step::Done(sample)) = Sample.close(&schema, &Given::default(), brief, state) else { panic!("no model") };
+        let mut given = Given::default();
+        given.insert("derive.sample", Arc::new(sample));
+        (schema, batch, given)
+    }
+
+    pub(super) fn normals(seed: u64, count: usize) -> Vec<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut one = || (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+        (0..count).map(|_| one()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in
+            [(999.0, "999"), (0.123_456, "0.1235"), (12.30, "12.3"), (1.5e9, "1.500e9"), (-0.5, "-0.5"), (123_456.7, "123457")]
+        {
+            assert_eq!(short(value), text);
+        }
+        for value in [f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
+            assert!(!short(value).is_empty());
+        }
+    }
+
+    #[test]
+    fn copies_are_bounded() {
+        let model = |counts: Vec<u64>| SampleModel { keys: Vec::new(), rows: Vec::new(), counts, threshold: u64::MAX };
+        assert_eq!(copies(&model(vec![1, 3, 1])), [1, 3, 1]);
+        let flood = copies(&model(vec![1, u64::MAX, u64::MAX, 7]));
+        assert!(flood.iter().sum::<usize>() <= MOST_COPIES as usize + 4, "{flood:?}");
+        assert_eq!(flood[0], 1);
+    }
+}

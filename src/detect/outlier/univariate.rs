@@ -1,0 +1,394 @@
+//! `outlier.univariate`: values far from the rest of their column.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::side::Side;
+use super::{copies, sample, short};
+use crate::data::{Batch, Role, Schema};
+use crate::derive::SampleModel;
+use crate::detect::without_scan;
+use crate::error::{Error, Result};
+use crate::finding::{Evidence, Family, Tier};
+use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::stats::robust::quantile;
+
+/// Fewest rows with a value for a column to be fitted.
+const FEWEST: usize = 50;
+/// A categorical column with more levels than this share of its rows holds names, not levels.
+const MOST_LEVELS: f64 = 0.05;
+/// Scores of rows that no gap sets apart stay below this, under the lowest bin of posteriors that can be told from 0.
+const ORDINARY: f64 = 1.0 / 1_025.0;
+/// Surprisal, nats, at which an ordinary score has gone most of its way.
+const USUAL_SURPRISAL: f64 = 8.0;
+
+#[doc = include_str!("univariate.md")]
+pub struct Univariate;
+
+static INFO: Info = Info {
+    code: "outlier.univariate",
+    family: Family::Outlier,
+    summary: "values far from the rest of their column, such as sentinels and unit errors",
+    needs: &[Need::Table],
+    after: &["derive.sample"],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Posterior,
+    max_tier: Tier::Suspect,
+    manual: include_str!("univariate.md"),
+};
+
+/// A numeric column.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Numeric {
+    /// Index in the schema.
+    column: usize,
+    name: String,
+    /// 1 % and 99 % quantile.
+    usual: (f64, f64),
+    /// Fitted to the negated values.
+    lower: Option<Side>,
+    upper: Option<Side>,
+}
+
+/// A categorical column with few levels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Categorical {
+    column: usize,
+    /// Which of the categorical columns.
+    position: usize,
+    name: String,
+    /// (hash, rows) of the levels in the sample, by hash.
+    levels: Vec<(u64, u64)>,
+    rows: u64,
+}
+
+/// What is usual in each column.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnivariateModel {
+    /// One a numeric column; `None` where too few rows have a value.
+    numeric: Vec<Option<Numeric>>,
+    categorical: Vec<Categorical>,
+    /// ln of the number of chances for a gap: sides of columns, times rows of the set for each row of the sample.
+    ln_tests: f64,
+}
+
+/// A value as the detector sees it: samples are kept in single precision.
+fn rounded(value: f64) -> f64 {
+    f64::from(value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32)
+}
+
+impl Numeric {
+    fn fit(column: usize, name: &str, values: &mut [f64]) -> Option<Self> {
+        if values.len() < FEWEST {
+            return None;
+        }
+        values.sort_unstable_by(f64::total_cmp);
+        let centre = quantile(values, 0.5)?;
+        let usual = (quantile(values, 0.01)?, quantile(values, 0.99)?);
+        let upper = Side::fit(values, centre);
+        values.reverse();
+        for value in values.iter_mut() {
+            *value = -*value;
+        }
+        Some(Self { column, name: name.to_owned(), usual, lower: Side::fit(values, -centre), upper })
+    }
+
+    /// Each side with the value as that side sees it.
+    fn sides(&self, value: f64) -> impl Iterator<Item = (&Side, f64)> {
+        let value = rounded(value);
+        self.lower.iter().map(move |side| (side, -value)).chain(self.upper.iter().map(move |side| (side, value)))
+    }
+
+    fn surprisal(&self, value: f64) -> f64 {
+        self.sides(value).map(|(side, x)| side.surprisal(x)).fold(0.0, f64::max)
+    }
+
+    fn ln_gap(&self, value: f64) -> f64 {
+        self.sides(value).map(|(side, x)| side.ln_gap(x)).fold(0.0, f64::min)
+    }
+}
+
+impl Categorical {
+    fn fit(column: usize, position: usize, name: &str, hashes: &mut [u64]) -> Option<Self> {
+        hashes.sort_unstable();
+        let levels: Vec<(u64, u64)> =
+            hashes.chunk_by(|a, b| a == b).filter_map(|level| Some((*level.first()?, level.len() as u64))).collect();
+        let few = hashes.len() >= FEWEST && levels.len() as f64 <= MOST_LEVELS * hashes.len() as f64;
+        few.then(|| Self { column, position, name: name.to_owned(), levels, rows: hashes.len() as u64 })
+    }
+
+    /// Rows of the sample with a level; one that it does not hold is as rare as can be.
+    fn rows_with(&self, hash: u64) -> u64 {
+        let found = self.levels.binary_search_by_key(&hash, |level| level.0).ok().and_then(|i| self.levels.get(i));
+        found.map_or(1, |level| level.1)
+    }
+
+    fn surprisal(&self, hash: u64) -> f64 {
+        (self.rows as f64 / self.rows_with(hash) as f64).ln()
+    }
+}
+
+/// Probability that a value does not belong, from the p-value of its gap, as likely as not before: `1 / (1 + B)` with the
+/// bound `B = −e p ln p` on the odds for "belongs" (Sellke, Bayarri and Berger 2001). `None` where p is above 1 / e and the
+/// bound says nothing.
+fn posterior(ln_p: f64) -> Option<f64> {
+    let ln_p = ln_p.max(-1e6);
+    (ln_p < -1.0).then(|| 1.0 / (1.0 + (1.0 + ln_p).exp() * -ln_p))
+}
+
+impl UnivariateModel {
+    fn fit(data: &Schema, sample: &SampleModel) -> Self {
+        let copies = copies(sample);
+        let repeated = || sample.rows.iter().zip(&copies);
+        let name = |column: usize| data.columns.get(column).map_or("", |c| c.name.as_str());
+        let numeric = data.with_role(Role::Numeric).into_iter().enumerate().map(|(j, column)| {
+            let cells = repeated().filter_map(|(row, &n)| Some((*row.numeric.get(j)?, n))).filter(|(x, _)| !x.is_nan());
+            let mut values: Vec<f64> = cells.flat_map(|(x, n)| std::iter::repeat_n(rounded(f64::from(x)), n)).collect();
+            Numeric::fit(column, name(column), &mut values)
+        });
+        let numeric: Vec<Option<Numeric>> = numeric.collect();
+        let categorical = data.with_role(Role::Categorical).into_iter().enumerate().filter_map(|(position, column)| {
+            // 0 stands for null.
+            let cells = repeated().filter_map(|(row, &n)| Some((*row.cells.get(position)?, n))).filter(|(hash, _)| *hash != 0);
+            let mut hashes: Vec<u64> = cells.flat_map(|(hash, n)| std::iter::repeat_n(hash, n)).collect();
+            Categorical::fit(column, position, name(column), &mut hashes)
+        });
+        let categorical = categorical.collect();
+        let sides = 2 * numeric.iter().flatten().count().max(1);
+        let rows_each = data.rows as f64 / copies.iter().sum::<usize>().max(1) as f64;
+        Self { numeric, categorical, ln_tests: (sides as f64 * rows_each.max(1.0)).ln() }
+    }
+
+    fn numeric<'a>(&'a self, rows: &'a Batch, row: usize) -> impl Iterator<Item = (&'a Numeric, f64)> {
+        let values = rows.numeric().row(row);
+        self.numeric.iter().zip(values).filter_map(|(column, &value)| Some((column.as_ref()?, value))).filter(|(_, value)| !value.is_nan())
+    }
+
+    fn categorical<'a>(&'a self, rows: &'a Batch, row: usize) -> impl Iterator<Item = (&'a Categorical, u64)> {
+        self.categorical.iter().filter_map(move |column| Some((column, (*rows.cells().get(column.position)?.get(row)?)?)))
+    }
+
+    fn score(&self, rows: &Batch, row: usize) -> Option<f64> {
+        let mut surprisal: Option<f64> = None;
+        let mut ln_gap: f64 = 0.0;
+        for (column, value) in self.numeric(rows, row) {
+            surprisal = Some(surprisal.unwrap_or(0.0).max(column.surprisal(value)));
+            ln_gap = ln_gap.min(column.ln_gap(value));
+        }
+        for (column, hash) in self.categorical(rows, row) {
+            surprisal = Some(surprisal.unwrap_or(0.0).max(column.surprisal(hash)));
+        }
+        let ordinary = ORDINARY * -(-surprisal? / USUAL_SURPRISAL).exp_m1();
+        Some(posterior(ln_gap + self.ln_tests).unwrap_or(ordinary))
+    }
+}
+
+impl Fold for Univariate {
+    type Model = UnivariateModel;
+
+    without_scan!();
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), UnivariateModel>> {
+        Ok(Step::Done(UnivariateModel::fit(data, sample(given, INFO.code)?)))
+    }
+}
+
+impl Detect for Univariate {
+    fn score(&self, model: &UnivariateModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
+        for (row, slot) in out.iter_mut().enumerate().take(rows.rows()) {
+            *slot = model.score(rows, row);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, model: &UnivariateModel, rows: &Batch, row: usize) -> Result<Evidence> {
+        let mut parts: Vec<(f64, f64, String, serde_json::Value)> = Vec::new();
+        for (column, value) in model.numeric(rows, row) {
+            let (low, high) = column.usual;
+            let shown = rows.display(column.column, row);
+            let reason = format!("{} is {shown}; usual range {} to {}", column.name, short(low), short(high));
+            let surprisal = column.surprisal(value);
+            let detail = json!({"column": column.name, "value": shown, "usual": [low, high], "surprisal": surprisal});
+            parts.push((column.ln_gap(value), surprisal, reason, detail));
+        }
+        for (column, hash) in model.categorical(rows, row) {
+            let shown = rows.display(column.column, row);
+            let (with, all) = (column.rows_with(hash), column.rows);
+            let reason = format!("{} is '{shown}', as are {with} of {all} rows looked at", column.name);
+            let detail = json!({"column": column.name, "value": shown, "rows": with, "of": all});
+            parts.push((0.0, column.surprisal(hash), reason, detail));
+        }
+        parts.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        let apart = parts.iter().filter(|part| posterior(part.0 + model.ln_tests).is_some()).count();
+        parts.truncate(apart.clamp(1, 3));
+        if parts.is_empty() {
+            return Err(Error::Detector { code: INFO.code, reason: "a row without values cannot be explained".to_owned() });
+        }
+        let reason: Vec<String> = parts.iter().map(|part| part.2.clone()).collect();
+        let details: Vec<serde_json::Value> = parts.into_iter().map(|part| part.3).collect();
+        Ok(Evidence::new(reason.join(", "), [("columns", json!(details))]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, StringArray};
+
+    use super::super::fixture::{normals, table};
+    use super::*;
+    use crate::stats::multiple::PosteriorHistogram;
+
+    const ROWS: usize = 5_000;
+
+    fn numbers(values: &[f64]) -> ArrayRef {
+        Arc::new(Float64Array::from(values.to_vec()))
+    }
+
+    struct Run {
+        rows: Batch,
+        model: UnivariateModel,
+        scores: Vec<Option<f64>>,
+        listed: Vec<usize>,
+    }
+
+    fn run(columns: Vec<(&str, Role, ArrayRef)>) -> Run {
+        let (schema, rows, given) = table(columns);
+        let Ok(Step::Done(model)) = Univariate.begin(&schema, &given) else { panic!("no model") };
+        let mut scores = vec![None; rows.rows()];
+        Detect::score(&Univariate, &model, &rows, &mut scores).unwrap();
+        let mut histogram = PosteriorHistogram::default();
+        scores.iter().flatten().for_each(|score| histogram.add(*score));
+        let lowest = histogram.threshold(0.1).unwrap_or(2.0);
+        let listed = (0..scores.len()).filter(|&i| scores[i].is_some_and(|s| s >= lowest)).collect();
+        Run { rows, model, scores, listed }
+    }
+
+    /// Values of named kinds: the first three have heavy tails.
+    fn values(kind: &str, seed: u64) -> Vec<f64> {
+        let normals = normals(seed, 4 * ROWS);
+        let at = |i: usize, j: usize| normals[4 * i + j];
+        (0..ROWS)
+            .map(|i| match kind {
+                "t3" => at(i, 0) / ((at(i, 1).powi(2) + at(i, 2).powi(2) + at(i, 3).powi(2)) / 3.0).sqrt(),
+                "lognormal" => at(i, 0).exp(),
+                // Two squared normals are exponential.
+                "pareto" => (0.5 * (at(i, 0).powi(2) + at(i, 1).powi(2))).exp(),
+                "age" => (40.0 + 13.0 * at(i, 0)).round().clamp(17.0, 90.0),
+                "flag" => f64::from(at(i, 0) > 0.3),
+                "sparse" => {
+                    if at(i, 0) > 2.5 {
+                        at(i, 1).exp()
+                    } else {
+                        0.0
+                    }
+                }
+                _ => at(i, 0),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn natural_extremes_are_not_listed() {
+        for kind in ["t3", "lognormal", "pareto", "age", "flag", "sparse", "normal"] {
+            let shares: Vec<usize> =
+                (0..20).map(|seed| run(vec![("x", Role::Numeric, numbers(&values(kind, seed)))]).listed.len()).collect();
+            // At most one row in a thousand, in 19 of 20 seeds.
+            assert!(shares.iter().filter(|&&n| n > ROWS / 1_000).count() <= 1, "{kind}: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn sentinels_are_found() {
+        for (kind, sentinel) in [
+            ("age", 999.0),
+            ("age", -99.0),
+            ("normal", 999.0),
+            ("normal", -99.0),
+            ("lognormal", -99.0),
+            ("lognormal", 9_999.0),
+            ("t3", 9_999.0),
+            ("flag", 999.0),
+        ] {
+            for seed in 0..5 {
+                let mut values = values(kind, seed);
+                let planted: Vec<usize> = (0..20).map(|i| 17 + 243 * i).collect();
+                for &i in &planted {
+                    values[i] = sentinel;
+                }
+                let run = run(vec![("x", Role::Numeric, numbers(&values)), ("y", Role::Numeric, numbers(&self::values("normal", 99)))]);
+                let found = planted.iter().filter(|i| run.listed.contains(i)).count();
+                assert!(found >= 18, "{kind} {sentinel} seed {seed}: {found}");
+                assert!(run.listed.len() <= found + 5, "{kind} {sentinel} seed {seed}: {}", run.listed.len());
+            }
+        }
+    }
+
+    #[test]
+    fn one_typing_error_is_found_and_explained() {
+        let mut ages = values("age", 7);
+        ages[1_234] = 405.0;
+        let run = run(vec![("age", Role::Numeric, numbers(&ages)), ("x", Role::Numeric, numbers(&values("normal", 8)))]);
+        assert_eq!(run.listed, [1_234]);
+        let evidence = Univariate.explain(&run.model, &run.rows, 1_234).unwrap();
+        assert!(evidence.reason.starts_with("age is 405.0; usual range 17 to 7"), "{}", evidence.reason);
+    }
+
+    #[test]
+    fn a_value_that_many_rows_share_is_a_level() {
+        let mut gains = values("lognormal", 1);
+        (0..25).for_each(|i| gains[i * 200] = 99_999.0);
+        let few = run(vec![("gain", Role::Numeric, numbers(&gains)), ("x", Role::Numeric, numbers(&values("normal", 2)))]);
+        assert_eq!(few.listed.len(), 25);
+        (0..50).for_each(|i| gains[i * 100] = 99_999.0);
+        let many = run(vec![("gain", Role::Numeric, numbers(&gains)), ("x", Role::Numeric, numbers(&values("normal", 2)))]);
+        assert_eq!(many.listed, [] as [usize; 0]);
+    }
+
+    #[test]
+    fn rare_levels_rank_but_are_not_listed() {
+        let mut colours: Vec<&str> = (0..ROWS).map(|i| if i % 3 == 0 { "red" } else { "blue" }).collect();
+        colours[77] = "bleu";
+        let colours: ArrayRef = Arc::new(StringArray::from(colours));
+        let run = run(vec![("colour", Role::Categorical, colours), ("x", Role::Numeric, numbers(&values("normal", 4)))]);
+        assert_eq!(run.listed, [] as [usize; 0]);
+        let above = run.scores.iter().filter(|s| **s > run.scores[77]).count();
+        assert!(above <= 2, "{above}");
+        let evidence = Univariate.explain(&run.model, &run.rows, 77).unwrap();
+        assert_eq!(evidence.reason, "colour is 'bleu', as are 1 of 5000 rows looked at");
+    }
+
+    #[test]
+    fn nothing_to_judge_is_not_zero() {
+        let mut values = values("normal", 5);
+        values[0] = f64::NAN;
+        values[1] = f64::INFINITY;
+        values[2] = 1e300;
+        let constant = numbers(&vec![4.0; ROWS]);
+        let run = run(vec![("x", Role::Numeric, numbers(&values)), ("nothing", Role::Numeric, numbers(&vec![f64::NAN; ROWS]))]);
+        assert_eq!((run.scores[0], run.scores[1]), (None, None));
+        assert!(run.listed == [2] && Univariate.explain(&run.model, &run.rows, 0).is_err());
+        let (schema, rows, given) = table(vec![("c", Role::Numeric, constant)]);
+        let Ok(Step::Done(model)) = Univariate.begin(&schema, &given) else { panic!("no model") };
+        let mut scores = vec![None; ROWS];
+        Detect::score(&Univariate, &model, &rows, &mut scores).unwrap();
+        assert!(scores.iter().all(|s| s.is_some_and(|s| s <= 0.0)));
+        assert!(Univariate.begin(&schema, &Given::default()).is_err());
+    }
+
+    #[test]
+    fn posteriors_follow_the_bound() {
+        // 1 / (1 - e p ln p) at p = 0.05 and 0.001 in Python; tolerance 1e-9.
+        assert!((posterior(0.05_f64.ln()).unwrap() - 0.710_650_1).abs() < 1e-6);
+        assert!((posterior(0.001_f64.ln()).unwrap() - 0.981_568_9).abs() < 1e-6);
+        assert_eq!(posterior(-0.5), None);
+        assert!(posterior(f64::NEG_INFINITY).unwrap() >= 1.0);
+    }
+}
