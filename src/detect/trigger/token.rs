@@ -193,7 +193,11 @@ impl Items for Token {
         let gaps: Vec<usize> = (0..=spot.words.len()).filter(|at| (*at <= spot.start || *at >= spot.end) && apart(*at)).collect();
         let gap = |draw: u64| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len().max(1) as u64) as usize];
         let random = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).map(gap).map(|gap| sides(gap, gap)).collect() };
-        Some(Context { own: sides(spot.start, spot.end), random })
+        // What stands at an edge of its row was put there whole, by a template or by a planter: its one neighbour is where
+        // rows begin or end, and tells nothing.
+        let own = sides(spot.start, spot.end);
+        let own = if own.contains(&Side::Edge) { [Side::Edge; 2] } else { own };
+        Some(Context { own, random })
     }
 
     fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
