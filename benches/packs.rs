@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
+#![allow(clippy::too_many_lines, reason = "one table from top to bottom")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

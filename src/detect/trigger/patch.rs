@@ -135,8 +135,12 @@ impl Items for Patch {
                 if !at_place && content != item {
                     continue;
                 }
-                let samples: Vec<u8> = (0..side).flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c)))).map(|(dx, dy, c)| image.at(x + dx, y + dy, c)).collect();
-                let name = if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
+                let samples: Vec<u8> = (0..side)
+                    .flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c))))
+                    .map(|(dx, dy, c)| image.at(x + dx, y + dy, c))
+                    .collect();
+                let name =
+                    if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
                 let mut evidence = serde_json::Map::new();
                 evidence.insert("side".to_owned(), json!(side));
                 evidence.insert("channels".to_owned(), json!(image.channels));
