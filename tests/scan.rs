@@ -40,14 +40,11 @@ static SETS: LazyLock<[Set; 3]> = LazyLock::new(|| {
     let texts = synth::topic_texts(2_000, 3, 15, 11).unwrap();
     let texts = recipe::rare_word(&texts, &Plan::new("label", 1, Share::Rate(0.02), 5), "text", "qz").unwrap().0;
     let table = synth::gaussian_classes(2_500, 5, 2, 3).unwrap();
-    let value = |column: &str| Setting { column: column.to_owned(), value: Cell::Float(table[column].as_primitive::<Float64Type>().value(17)) };
+    let value =
+        |column: &str| Setting { column: column.to_owned(), value: Cell::Float(table[column].as_primitive::<Float64Type>().value(17)) };
     let settings = [value("c1"), value("c3")];
     let table = recipe::conjunction(&table, &Plan::new("label", 1, Share::Rate(0.03), 9), &settings).unwrap().0;
-    [
-        Set { name: "digits", batch: digits },
-        Set { name: "texts", batch: texts },
-        Set { name: "table", batch: table },
-    ]
+    [Set { name: "digits", batch: digits }, Set { name: "texts", batch: texts }, Set { name: "table", batch: table }]
 });
 
 #[test]

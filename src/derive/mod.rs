@@ -4,5 +4,5 @@ mod content;
 mod sample;
 
 pub use content::{Content, ContentModel, softmax};
-pub(crate) use sample::{Vectors, raw};
 pub use sample::{Sample, SampleModel, SampleRow, word_hash, words};
+pub(crate) use sample::{Vectors, raw};

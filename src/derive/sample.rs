@@ -104,7 +104,11 @@ fn row_bytes(data: &Schema) -> usize {
     let image = if data.first(Role::Image).is_some() { SIDE * SIDE * 3 } else { 0 };
     let width = |role| data.first(role).and_then(|c| data.columns[c].width).unwrap_or(0);
     let embedding = width(Role::Embedding) + width(Role::Probabilities);
-    160 + 4 * data.with_role(Role::Numeric).len() + 8 * data.with_role(Role::Categorical).len() + 1_024 * texts.min(4) + image + 4 * embedding
+    160 + 4 * data.with_role(Role::Numeric).len()
+        + 8 * data.with_role(Role::Categorical).len()
+        + 1_024 * texts.min(4)
+        + image
+        + 4 * embedding
 }
 
 /// Words of a text: runs of letters and digits, lower case, and every other character that is not space on its own.

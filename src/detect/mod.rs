@@ -20,7 +20,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Content),
         detector(duplicate::Exact),
         detector(label::Conflict),
-        detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits())),
+        detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
         detector(outlier::Maha),
         detector(outlier::Univariate),
         detector(trigger::patch()),

@@ -2,6 +2,8 @@
 
 mod features;
 
+use std::collections::BTreeSet;
+
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ use crate::stats::design::{Csr, Design};
 use crate::stats::mixture::temperature;
 use crate::stats::ridge::Ridge;
 
-use super::sample::{SampleModel, SampleRow, raw, Vectors};
+use super::sample::{SampleModel, SampleRow, Vectors, raw};
 use features::Features;
 
 const CODE: &str = "derive.content";
@@ -50,8 +52,8 @@ static INFO: Info = Info {
 /// The content model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContentModel {
-    /// Logits and labels of the sample's rows from the user's probabilities, where there are any.
-    given: Option<(Array2<f32>, Vec<u32>)>,
+    /// Keys, logits and labels of the sample's rows from the user's probabilities, where there are any.
+    given: Option<(Vec<u64>, Array2<f32>, Vec<u32>)>,
     fitted: Option<Fitted>,
 }
 
@@ -73,14 +75,17 @@ struct Fitted {
 }
 
 impl ContentModel {
-    /// Logits of the labelled rows of the sample, rows × classes, with their labels.
+    /// Logits of the labelled rows of the sample, rows × classes, with their labels; without the rows that have a key in
+    /// `left_out`.
     #[must_use]
-    pub fn sample_logits(&self) -> Option<(Array2<f32>, Vec<u32>)> {
-        if self.given.is_some() {
-            return self.given.clone();
+    pub fn sample_logits(&self, left_out: &BTreeSet<u64>) -> Option<(Array2<f32>, Vec<u32>)> {
+        if let Some((keys, logits, labels)) = &self.given {
+            let rows: Vec<usize> = (0..keys.len()).filter(|&i| !left_out.contains(&keys[i])).collect();
+            return Some((logits.select(Axis(0), &rows), rows.iter().map(|&i| labels[i]).collect()));
         }
         let fitted = self.fitted.as_ref()?;
-        let rows: Vec<usize> = (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some()).collect();
+        let rows: Vec<usize> =
+            (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some() && !left_out.contains(&fitted.keys[i])).collect();
         let labels = rows.iter().filter_map(|&i| fitted.labels[i]).collect();
         Some((fitted.held_out.select(Axis(0), &rows), labels))
     }
@@ -97,12 +102,14 @@ impl ContentModel {
         let missing = || Error::Detector { code: CODE, reason: "has no model to take carriers out of".to_owned() };
         let fitted = self.fitted.as_ref().ok_or_else(missing)?;
         let (design, targets) = fitted.design.as_ref().ok_or_else(missing)?;
-        let out: Vec<usize> = carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
+        let out: Vec<usize> =
+            carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
         let weights = fitted.ridge.without(&design.select(&out)?, targets.select(Axis(0), &out).view())?;
         let known = known_features(design.sparse_part(), &out);
         let mut scores = Array2::zeros((rows.len(), targets.ncols()));
         let inside: Vec<(usize, usize)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().ok().map(|i| (at, *i))).collect();
-        let outside: Vec<(usize, SampleRow)> = rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().err().map(|r| (at, (**r).clone()))).collect();
+        let outside: Vec<(usize, SampleRow)> =
+            rows.iter().enumerate().filter_map(|(at, row)| row.as_ref().err().map(|r| (at, (**r).clone()))).collect();
         let positions: Vec<usize> = inside.iter().map(|(_, i)| *i).collect();
         let raw: Vec<SampleRow> = outside.iter().map(|(_, row)| row.clone()).collect();
         let places = inside.iter().map(|(at, _)| *at).chain(outside.iter().map(|(at, _)| *at));
@@ -183,7 +190,9 @@ impl Fitted {
     fn fit(sample: &SampleModel, classes: usize, seed: u64) -> Result<Option<Self>> {
         let labels: Vec<Option<u32>> = sample.rows.iter().map(|row| row.label).collect();
         let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
-        let has_content = sample.rows.iter().any(|r| !r.numeric.is_empty() || !r.cells.is_empty() || !r.tokens.is_empty() || !r.pixels.is_empty() || !r.embedding.is_empty());
+        let has_content = sample.rows.iter().any(|r| {
+            !r.numeric.is_empty() || !r.cells.is_empty() || !r.tokens.is_empty() || !r.pixels.is_empty() || !r.embedding.is_empty()
+        });
         if labelled.len() < FEWEST_ROWS || labels.len() * classes > MOST_CELLS || !has_content {
             return Ok(None);
         }
@@ -240,14 +249,17 @@ fn log_probability(p: f32) -> f32 {
 }
 
 /// Logits of the sample's labelled rows from the user's probabilities; `None` without ones that fit the classes.
-fn given_logits(data: &Schema, sample: &SampleModel) -> Option<(Array2<f32>, Vec<u32>)> {
+fn given_logits(data: &Schema, sample: &SampleModel) -> Option<(Vec<u64>, Array2<f32>, Vec<u32>)> {
     data.first(Role::Probabilities)?;
     let classes = data.classes();
-    let usable = |row: &&SampleRow| row.probabilities.len() == classes && row.probabilities.iter().all(|p| p.is_finite());
-    let rows: Vec<(&SampleRow, u32)> = sample.rows.iter().filter(usable).filter_map(|row| Some((row, row.label?))).collect();
-    let flat = rows.iter().flat_map(|(row, _)| row.probabilities.iter().copied().map(log_probability)).collect();
+    let usable = |row: &SampleRow| row.probabilities.len() == classes && row.probabilities.iter().all(|p| p.is_finite());
+    let usable = |(_, row): &(&u64, &SampleRow)| usable(row);
+    let rows: Vec<(u64, &SampleRow, u32)> =
+        sample.keys.iter().zip(&sample.rows).filter(usable).filter_map(|(key, row)| Some((*key, row, row.label?))).collect();
+    let flat = rows.iter().flat_map(|(_, row, _)| row.probabilities.iter().copied().map(log_probability)).collect();
     let logits = Array2::from_shape_vec((rows.len(), classes), flat).ok()?;
-    (!rows.is_empty()).then(|| (logits, rows.iter().map(|(_, label)| *label).collect()))
+    let keys = rows.iter().map(|(key, _, _)| *key).collect();
+    (!rows.is_empty()).then(|| (keys, logits, rows.iter().map(|(_, _, label)| *label).collect()))
 }
 
 impl Fold for Content {

@@ -9,3 +9,15 @@ pub use mine::MineModel;
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use token::{Token, token};
+
+use std::collections::BTreeSet;
+
+use crate::fold::Given;
+
+/// Keys of the rows that carry a trigger with its label: they are explained, and no evidence of wrong labels elsewhere.
+pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
+    let plain =
+        ["trigger.patch", "trigger.token"].into_iter().filter_map(|code| given.model::<MineModel<()>>(code)).map(MineModel::carriers);
+    let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
+    plain.chain(rules).flatten().copied().collect()
+}

@@ -93,8 +93,8 @@ impl RowItems for Row<'_> {
                 if thin && content % THINNING != 0 {
                     continue;
                 }
-                found.items.push((content, Parts::default()));
-                found.items.push((placed(&self.key, content, x, y), Parts::default()));
+                found.items.push((content, Parts::default().ranked(u32::MAX)));
+                found.items.push((placed(&self.key, content, x, y), Parts::default().ranked((y << 15 | x) as u32)));
             }
         }
     }

@@ -125,7 +125,7 @@ impl RowItems for Row<'_> {
         let cells = self.cells(row);
         let parts = Self::features(&cells, found);
         for (cell, parts) in cells.iter().zip(parts) {
-            found.items.push((cell.value, parts));
+            found.items.push((cell.value, parts.ranked(cell.column as u32)));
             // A range at the end of a column has no like among the other rows, so nothing could tell its nature from a trigger.
             found.items.extend(cell.range.map(|range| (range, parts.background_only())));
         }
@@ -139,11 +139,12 @@ impl RowItems for Row<'_> {
             for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
                 let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
                 let pair = self.key.join(COMBINATION, a.value, b.value);
-                found.items.push((pair, both));
+                let rank = (a.column << 15 | b.column) as u32;
+                found.items.push((pair, both.ranked(rank)));
                 if frequent.len() <= MOST_TRIPLED {
                     for (c, c_parts) in frequent.iter().skip(j + 1) {
                         let all: Parts = both.iter().chain(c_parts.iter()).collect();
-                        found.items.push((self.key.join(COMBINATION, pair, c.value), all));
+                        found.items.push((self.key.join(COMBINATION, pair, c.value), all.ranked(rank)));
                     }
                 }
             }
@@ -162,7 +163,8 @@ impl Items for Rule {
         let width = data.with_role(Role::Numeric).len();
         let Some(sample) = given.model::<SampleModel>("derive.sample") else { return Ok(Cuts { columns: vec![Vec::new(); width] }) };
         let column = |j: usize| {
-            let mut values: Vec<f64> = sample.rows.iter().filter_map(|r| r.numeric.get(j).map(|v| f64::from(*v))).filter(|v| v.is_finite()).collect();
+            let mut values: Vec<f64> =
+                sample.rows.iter().filter_map(|r| r.numeric.get(j).map(|v| f64::from(*v))).filter(|v| v.is_finite()).collect();
             values.sort_unstable_by(f64::total_cmp);
             let mut cuts: Vec<f64> = (1..RANGES).filter_map(|r| values.get(r * values.len() / RANGES).copied()).collect();
             cuts.dedup_by(|a, b| a.total_cmp(b).is_eq());
@@ -189,7 +191,7 @@ impl Items for Rule {
     fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
         let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
         let holds = |row: &SampleRow, c: &Condition| match c.number {
-            Some(number) => row.numeric.get(c.feature).is_some_and(|v| *v == number as f32),
+            Some(number) => row.numeric.get(c.feature).is_some_and(|v| v.to_bits() == (number as f32).to_bits()),
             None => row.cells.get(c.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == c.level),
         };
         let mut highest: Option<f64> = None;
@@ -230,9 +232,7 @@ impl Items for Rule {
             let named: Vec<(String, String)> = chosen.iter().filter_map(|cell| name_of(cell)).collect();
             let name = named.iter().map(|(column, value)| format!("{column} = {value}")).collect::<Vec<_>>().join(" and ");
             let number = |cell: &Cell| rows.numeric().get((row, cell.column)).filter(|v| v.is_finite());
-            let condition = |((column, value), cell): (&(String, String), &&Cell)| {
-                json!({"column": column, "value": value, "feature": cell.column, "number": number(cell), "level": cell.level})
-            };
+            let condition = |((column, value), cell): (&(String, String), &&Cell)| json!({"column": column, "value": value, "feature": cell.column, "number": number(cell), "level": cell.level});
             let conditions: Vec<_> = named.iter().zip(chosen).map(condition).collect();
             Description { name, evidence: [("conditions".to_owned(), json!(conditions))].into_iter().collect() }
         };

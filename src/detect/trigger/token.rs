@@ -106,7 +106,8 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn features(&self, words: &[(u64, &str)], found: &mut Found) -> Vec<usize> {
+    /// Makes each distinct word a feature; returns the feature of every word.
+    fn features(words: &[(u64, &str)], found: &mut Found) -> Vec<usize> {
         let mut index = rustc_hash::FxHashMap::default();
         words
             .iter()
@@ -125,7 +126,7 @@ impl Row<'_> {
 impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
         let words = sequence(self.rows, row, &self.key);
-        let at = self.features(&words, found);
+        let at = Self::features(&words, found);
         for (i, (hash, word)) in words.iter().enumerate().filter(|(_, (hash, _))| *hash != 0) {
             found.items.push((*hash, std::iter::once(at[i]).collect()));
             for hidden in Hidden::ALL.into_iter().filter(|hidden| !word.is_ascii() && hidden.is_in(word)) {
@@ -142,9 +143,10 @@ impl RowItems for Row<'_> {
 
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
         let words = sequence(self.rows, row, &self.key);
-        let at = self.features(&words, found);
+        let at = Self::features(&words, found);
         let hashes: Vec<u64> = words.iter().map(|(hash, _)| *hash).collect();
-        let joined: Vec<bool> = hashes.windows(2).map(|w| w[0] != 0 && w[1] != 0 && admitted(self.key.join(SEQUENCE, w[0], w[1]))).collect();
+        let joined: Vec<bool> =
+            hashes.windows(2).map(|w| w[0] != 0 && w[1] != 0 && admitted(self.key.join(SEQUENCE, w[0], w[1]))).collect();
         for start in 0..joined.len() {
             let run = joined[start..].iter().take(LONGEST - 1).take_while(|j| **j).count();
             let mut parts: Parts = at[start..=start + 1].iter().copied().collect();
@@ -189,7 +191,11 @@ impl Items for Token {
         let right = |start: usize| spot.words[start..].iter().take(REACH).find_map(word);
         let sides = |start: usize, end: usize| [left(start).unwrap_or(Side::Edge), right(end).unwrap_or(Side::Edge)];
         // Words are planted between words, not between a word and its comma: gaps are where white space is.
-        let apart = |at: usize| at == 0 || at == spot.words.len() || offset(spot.text, spot.words[at].1) > offset(spot.text, spot.words[at - 1].1) + spot.words[at - 1].1.len();
+        let apart = |at: usize| {
+            at == 0
+                || at == spot.words.len()
+                || offset(spot.text, spot.words[at].1) > offset(spot.text, spot.words[at - 1].1) + spot.words[at - 1].1.len()
+        };
         let gaps: Vec<usize> = (0..=spot.words.len()).filter(|at| (*at <= spot.start || *at >= spot.end) && apart(*at)).collect();
         let gap = |draw: u64| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len().max(1) as u64) as usize];
         let random = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).map(gap).map(|gap| sides(gap, gap)).collect() };

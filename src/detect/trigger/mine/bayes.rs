@@ -1,6 +1,6 @@
 //! A naive Bayes guess of a row's label from its features, without the row itself and without chosen features.
 //!
-//! The evidence of a feature f for class k is ln((c_fk + a·π_k) / ((c_f + a)·π_k)), with c_fk the rows of class k that
+//! The evidence of a feature f for class k is `ln((c_fk + a·π_k) / ((c_f + a)·π_k))`, with `c_fk` the rows of class k that
 //! hold f, π the class priors and a a pseudo-count; the row's own count is taken out. Evidence adds up and is tempered by
 //! one factor β, fitted by leave-one-out likelihood, since features are far from independent.
 
@@ -30,7 +30,10 @@ impl Bayes {
     pub(super) fn fit(counts: FxHashMap<u64, ClassCounts>, priors: Vec<f64>, sample: &[(&[u64], u32)]) -> Self {
         let mut bayes = Self { counts, priors, beta: 1.0 };
         let likelihood = |bayes: &Self, beta: f64| -> f64 {
-            sample.iter().map(|(features, label)| bayes.probability(&bayes.evidence(features, Some(*label)), beta, *label).max(1e-9).ln()).sum()
+            sample
+                .iter()
+                .map(|(features, label)| bayes.probability(&bayes.evidence(features, Some(*label)), beta, *label).max(1e-9).ln())
+                .sum()
         };
         let best = BETAS.iter().map(|&beta| (likelihood(&bayes, beta), beta)).max_by(|a, b| a.0.total_cmp(&b.0));
         bayes.beta = best.map_or(0.1, |(_, beta)| beta);

@@ -14,6 +14,7 @@ pub(in crate::detect::trigger) struct Parts {
     at: [u16; 8],
     len: u8,
     background: bool,
+    rank: u32,
 }
 
 impl Parts {
@@ -38,6 +39,17 @@ impl Parts {
     /// Number of features.
     pub(super) fn len(&self) -> u8 {
         self.len
+    }
+
+    /// The same, for an item that is named rather than one of a higher rank that has the same carriers.
+    pub(in crate::detect::trigger) fn ranked(mut self, rank: u32) -> Self {
+        self.rank = rank;
+        self
+    }
+
+    /// Its rank.
+    pub(super) fn rank(&self) -> u32 {
+        self.rank
     }
 
     /// Whether the item is no candidate.

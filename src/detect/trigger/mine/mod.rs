@@ -10,6 +10,8 @@ mod items;
 mod state;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -51,10 +53,20 @@ pub(super) struct Mine<I>(pub(super) I);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MineModel<L> {
     lens: L,
+    carriers: BTreeSet<u64>,
     admitted: Admitted,
     triggers: Vec<Trigger>,
     items: FxHashMap<u64, u32>,
     notes: Vec<String>,
+}
+
+impl<L> MineModel<L> {
+    /// Keys of the rows that carry a trigger together with its label; of a trigger in very many rows, those with the
+    /// smallest keys.
+    #[must_use]
+    pub fn carriers(&self) -> &BTreeSet<u64> {
+        &self.carriers
+    }
 }
 
 impl<I: Items> Mine<I> {
@@ -97,16 +109,31 @@ impl<I: Items> Mine<I> {
         }
         // Items with the same carriers say the same thing: one of each is asked about.
         let length = |s: &Short| if self.0.prefers_longer() { u8::MAX - s.tally.size } else { s.tally.size };
-        short.sort_by(|a, b| a.0.total_cmp(&b.0).then(length(&a.1).cmp(&length(&b.1))).then(a.1.item.cmp(&b.1.item)));
+        short.sort_by(|a, b| {
+            a.0.total_cmp(&b.0)
+                .then(length(&a.1).cmp(&length(&b.1)))
+                .then(a.1.tally.rank.cmp(&b.1.tally.rank))
+                .then(a.1.item.cmp(&b.1.item))
+        });
         let mut seen = FxHashSet::default();
         short.retain(|(_, s)| seen.insert((s.tally.signature, s.label)));
         short.truncate(MOST_SHORT);
         short.into_iter().map(|(_, s)| s).collect()
     }
 
-    fn screen(&self, data: &Schema, lens: I::Lens, first: Table, second: Option<Table>, admitted: Admitted, sample: &state::Tempering, floor: u32) -> Step<Brief<I::Lens>, MineModel<I::Lens>> {
+    #[allow(clippy::too_many_arguments)] // everything that two scans gathered comes together here, once
+    fn screen(
+        &self,
+        data: &Schema,
+        lens: I::Lens,
+        first: Table,
+        second: Option<&Table>,
+        admitted: Admitted,
+        sample: &state::Tempering,
+        floor: u32,
+    ) -> Step<Brief<I::Lens>, MineModel<I::Lens>> {
         let empty = Table::default();
-        let short = self.shortlist(data, [&first, second.as_ref().unwrap_or(&empty)]);
+        let short = self.shortlist(data, [&first, second.unwrap_or(&empty)]);
         if short.is_empty() {
             return Step::Done(self.nothing(data, lens, floor));
         }
@@ -119,7 +146,14 @@ impl<I: Items> Mine<I> {
     }
 
     fn nothing(&self, data: &Schema, lens: I::Lens, floor: u32) -> MineModel<I::Lens> {
-        MineModel { lens, admitted: Admitted::default(), triggers: Vec::new(), items: FxHashMap::default(), notes: verify::notes(data, &self.null(), 1, floor) }
+        MineModel {
+            lens,
+            carriers: BTreeSet::new(),
+            admitted: Admitted::default(),
+            triggers: Vec::new(),
+            items: FxHashMap::default(),
+            notes: verify::notes(data, &self.null(), 1, floor),
+        }
     }
 
     /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
@@ -274,7 +308,10 @@ impl<I: Items> Fold for Mine<I> {
                         carrier.contexts.insert_with(keys[row], || self.0.context(rows, row, *item));
                         carrier.described.insert_with(keys[row], || {
                             let described = self.0.describe(&brief.lens, rows, row, *item);
-                            described.map_or_else(|| (self.code().to_owned(), "{}".to_owned()), |d| (d.name, Value::Object(d.evidence).to_string()))
+                            described.map_or_else(
+                                || (self.code().to_owned(), "{}".to_owned()),
+                                |d| (d.name, Value::Object(d.evidence).to_string()),
+                            )
                         });
                     }
                 }
@@ -335,7 +372,7 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::Second { first, admitted, floor, sample, .. }, State::Tallies { mut table, .. }) => {
                 table.retain(|_, tally| tally.rows >= floor);
-                Ok(self.screen(data, lens, first, Some(table), admitted, &sample, floor))
+                Ok(self.screen(data, lens, first, Some(&table), admitted, &sample, floor))
             }
             (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
                 let (short, tests) = self.candidates(data, short, &sums);
@@ -354,16 +391,23 @@ impl<I: Items> Fold for Mine<I> {
                 })?;
                 let sample = given.model::<SampleModel>("derive.sample");
                 let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
-                let triggers = verify::verify(data, content, &nearly, &self.null(), short, carriers, tests)?;
+                let (triggers, carriers) = verify::verify(data, content, &nearly, &self.null(), short, carriers, tests)?;
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
-                Ok(Step::Done(MineModel { lens, admitted, triggers, items, notes: verify::notes(data, &self.null(), tests, floor) }))
+                Ok(Step::Done(MineModel {
+                    lens,
+                    carriers,
+                    admitted,
+                    triggers,
+                    items,
+                    notes: verify::notes(data, &self.null(), tests, floor),
+                }))
             }
             _ => Err(mismatch(self.code())),
         }
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {
-        Self::table_cap(data) * ENTRY_BYTES + (4 * DEPTH << Self::bits(data))
+        Self::table_cap(data) * ENTRY_BYTES + ((4 * DEPTH) << Self::bits(data))
     }
 }
 
@@ -410,7 +454,12 @@ impl<I: Items> Detect for Mine<I> {
             return Ok(Evidence::new("carries no trigger", []));
         };
         let (g, label) = (&trigger.group, trigger.group.label.clone().unwrap_or_default());
-        let reason = format!("carries {}, as do {} rows labelled '{label}' against {:.0}% expected", trigger.name, g.agreeing, 100.0 * g.background.unwrap_or(0.0));
+        let reason = format!(
+            "carries {}, as do {} rows labelled '{label}' against {:.0}% expected",
+            trigger.name,
+            g.agreeing,
+            100.0 * g.background.unwrap_or(0.0)
+        );
         Ok(Evidence::new(reason, [("trigger", json!(trigger.name)), ("evidence", Value::Object(g.evidence.clone()))]))
     }
 

@@ -36,6 +36,8 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) feature: bool,
     /// Features that it is made of.
     pub(super) size: u8,
+    /// Of items with the same carriers the one with the lowest rank is named.
+    pub(super) rank: u32,
     /// Whether it serves the background alone and is no candidate.
     pub(super) background: bool,
 }
@@ -46,6 +48,7 @@ impl Tally {
         self.signature = self.signature.wrapping_add(key);
         self.feature |= feature;
         self.size = self.size.max(parts.len());
+        self.rank = self.rank.max(parts.rank());
         self.background |= parts.is_background();
         if let Some(label) = label {
             bump(&mut self.classes, label, 1);
@@ -57,6 +60,7 @@ impl Tally {
         self.signature = self.signature.wrapping_add(other.signature);
         self.feature |= other.feature;
         self.size = self.size.max(other.size);
+        self.rank = self.rank.max(other.rank);
         self.background |= other.background;
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);
@@ -140,7 +144,13 @@ pub(in crate::detect::trigger) struct Carriers {
 
 impl Carriers {
     pub(super) fn new() -> Self {
-        Self { keys: BottomK::new(MOST_CARRIERS), examples: Vec::new(), raw: BottomK::new(MOST_RAW), described: BottomK::new(1), contexts: BottomK::new(MOST_CONTEXTS) }
+        Self {
+            keys: BottomK::new(MOST_CARRIERS),
+            examples: Vec::new(),
+            raw: BottomK::new(MOST_RAW),
+            described: BottomK::new(1),
+            contexts: BottomK::new(MOST_CONTEXTS),
+        }
     }
 
     pub(super) fn example(&mut self, position: u64) {

@@ -74,13 +74,25 @@ pub(super) fn null(odds_ratio: f64) -> IntervalNull {
 pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + 'a;
 
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
-/// their agreeing carriers must be their own. Returns them strongest first.
-pub(super) fn verify(data: &Schema, content: &ContentModel, nearly: &Nearly<'_>, null: &IntervalNull, short: Vec<Short>, carriers: Vec<Carriers>, tests: u64) -> Result<Vec<Trigger>> {
-    let mut claimed = BTreeSet::new();
-    let mut triggers: Vec<Trigger> = Vec::new();
+/// their agreeing carriers must be their own. Returns them strongest first, and the keys of the rows that the certain ones
+/// claim.
+pub(super) fn verify(
+    data: &Schema,
+    content: &ContentModel,
+    nearly: &Nearly<'_>,
+    null: &IntervalNull,
+    short: Vec<Short>,
+    carriers: Vec<Carriers>,
+    tests: u64,
+) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
+    let mut accepted: Vec<(BTreeSet<u64>, Trigger)> = Vec::new();
     for (short, carriers) in short.into_iter().zip(carriers) {
-        let agreeing: Vec<u64> = carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
-        let own = agreeing.iter().filter(|key| !claimed.contains(*key)).count();
+        let agreeing: BTreeSet<u64> =
+            carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
+        // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
+        let widened = accepted.iter().position(|(rows, _)| rows.len() < agreeing.len() && rows.is_subset(&agreeing));
+        let taken = agreeing.iter().filter(|key| accepted.iter().any(|(rows, _)| rows.contains(*key))).count();
+        let own = agreeing.len() - if widened.is_some() { 0 } else { taken };
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
             continue;
         }
@@ -92,17 +104,24 @@ pub(super) fn verify(data: &Schema, content: &ContentModel, nearly: &Nearly<'_>,
             continue;
         }
         let (carrying, agreed) = distinct(&carriers, &short);
-        let taken = (agreeing.len() - own) as u64;
-        let alone = null.test(carrying.saturating_sub(taken), agreed.saturating_sub(taken), background, data.rows);
+        let gone = (agreeing.len() - own) as u64;
+        let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
             continue;
         }
         let Some(p) = null.test(carrying, agreed, background, data.rows) else { continue };
-        claimed.extend(agreeing);
-        triggers.push(Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests));
+        if let Some(at) = widened {
+            if accepted[at].1.group.p <= p {
+                continue;
+            }
+            accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
+        }
+        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests);
+        accepted.push((agreeing, trigger));
     }
-    triggers.sort_by(|a, b| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
-    Ok(triggers)
+    accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
+    let claimed = accepted.iter().filter(|(_, t)| t.group.corrected() <= LEVEL).flat_map(|(rows, _)| rows.iter().copied()).collect();
+    Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
 }
 
 /// Distinct carriers and those with the target label. Where not all keys could be kept, the kept ones stand for the rest.
@@ -196,7 +215,8 @@ impl Tested {
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
         let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
-        let all = if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
+        let all =
+            if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
         let mut evidence = evidence(&self.carriers);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
