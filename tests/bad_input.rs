@@ -26,6 +26,7 @@ fn table_bytes() -> Vec<u8> {
 }
 
 /// The batch with one column exchanged.
+#[allow(clippy::needless_pass_by_value)] // every caller makes the column for this one call
 fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
     let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, old)| {
         let column = if field.name() == name { column.clone() } else { old.clone() };
@@ -150,8 +151,7 @@ fn places_that_cannot_be_written() {
     folder.parquet("t.parquet", &table());
     let run = |out: &str| folder.run(&["scan", "t.parquet", "--out", out]);
     let missing = run("no/such/folder");
-    let parent =
-        folder.path("no/such").canonicalize().map_or_else(|_| std::fs::canonicalize(folder.path("")).unwrap().join("no/such"), |path| path);
+    let parent = folder.path("no/such").canonicalize().unwrap_or_else(|_| std::fs::canonicalize(folder.path("")).unwrap().join("no/such"));
     let said = format!("error: no/such/folder: the folder {} does not exist; make it first\n", parent.display());
     assert_eq!((missing.status, missing.err), (Some(2), said));
     let file = run("t.parquet");

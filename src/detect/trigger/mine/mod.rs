@@ -145,6 +145,20 @@ impl<I: Items> Mine<I> {
         Step::Scan(Brief { lens, stage: Stage::Screen { admitted, bayes, short, floor } })
     }
 
+    /// Notes a carrier of a candidate.
+    fn carry(&self, lens: &I::Lens, rows: &Batch, row: usize, short: &Short, carriers: &mut Carriers) {
+        let (key, label) = (rows.keys()[row], rows.labels()[row]);
+        carriers.keys.insert(key, label);
+        if label == Some(short.label) {
+            carriers.example(rows.row_position(row));
+        }
+        carriers.contexts.insert_with(key, || self.0.context(rows, row, short.item));
+        carriers.described.insert_with(key, || match self.0.describe(lens, rows, row, short.item) {
+            Some(described) => (described.name, Value::Object(described.evidence).to_string()),
+            None => (self.code().to_owned(), "{}".to_owned()),
+        });
+    }
+
     fn nothing(&self, data: &Schema, lens: I::Lens, floor: u32) -> MineModel<I::Lens> {
         MineModel {
             lens,
@@ -268,16 +282,16 @@ impl<I: Items> Fold for Mine<I> {
                 let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
                 let content = rows.derived("derive.content");
                 let priors = rows.schema().priors();
-                for row in 0..rows.rows() {
+                for (row, &given) in labels.iter().enumerate() {
                     all_items(&mut *extract, row, admitted, &mut found);
-                    let evidence = bayes.as_ref().map(|b| b.evidence(&found.features, labels[row]));
+                    let evidence = bayes.as_ref().map(|b| b.evidence(&found.features, given));
                     for (item, parts) in &found.items {
                         let Some(&at) = index.get(item) else { continue };
                         let label = short[at].label;
                         let q = match (bayes, &evidence, &content) {
                             (Some(bayes), Some(evidence), _) => {
                                 let own: Vec<u64> = parts.iter().filter_map(|p| found.features.get(p).copied()).collect();
-                                bayes.without(evidence, &own, labels[row], label)
+                                bayes.without(evidence, &own, given, label)
                             }
                             (_, _, Some(content)) => {
                                 let logits: Vec<f64> = content.row(row).iter().map(|v| f64::from(*v)).collect();
@@ -293,26 +307,14 @@ impl<I: Items> Fold for Mine<I> {
             (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers }) => {
                 let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
                 let vectors = Vectors::of(rows)?;
-                for row in 0..rows.rows() {
+                for (row, &key) in keys.iter().enumerate() {
                     all_items(&mut *extract, row, admitted, &mut found);
                     for (item, _) in &found.items {
                         let Some(&at) = index.get(item) else { continue };
-                        let carrier = &mut carriers[at];
-                        carrier.keys.insert(keys[row], labels[row]);
-                        if labels[row] == Some(short[at].label) {
-                            carrier.example(rows.row_position(row));
+                        self.carry(&brief.lens, rows, row, &short[at], &mut carriers[at]);
+                        if key > *threshold {
+                            carriers[at].raw.insert_with(key, || raw(rows, row, &vectors));
                         }
-                        if keys[row] > *threshold {
-                            carrier.raw.insert_with(keys[row], || raw(rows, row, &vectors));
-                        }
-                        carrier.contexts.insert_with(keys[row], || self.0.context(rows, row, *item));
-                        carrier.described.insert_with(keys[row], || {
-                            let described = self.0.describe(&brief.lens, rows, row, *item);
-                            described.map_or_else(
-                                || (self.code().to_owned(), "{}".to_owned()),
-                                |d| (d.name, Value::Object(d.evidence).to_string()),
-                            )
-                        });
                     }
                 }
             }
@@ -333,6 +335,7 @@ impl<I: Items> Fold for Mine<I> {
                 if !counter.merge(&cells) {
                     return Err(mismatch(self.code()));
                 }
+                #[allow(clippy::iter_over_hash_type)] // sums of whole numbers do not depend on the order
                 for (item, tally) in &other {
                     table.entry(*item).or_default().merge(tally);
                 }
