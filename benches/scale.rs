@@ -120,7 +120,8 @@ fn main() -> Result<(), Failure> {
         return sum_columns(path);
     }
     let label = args.iter().any(|arg| arg == "--label");
-    let mut sizes = args.iter().filter(|arg| *arg != "--label").map(|arg| arg.replace('_', "").parse()).collect::<Result<Vec<usize>, _>>()?;
+    let mut sizes =
+        args.iter().filter(|arg| *arg != "--label").map(|arg| arg.replace('_', "").parse()).collect::<Result<Vec<usize>, _>>()?;
     if sizes.is_empty() {
         sizes = vec![5_000_000, 10_000_000, 20_000_000];
     }

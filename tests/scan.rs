@@ -19,11 +19,6 @@ fn shipped_name(name: &str) -> String {
     shipped(name).display().to_string()
 }
 
-/// Positions of the listed rows.
-fn listed(rows: &RecordBatch) -> BTreeSet<u64> {
-    rows["row"].as_primitive::<UInt64Type>().values().iter().copied().collect()
-}
-
 /// The user's ids of the listed rows.
 fn ids(rows: &RecordBatch) -> BTreeSet<i64> {
     rows["id"].as_primitive::<Int64Type>().values().iter().copied().collect()
@@ -40,14 +35,11 @@ static SETS: LazyLock<[Set; 3]> = LazyLock::new(|| {
     let texts = synth::topic_texts(2_000, 3, 15, 11).unwrap();
     let texts = recipe::rare_word(&texts, &Plan::new("label", 1, Share::Rate(0.02), 5), "text", "qz").unwrap().0;
     let table = synth::gaussian_classes(2_500, 5, 2, 3).unwrap();
-    let value = |column: &str| Setting { column: column.to_owned(), value: Cell::Float(table[column].as_primitive::<Float64Type>().value(17)) };
+    let value =
+        |column: &str| Setting { column: column.to_owned(), value: Cell::Float(table[column].as_primitive::<Float64Type>().value(17)) };
     let settings = [value("c1"), value("c3")];
     let table = recipe::conjunction(&table, &Plan::new("label", 1, Share::Rate(0.03), 9), &settings).unwrap().0;
-    [
-        Set { name: "digits", batch: digits },
-        Set { name: "texts", batch: texts },
-        Set { name: "table", batch: table },
-    ]
+    [Set { name: "digits", batch: digits }, Set { name: "texts", batch: texts }, Set { name: "table", batch: table }]
 });
 
 #[test]
@@ -72,11 +64,17 @@ fn the_shipped_backdoor_is_found_and_named() {
     let documented = ["row", "file", "id", "label", "families", "codes", "tier", "q", "reason", "evidence"];
     assert_eq!(rows.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), documented);
     let truth = Truth::from_batch(&read_parquet(shipped("truth/digits_backdoor.parquet")).unwrap()).unwrap();
-    let listed = listed(&rows);
-    let hits = listed.iter().filter(|&&row| truth.poisoned()[row as usize]).count() as f64;
+    let codes = rows["codes"].as_list::<i32>();
+    let named = |row: usize| codes.value(row).as_string::<i32>().iter().any(|code| code == Some("trigger.patch"));
+    let positions: Vec<usize> = rows["row"].as_primitive::<UInt64Type>().values().iter().map(|&row| row as usize).collect();
+    let carriers: Vec<usize> = (0..positions.len()).filter(|&at| named(at)).map(|at| positions[at]).collect();
+    let hits = carriers.iter().filter(|&&row| truth.poisoned()[row]).count() as f64;
     let poisoned = truth.poisoned().iter().filter(|&&hit| hit).count() as f64;
     assert!(hits / poisoned >= 0.9, "recall: {hits} of {poisoned}");
-    assert!(hits / listed.len() as f64 >= 0.9, "precision: {hits} of {}", listed.len());
+    assert!(hits / carriers.len() as f64 >= 0.9, "precision: {hits} of {}", carriers.len());
+    // The set also holds flipped labels, which other detectors may list.
+    let right = positions.iter().filter(|&&row| truth.bad()[row]).count();
+    assert!(right * 10 >= positions.len() * 9, "precision of all listed rows: {right} of {}", positions.len());
     let details = rows["evidence"].as_string::<i32>();
     assert!(details.iter().all(|text| serde_json::from_str::<serde_json::Value>(text.unwrap()).unwrap().is_object()));
 
