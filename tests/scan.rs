@@ -19,11 +19,6 @@ fn shipped_name(name: &str) -> String {
     shipped(name).display().to_string()
 }
 
-/// Positions of the listed rows.
-fn listed(rows: &RecordBatch) -> BTreeSet<u64> {
-    rows["row"].as_primitive::<UInt64Type>().values().iter().copied().collect()
-}
-
 /// The user's ids of the listed rows.
 fn ids(rows: &RecordBatch) -> BTreeSet<i64> {
     rows["id"].as_primitive::<Int64Type>().values().iter().copied().collect()
@@ -61,19 +56,25 @@ fn the_shipped_backdoor_is_found_and_named() {
     assert_eq!(wrong, [""; 0]);
     assert_eq!(report["verdict"], "fail");
     let titles: Vec<&str> = report["groups"].as_array().unwrap().iter().map(|group| group["title"].as_str().unwrap()).collect();
-    assert!(titles.iter().any(|title| title.starts_with("2×2 patch at (6,6) in ") && title.contains("all labelled 0")), "{titles:?}");
-    assert!(ended.out.contains("2×2 patch at (6,6)"), "{}", ended.out);
+    assert!(titles.iter().any(|title| title.starts_with("2×2 patch at (5,5) in ") && title.contains("all labelled 0")), "{titles:?}");
+    assert!(ended.out.contains("2×2 patch at (5,5)"), "{}", ended.out);
 
     let rows = folder.rows("r");
     assert_eq!(rows.schema().fields(), rows_schema(Some(&DataType::Int64)).fields());
     let documented = ["row", "file", "id", "label", "families", "codes", "tier", "q", "reason", "evidence"];
     assert_eq!(rows.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), documented);
     let truth = Truth::from_batch(&read_parquet(shipped("truth/digits_backdoor.parquet")).unwrap()).unwrap();
-    let listed = listed(&rows);
-    let hits = listed.iter().filter(|&&row| truth.poisoned()[row as usize]).count() as f64;
+    let codes = rows["codes"].as_list::<i32>();
+    let named = |row: usize| codes.value(row).as_string::<i32>().iter().any(|code| code == Some("trigger.patch"));
+    let positions: Vec<usize> = rows["row"].as_primitive::<UInt64Type>().values().iter().map(|&row| row as usize).collect();
+    let carriers: Vec<usize> = (0..positions.len()).filter(|&at| named(at)).map(|at| positions[at]).collect();
+    let hits = carriers.iter().filter(|&&row| truth.poisoned()[row]).count() as f64;
     let poisoned = truth.poisoned().iter().filter(|&&hit| hit).count() as f64;
     assert!(hits / poisoned >= 0.9, "recall: {hits} of {poisoned}");
-    assert!(hits / listed.len() as f64 >= 0.9, "precision: {hits} of {}", listed.len());
+    assert!(hits / carriers.len() as f64 >= 0.9, "precision: {hits} of {}", carriers.len());
+    // The set also holds flipped labels, which other detectors may list.
+    let right = positions.iter().filter(|&&row| truth.bad()[row]).count();
+    assert!(right * 10 >= positions.len() * 9, "precision of all listed rows: {right} of {}", positions.len());
     let details = rows["evidence"].as_string::<i32>();
     assert!(details.iter().all(|text| serde_json::from_str::<serde_json::Value>(text.unwrap()).unwrap().is_object()));
 
