@@ -28,10 +28,9 @@ fn table_bytes() -> Vec<u8> {
 /// The batch with one column exchanged.
 #[allow(clippy::needless_pass_by_value)] // every caller makes the column for this one call
 fn with(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
-    let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, old)| {
-        let column = if field.name() == name { column.clone() } else { old.clone() };
-        (field.name().clone(), column, true)
-    });
+    let mut columns = batch.columns().to_vec();
+    columns[batch.schema_ref().index_of(name).unwrap()] = column;
+    let columns = batch.schema_ref().fields().iter().zip(columns).map(|(field, column)| (field.name().clone(), column, true));
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
