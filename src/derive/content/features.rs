@@ -25,6 +25,8 @@ const MOST_CROSSED: usize = 24;
 const BANDWIDTHS: [f64; 2] = [0.5, 1.0];
 /// Most words, word pairs and categorical levels with a feature of their own.
 const VOCABULARY: usize = 2_048;
+/// Features of their own for each row of a small sample: more of them than rows cost time and tell nothing new.
+const ITEMS_PER_ROW: usize = 2;
 /// Dense columns up to this many are also used as they are.
 const LINEAR_WIDTH: usize = 256;
 /// Marks ranges of numbers among the items; missing numbers are the range after the last.
@@ -65,6 +67,7 @@ impl Features {
             features.scaler = scaler;
             let dense = features.scaled(rows)?;
             let width = if dense.ncols() <= FEW { NARROW_WIDTH } else { FOURIER_WIDTH };
+            let width = width.min(2 * rows.len());
             features.fourier = Some(Fourier::fit(dense.view(), width, &BANDWIDTHS, seed)?);
         }
         Ok(features)
@@ -123,7 +126,7 @@ impl Features {
         }
         let mut items: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
         items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        items.truncate(VOCABULARY);
+        items.truncate(VOCABULARY.min(ITEMS_PER_ROW * rows.len()));
         let weight = |count: u32| ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0;
         (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
     }
