@@ -46,6 +46,13 @@ impl Hashers {
     }
 }
 
+/// The digest of bytes in memory.
+pub(super) fn of_bytes(bytes: &[u8]) -> Digest {
+    let mut hashers = Hashers::default();
+    hashers.update(bytes);
+    hashers.finish()
+}
+
 /// The digest of the file at `path`.
 pub(super) fn of_file(name: &str, path: &Path) -> Result<Digest> {
     let fail = |e: io::Error| Error::input(Place::source(name), io_reason(&e));

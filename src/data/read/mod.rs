@@ -11,6 +11,7 @@ mod input;
 mod ipc;
 mod jsonl;
 mod manifest;
+mod memory;
 mod parquet;
 #[cfg(feature = "object-store")]
 mod remote;
@@ -34,6 +35,7 @@ use crate::data::read::text::io_reason;
 use crate::error::{Error, Place, Result};
 
 pub use format::Format;
+pub use memory::Memory;
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
