@@ -264,8 +264,8 @@ impl<'a> Lister<'a> {
         RecordBatch::try_new(rows_schema(self.id_type().as_ref()), columns).map_err(|e| unwritable(&e))
     }
 
-    /// Scores of every row: a column a family (the largest of its detectors' ranks-free scores is meaningless, so a family
-    /// shows its first detector that could judge), a column a detector.
+    /// Scores of every row: a column a family, the largest of its detectors' scores s brought to one scale by s / (1 + s); a
+    /// column a detector, as it scored; and the largest of the families'.
     fn scores(&self, block: &Batch, judged: &[Judged]) -> Result<RecordBatch> {
         let rows = block.rows();
         let mut fields = vec![Field::new("row", DataType::UInt64, false)];

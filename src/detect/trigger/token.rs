@@ -35,6 +35,7 @@ static INFO: Info = Info {
     family: Family::Trigger,
     summary: "a word, phrase or character whose rows share a label that the rest of their text does not explain",
     needs: &[Need::Text, Need::Classes],
+    // The content model is asked for after the fifth scan; it is fitted after the first.
     after: &[],
     reads: &[],
     law: Law::Exact,

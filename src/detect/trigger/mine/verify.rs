@@ -2,7 +2,7 @@
 //! none of them, does not explain.
 //!
 //! For carriers S with label j, c = |S| distinct rows, k of them labelled j, and q̄ the mean probability of j from the
-//! content model without S, the null hypothesis allows the odds of j to be four times what content says; p is the
+//! content model without S, the null hypothesis allows the odds of j to be a fixed multiple of what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
 use std::collections::{BTreeMap, BTreeSet};
