@@ -121,6 +121,12 @@ impl Listing {
         if claim == Claim::Group { Self::Members } else { Self::Nothing }
     }
 
+    /// Whether a row's score can list it.
+    #[must_use]
+    pub fn reads_scores(&self) -> bool {
+        matches!(self, Self::Posterior { .. } | Self::Tail { .. })
+    }
+
     /// The q-value of a row with this score if it is listed; membership is decided elsewhere.
     #[must_use]
     pub fn q(&self, score: Option<f64>) -> Option<(Tier, f64)> {

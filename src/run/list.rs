@@ -105,9 +105,7 @@ impl<'a> Lister<'a> {
 
     /// Whether anything is listed or wanted.
     pub(super) fn has_work(&self) -> bool {
-        self.scores
-            || self.decided.values().flatten().any(Option::is_some)
-            || self.listings.values().any(|l| matches!(l, Listing::Posterior { .. } | Listing::Tail { .. }))
+        self.scores || self.decided.values().flatten().any(Option::is_some) || self.listings.values().any(Listing::reads_scores)
     }
 
     /// Tells the sink the columns, and no row.
@@ -160,11 +158,15 @@ impl<'a> Lister<'a> {
 
     fn judge(&self, block: &Batch, failed: &mut BTreeMap<usize, String>) -> Vec<Judged> {
         let mut judged = Vec::new();
-        for &i in self.listings.keys() {
+        for (&i, listing) in self.listings {
             let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
+            // Mining a row again costs as much as a scan: a score that neither lists the row nor is written is not asked for.
+            let scored = self.scores || listing.reads_scores();
             let (mut scores, mut members) = (vec![None; block.rows()], vec![None; block.rows()]);
             let result = guarded(unit.info().code, || {
-                unit.score(model, block, &mut scores)?;
+                if scored {
+                    unit.score(model, block, &mut scores)?;
+                }
                 unit.members(model, block, &mut members)
             });
             match result {
