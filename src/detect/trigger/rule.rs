@@ -86,22 +86,43 @@ struct Row<'a> {
     rows: &'a Batch,
     cuts: &'a Cuts,
     key: Key,
+    /// Hash of each range of each numeric column.
+    ranges: Vec<Vec<u64>>,
+    /// The row asked for last, and its cells: most scans ask for both levels of a row.
+    last: Option<usize>,
+    cells: Vec<Cell>,
 }
 
-impl Row<'_> {
-    fn cells(&self, row: usize) -> Vec<Cell> {
+impl<'a> Row<'a> {
+    fn new(rows: &'a Batch, cuts: &'a Cuts) -> Self {
+        let key = rows.schema().key;
+        let hashes =
+            |(column, cuts): (usize, &Vec<f64>)| (0..=cuts.len() as u64).map(|range| key.words(RANGE, &[column as u64, range])).collect();
+        Self { rows, cuts, key, ranges: cuts.columns.iter().enumerate().map(hashes).collect(), last: None, cells: Vec::new() }
+    }
+
+    /// The cells of a row, made anew unless it is the one asked for last.
+    fn cells(&mut self, row: usize) -> &[Cell] {
+        if self.last != Some(row) {
+            let mut cells = std::mem::take(&mut self.cells);
+            cells.clear();
+            self.fill(row, &mut cells);
+            (self.cells, self.last) = (cells, Some(row));
+        }
+        &self.cells
+    }
+
+    fn fill(&self, row: usize, cells: &mut Vec<Cell>) {
         let numeric = self.rows.numeric().index_axis(Axis(0), row);
-        let mut cells = Vec::with_capacity(numeric.len() + self.rows.cells().len());
         for (column, &value) in numeric.iter().enumerate() {
             let bits = if value == 0.0 { 0 } else { value.to_bits() };
-            let range = self.cuts.range(column, value).map(|r| self.key.words(RANGE, &[column as u64, r as u64]));
+            let range = self.cuts.range(column, value).and_then(|r| self.ranges.get(column)?.get(r).copied());
             cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, bits]), range, level: None });
         }
         for (column, values) in (numeric.len()..).zip(self.rows.cells()) {
             let value = values[row].unwrap_or(0);
             cells.push(Cell { column, value: self.key.words(VALUE, &[column as u64, value]), range: None, level: Some(value) });
         }
-        cells
     }
 
     /// Features of a row with the positions that belong to each cell.
@@ -123,7 +144,7 @@ impl Row<'_> {
 impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
         let cells = self.cells(row);
-        let parts = Self::features(&cells, found);
+        let parts = Self::features(cells, found);
         for (cell, parts) in cells.iter().zip(parts) {
             found.items.push((cell.value, parts.ranked(cell.column as u32)));
             // A range at the end of a column has no like among the other rows, so nothing could tell its nature from a trigger.
@@ -131,20 +152,26 @@ impl RowItems for Row<'_> {
         }
     }
 
+    /// Every item has its column in it.
+    fn repeats(&self) -> bool {
+        false
+    }
+
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
+        let key = self.key;
         let cells = self.cells(row);
-        let parts = Self::features(&cells, found);
+        let parts = Self::features(cells, found);
         let frequent: Vec<(&Cell, Parts)> = cells.iter().zip(parts).filter(|(cell, _)| admitted(cell.value)).take(MOST_PAIRED).collect();
         for (i, (a, a_parts)) in frequent.iter().enumerate() {
             for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
                 let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
-                let pair = self.key.join(COMBINATION, a.value, b.value);
+                let pair = key.join(COMBINATION, a.value, b.value);
                 let rank = (a.column << 15 | b.column) as u32;
                 found.items.push((pair, both.ranked(rank)));
                 if frequent.len() <= MOST_TRIPLED {
                     for (c, c_parts) in frequent.iter().skip(j + 1) {
                         let all: Parts = both.iter().chain(c_parts.iter()).collect();
-                        found.items.push((self.key.join(COMBINATION, pair, c.value), all.ranked(rank)));
+                        found.items.push((key.join(COMBINATION, pair, c.value), all.ranked(rank)));
                     }
                 }
             }
@@ -184,7 +211,7 @@ impl Items for Rule {
     }
 
     fn rows<'a>(&self, cuts: &'a Cuts, rows: &'a Batch) -> Box<dyn RowItems + 'a> {
-        Box::new(Row { rows, cuts, key: rows.schema().key })
+        Box::new(Row::new(rows, cuts))
     }
 
     /// Rows that differ in one number only, and there as little as possible: a natural step or slope shows in them too.
@@ -217,7 +244,8 @@ impl Items for Rule {
     }
 
     fn describe(&self, cuts: &Cuts, rows: &Batch, row: usize, item: u64) -> Option<Description> {
-        let view = Row { rows, cuts, key: rows.schema().key };
+        let mut view = Row::new(rows, cuts);
+        let key = view.key;
         let cells = view.cells(row);
         let name_of = |cell: &Cell| -> Option<(String, String)> {
             let numeric = rows.schema().with_role(Role::Numeric);
@@ -241,11 +269,11 @@ impl Items for Rule {
                 return Some(tell(&[a]));
             }
             for (j, b) in cells.iter().enumerate().skip(i + 1) {
-                let pair = view.key.join(COMBINATION, a.value, b.value);
+                let pair = key.join(COMBINATION, a.value, b.value);
                 if pair == item {
                     return Some(tell(&[a, b]));
                 }
-                if let Some(c) = cells.iter().skip(j + 1).find(|c| view.key.join(COMBINATION, pair, c.value) == item) {
+                if let Some(c) = cells.iter().skip(j + 1).find(|c| key.join(COMBINATION, pair, c.value) == item) {
                     return Some(tell(&[a, b, c]));
                 }
             }

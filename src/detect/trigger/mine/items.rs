@@ -186,4 +186,9 @@ pub(in crate::detect::trigger) trait RowItems {
     fn has_second(&self) -> bool {
         true
     }
+
+    /// Whether a row may be said to hold an item more than once.
+    fn repeats(&self) -> bool {
+        true
+    }
 }

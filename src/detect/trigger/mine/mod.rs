@@ -39,6 +39,8 @@ const LEAST_SUPPORT: u32 = 4;
 const MOST_SUPPORT: f64 = 0.10;
 /// Bytes of an exact table's entry, estimated.
 const ENTRY_BYTES: usize = 160;
+/// Items counted in one go.
+const COUNTED_TOGETHER: usize = 4_096;
 /// Items whose background is summed.
 const MOST_SHORT: usize = 32_768;
 /// Candidates handed to the verifier by the cheap background, and as many again by the prior.
@@ -237,42 +239,32 @@ impl<I: Items> Fold for Mine<I> {
         let (keys, labels) = (rows.keys(), rows.labels());
         match (&brief.stage, state) {
             (Stage::Count { .. }, State::Count { counter, sample }) => {
+                let mut counting = Counting::new(counter);
                 for row in 0..rows.rows() {
-                    found.clear();
-                    extract.first(row, &mut found);
-                    found.dedup();
-                    for (item, _) in &found.items {
-                        counter.add(*item, 1);
-                    }
+                    first_items(&mut *extract, row, &mut found);
+                    counting.add(&found);
                     if let Some(label) = labels[row] {
                         sample.insert_with(keys[row], || (found.features.clone(), label));
                     }
                 }
             }
             (Stage::First { counter: seen, floor, .. }, State::Tallies { table, counter }) => {
+                let mut counting = Counting::new(counter);
                 for row in 0..rows.rows() {
-                    found.clear();
-                    extract.first(row, &mut found);
-                    found.dedup();
+                    first_items(&mut *extract, row, &mut found);
                     let features: FxHashSet<u64> = found.features.iter().copied().collect();
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
                         table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item), *parts);
                     }
                     if extract.has_second() {
-                        found.clear();
-                        extract.second(row, &|item| seen.estimate(item) >= *floor, &mut found);
-                        found.dedup();
-                        for (item, _) in &found.items {
-                            counter.add(*item, 1);
-                        }
+                        second_items(&mut *extract, row, &|item| seen.estimate(item) >= *floor, &mut found);
+                        counting.add(&found);
                     }
                 }
             }
             (Stage::Second { admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
                 for row in 0..rows.rows() {
-                    found.clear();
-                    extract.second(row, &|item| admitted.contains(&item), &mut found);
-                    found.dedup();
+                    second_items(&mut *extract, row, &|item| admitted.contains(&item), &mut found);
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
                         table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
                     }
@@ -414,7 +406,54 @@ impl<I: Items> Fold for Mine<I> {
     }
 }
 
-/// Features and items of both levels.
+/// Counts the items of many rows together: one at a time each would wait for its cells to come from memory.
+struct Counting<'a> {
+    counter: &'a mut Counter,
+    waiting: Vec<u64>,
+}
+
+impl<'a> Counting<'a> {
+    fn new(counter: &'a mut Counter) -> Self {
+        Self { counter, waiting: Vec::with_capacity(COUNTED_TOGETHER) }
+    }
+
+    fn add(&mut self, found: &Found) {
+        self.waiting.extend(found.items.iter().map(|(item, _)| *item));
+        if self.waiting.len() >= COUNTED_TOGETHER {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.waiting.drain(..).for_each(|item| self.counter.add(item, 1));
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Features and distinct first-level items of a row.
+fn first_items(extract: &mut dyn RowItems, row: usize, found: &mut Found) {
+    found.clear();
+    extract.first(row, found);
+    if extract.repeats() {
+        found.dedup();
+    }
+}
+
+/// Features and distinct second-level items of a row.
+fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
+    found.clear();
+    extract.second(row, admitted, found);
+    if extract.repeats() {
+        found.dedup();
+    }
+}
+
+/// Features and distinct items of both levels.
 fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found: &mut Found) {
     found.clear();
     extract.first(row, found);
@@ -423,7 +462,9 @@ fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found:
         extract.second(row, &|item| admitted.contains(&item), &mut second);
         found.items.append(&mut second.items);
     }
-    found.dedup();
+    if extract.repeats() {
+        found.dedup();
+    }
 }
 
 fn mismatch(code: &'static str) -> Error {
