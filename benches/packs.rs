@@ -19,7 +19,8 @@ use foretaste::data::read::{Options, open};
 use foretaste::data::{Choices, Key};
 use foretaste::detect;
 use foretaste::policy::Policy;
-use foretaste::run::{Order, Outcome, Silent, Sink, Verdict, scan};
+use foretaste::finding::Verdict;
+use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn std::error::Error>;

@@ -8,7 +8,8 @@
 //! use foretaste::data::read::{Options, open};
 //! use foretaste::data::{Choices, Key};
 //! use foretaste::policy::Policy;
-//! use foretaste::run::{Order, Silent, Sink, Verdict, scan};
+//! use foretaste::finding::Verdict;
+//! use foretaste::run::{Order, Silent, Sink, scan};
 //!
 //! /// Counts listed rows.
 //! #[derive(Default)]

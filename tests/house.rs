@@ -34,11 +34,10 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("fold", &["error", "data", "finding"]),
     ("derive", &["error", "stats", "data", "finding", "fold"]),
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
-    // These two are one layer: a run asks the policy, and the policy words its answer in the run's terms.
-    ("policy", &["error", "stats", "finding", "fold", "run"]),
+    ("policy", &["error", "stats", "finding", "fold"]),
     ("run", &["error", "data", "finding", "fold", "policy"]),
     ("report", &["error", "data", "finding", "run"]),
-    ("config", &["error", "data", "run"]),
+    ("config", &["error", "data", "finding"]),
     ("cli", &["error", "data", "finding", "fold", "run", "config"]),
 ];
 

@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::FailOn;
 use crate::error::{Error, Place};
-use crate::finding::{Family, Tier};
+use crate::finding::{Family, Tier, Verdict};
 use crate::fold::{Claim, Law, Need};
-use crate::run::{DataFacts, Verdict};
+use crate::run::DataFacts;
 
 const fn info(code: &'static str, family: Family, summary: &'static str, manual: &'static str) -> Info {
     Info {

@@ -15,7 +15,7 @@ pub use size::{InvalidSize, Size};
 
 use crate::data::Choices;
 use crate::error::{Error, Result};
-use crate::run::Verdict;
+use crate::finding::Verdict;
 
 /// Everything that a run can be told, as a configuration file holds it; `docs/configuration.md` documents each key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

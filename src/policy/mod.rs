@@ -11,9 +11,8 @@ pub use listing::{Listing, ScoreSummary};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::finding::{Family, Group, Tier};
+use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::Info;
-use crate::run::{Finding, Verdict};
 
 /// Share of the data set's error that a family may spend. What is left over belongs to families that are yet to come
 /// (provenance, text hygiene, drift).

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::standards::Section;
 use crate::data::{Class, ColumnRole, File};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Tier};
-use crate::run::{Breakdown, DataFacts, FamilyCounts, Finding, Outcome, Status, UnitOutcome, Verdict};
+use crate::finding::{Family, Finding, Tier, Verdict};
+use crate::run::{Breakdown, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
 
 /// Name and version of the document's form.
 pub const SCHEMA: &str = "foretaste.report/1";

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::json::Settings;
 use crate::data::{Class, ColumnRole, File, Role};
-use crate::finding::{Family, Group, Tier};
-use crate::run::{Breakdown, BreakdownRow, DataFacts, FamilyCounts, Finding, Outcome, Status, UnitOutcome, Verdict};
+use crate::finding::{Family, Finding, Group, Tier, Verdict};
+use crate::run::{Breakdown, BreakdownRow, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
 
 /// A 16 × 16 picture.
 pub(super) const PICTURE: &str = concat!(

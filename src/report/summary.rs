@@ -7,8 +7,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::visible;
 use super::words::{count, figures, headline, next_steps, number, percent, plural};
-use crate::finding::Tier;
-use crate::run::{Breakdown, Finding, Outcome, Status, Verdict};
+use crate::finding::{Finding, Tier, Verdict};
+use crate::run::{Breakdown, Outcome, Status};
 
 /// Causes that are named; the report has the others.
 const CAUSES: usize = 10;

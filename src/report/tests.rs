@@ -151,7 +151,7 @@ fn only_reports_and_empty_folders_are_replaced() {
     write(&out, &[], &sample::clean()).unwrap();
     write(&out, &[rows(0, 3, "new")], &sample::poisoned()).unwrap();
     let report: Report = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
-    assert_eq!(report.verdict, crate::run::Verdict::Fail);
+    assert_eq!(report.verdict, crate::finding::Verdict::Fail);
     assert_eq!(names(home.path()), ["report"]);
 
     fs::write(out.join("notes.txt"), "mine").unwrap();

@@ -1,7 +1,7 @@
 //! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
 
-use crate::finding::{Family, Tier};
-use crate::run::{Outcome, Status, Verdict};
+use crate::finding::{Family, Tier, Verdict};
+use crate::run::{Outcome, Status};
 
 /// A count with its digits in threes: `12,345`.
 pub(super) fn count(n: u64) -> String {

@@ -11,14 +11,14 @@ use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultip
 
 use crate::data::{Batch, File, Role, Schema};
 use crate::error::{Error, Place, Result};
-use crate::finding::{Family, Tier};
+use crate::finding::{Family, Finding, Tier};
 use crate::fold::{AnyModel, Unit};
 use crate::policy::Listing;
 
 use super::Passenger;
 use super::facts::Facts;
 use super::feed::Feed;
-use super::outcome::{Breakdown, BreakdownRow, Finding, Progress, Sink};
+use super::outcome::{Breakdown, BreakdownRow, Progress, Sink};
 use super::shared::{each_block, guarded, lock};
 
 /// Values of a breakdown that are named.

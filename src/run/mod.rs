@@ -23,7 +23,7 @@ pub use outcome::*;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Tier};
+use crate::finding::{Family, Finding, Tier, Verdict};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Need, Step, Unit};
 use crate::policy::{Listing, Policy, ScoreSummary};
 

@@ -7,31 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, ColumnRole, File};
 use crate::error::Result;
-use crate::finding::{Family, Group, Tier};
-
-/// What a data set's scan comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Nothing was found that foretaste claims.
-    Pass,
-    /// Rows are worth a look; no structure shows that the set was poisoned.
-    Warn,
-    /// A structure was found that clean data does not show.
-    Fail,
-}
-
-impl Verdict {
-    /// The name used in files and on the terminal.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
+use crate::finding::{Family, Finding, Verdict};
 
 /// How a unit fared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,24 +41,6 @@ pub struct UnitOutcome {
     pub flagged: u64,
     /// What it has to say of the whole set: estimates, limits, the smallest cause it could have seen.
     pub notes: Vec<String>,
-}
-
-/// A cause with its decision.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// Code of the detector.
-    pub code: String,
-    /// Its family.
-    pub family: Family,
-    /// How strong the claim is.
-    pub tier: Tier,
-    /// Corrected p-value (family-wise).
-    pub q: f64,
-    /// Stable across runs, row order and keys: code and cause, hashed.
-    pub fingerprint: String,
-    /// The cause.
-    #[serde(flatten)]
-    pub group: Group,
 }
 
 /// Counts of one family.
