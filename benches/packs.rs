@@ -18,8 +18,8 @@ use arrow::record_batch::RecordBatch;
 use foretaste::data::read::{Options, open};
 use foretaste::data::{Choices, Key};
 use foretaste::detect;
-use foretaste::policy::Policy;
 use foretaste::finding::Verdict;
+use foretaste::policy::Policy;
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

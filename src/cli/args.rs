@@ -122,6 +122,12 @@ struct Roles {
     /// When the row was made
     #[arg(long, value_name = "COL")]
     time: Option<String>,
+    /// Where on a network its content lies
+    #[arg(long, value_name = "COL")]
+    address: Option<String>,
+    /// A hash of the content that was there
+    #[arg(long, value_name = "COL")]
+    digest: Option<String>,
     /// Columns that are not looked at
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     ignore: Vec<String>,
@@ -194,6 +200,8 @@ impl Scan {
             (&self.roles.probs, &mut roles.probs),
             (&self.roles.source, &mut roles.source),
             (&self.roles.time, &mut roles.time),
+            (&self.roles.address, &mut roles.address),
+            (&self.roles.digest, &mut roles.digest),
         ] {
             overlay_optional(flag.as_ref(), setting);
         }
@@ -268,13 +276,14 @@ mod tests {
     fn every_flag_reaches_its_setting() {
         let mut given = Settings::default();
         given.roles.ignore = vec!["replaced".into()];
-        let columns = "--label l --id i --text a,b --image m --embedding e --probs p --source s --time t --ignore x,y";
+        let columns =
+            "--label l --id i --text a,b --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
         let rest = "--fdr 0.2 --fail-on never --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
                     --out o --scores";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
         scan(&flags).apply(&mut given);
         let expected: Settings = toml::from_str(
-            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\nignore=['x','y']\n\
+            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
              [decide]\nfdr=0.2\nfail_on='never'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
              [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\n[output]\ndir='o'\nscores=true\n",
         )

@@ -34,6 +34,10 @@ pub enum Role {
     Source,
     /// When the row was made.
     Time,
+    /// Where on a network its content lies.
+    Address,
+    /// A hash of the content that was there.
+    Digest,
     /// Not looked at.
     Ignored,
 }
@@ -53,6 +57,8 @@ impl Role {
             Self::Categorical => "categorical",
             Self::Source => "source",
             Self::Time => "time",
+            Self::Address => "address",
+            Self::Digest => "digest",
             Self::Ignored => "ignored",
         }
     }
@@ -99,6 +105,10 @@ pub struct Choices {
     pub source: Option<String>,
     /// The time column.
     pub time: Option<String>,
+    /// The column of network addresses.
+    pub address: Option<String>,
+    /// The column of content hashes.
+    pub digest: Option<String>,
     /// Columns to leave out.
     pub ignore: Vec<String>,
 }
@@ -113,6 +123,8 @@ impl Choices {
             ("--probs", &self.probs, Role::Probabilities),
             ("--source", &self.source, Role::Source),
             ("--time", &self.time, Role::Time),
+            ("--address", &self.address, Role::Address),
+            ("--digest", &self.digest, Role::Digest),
         ];
         let single = single.into_iter().filter_map(|(flag, value, role)| Some((flag, value.as_deref()?, role)));
         let text = self.text.iter().map(|v| ("--text", v.as_str(), Role::Text));
@@ -143,6 +155,8 @@ const SOURCE_NAMES: [&str; 15] = [
     "provider",
     "site_id",
 ];
+/// Parts of a name that mean a hash of content.
+const DIGEST_NAMES: [&str; 8] = ["sha256", "sha1", "sha512", "md5", "blake3", "hash", "digest", "checksum"];
 const PROBABILITY_NAMES: [&str; 7] = ["pred_probs", "probs", "probabilities", "proba", "softmax", "scores", "prob"];
 
 /// What the first rows of a column look like.
@@ -163,6 +177,18 @@ impl Look {
         self.values.iter().map(|v| v.split_whitespace().count()).sum::<usize>() as f64 / self.values.len().max(1) as f64
     }
 
+    /// Whether nearly all values are network addresses: a scheme and a host.
+    fn addresses(&self) -> bool {
+        let is_address = |v: &&String| v.split_once("://").is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
+        !self.values.is_empty() && self.values.iter().filter(is_address).count() * 20 >= self.values.len() * 19
+    }
+
+    /// Whether all values are hexadecimal numbers of one length, 128 bits or more.
+    fn digests(&self) -> bool {
+        let length = self.values.first().map_or(0, String::len);
+        length >= 32 && self.values.iter().all(|v| v.len() == length && v.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
     fn unique(&self) -> bool {
         self.values.len() > 1 && self.distinct == self.values.len()
     }
@@ -173,6 +199,10 @@ impl Look {
         numbers.sort_unstable();
         numbers.len() == self.rows && numbers.len() > 2 && numbers.windows(2).all(|w| w[1].checked_sub(w[0]) == Some(1))
     }
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 /// Gives every column a role. `head` holds the first rows of the input; `whole` says that it holds all of them.
@@ -260,6 +290,7 @@ fn check_given_types(arrow: &SchemaRef, columns: &[ColumnRole], source: &str) ->
             Role::Embedding | Role::Probabilities => (is_vector(data_type), "a list of numbers"),
             Role::Image => (is_encoded_image(data_type) || is_vector(data_type), "encoded bytes or a list of samples"),
             Role::Text => (is_string(data_type) || is_turns(data_type), "strings or chat messages"),
+            Role::Address | Role::Digest => (is_string(data_type), "strings"),
             Role::Label => (!data_type.is_nested() && !data_type.is_binary(), "integers, strings, booleans or a dictionary"),
             _ => (true, ""),
         };
@@ -363,6 +394,12 @@ fn infer_one(name: &str, array: &ArrayRef, look: &Look, whole: bool, taken: &dyn
         return say(Role::Ignored, "constant");
     }
     if is_string(data_type) {
+        if look.addresses() && !taken(Role::Address) {
+            return say(Role::Address, "network addresses");
+        }
+        if look.digests() && DIGEST_NAMES.iter().any(|n| name.contains(n)) && !taken(Role::Digest) {
+            return say(Role::Digest, "named like a hash, hexadecimal numbers of one length");
+        }
         return infer_string(look);
     }
     if *data_type == DataType::Boolean {

@@ -5,6 +5,7 @@ mod without_scan;
 pub mod duplicate;
 pub mod label;
 pub mod outlier;
+pub mod provenance;
 pub mod trigger;
 
 use crate::derive::{Content, ContentModel, Sample};
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
         detector(outlier::Maha),
         detector(outlier::Univariate),
+        detector(provenance::Address),
         detector(trigger::patch()),
         detector(trigger::rule()),
         detector(trigger::token()),

@@ -13,6 +13,8 @@ pub enum Family {
     Label,
     /// Copies.
     Duplicate,
+    /// Places that rows came from.
+    Provenance,
     /// Rows that belong nowhere.
     Outlier,
     /// Not a detector: structure that others use.
@@ -21,7 +23,7 @@ pub enum Family {
 
 impl Family {
     /// The families that make claims, in report order.
-    pub const CLAIMING: [Self; 4] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Outlier];
+    pub const CLAIMING: [Self; 5] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Outlier];
 
     /// The name used in codes, files and the report.
     #[must_use]
@@ -30,6 +32,7 @@ impl Family {
             Self::Trigger => "trigger",
             Self::Label => "label",
             Self::Duplicate => "duplicate",
+            Self::Provenance => "provenance",
             Self::Outlier => "outlier",
             Self::Derived => "derive",
         }

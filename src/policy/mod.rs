@@ -15,13 +15,14 @@ use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::Info;
 
 /// Share of the data set's error that a family may spend. What is left over belongs to families that are yet to come
-/// (provenance, text hygiene, drift).
+/// (text hygiene, drift).
 #[must_use]
 pub fn share(family: Family) -> f64 {
     match family {
         Family::Trigger => 0.4,
         Family::Label => 0.2,
         Family::Duplicate => 0.1,
+        Family::Provenance => 0.15,
         Family::Outlier => 0.05,
         Family::Derived => 0.0,
     }

@@ -167,6 +167,15 @@ impl TryFrom<StoredTwice> for SeenTwice {
 }
 
 impl SeenTwice {
+    /// Binary logarithm of the number of cells for so many items, 16 cells an item, so that one in sixteen that comes once
+    /// is taken for one that comes again; fewer where they would not fit into `bytes`.
+    #[must_use]
+    pub fn bits_for(items: u64, bytes: usize) -> u32 {
+        let wanted = items.saturating_mul(16).max(64).checked_next_power_of_two().map_or(63, u64::ilog2);
+        // 2 bits a cell.
+        wanted.min(bytes.saturating_mul(4).max(64).ilog2()).clamp(6, MAX_FILTER_BITS)
+    }
+
     /// An empty filter of `2^bits` cells, `bits` from 6 to 30 (others are brought into this range).
     #[must_use]
     pub fn new(bits: u32) -> Self {

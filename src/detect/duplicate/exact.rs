@@ -10,8 +10,6 @@ use crate::finding::{Evidence, Family, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::counter::SeenTwice;
 
-/// Cells of the filter for each row: one row in sixteen that does not repeat is counted in vain.
-const CELLS_PER_ROW: u64 = 16;
 /// Fewest contents that are counted, whatever the memory.
 const FEWEST: usize = 256;
 
@@ -67,8 +65,7 @@ pub enum ExactState {
 
 /// Binary logarithm of the number of cells, 2 bits each, in at most half of the unit's bytes.
 fn filter_bits(data: &Schema) -> u32 {
-    let wanted = data.rows.saturating_mul(CELLS_PER_ROW).max(64).checked_next_power_of_two().map_or(63, u64::ilog2);
-    wanted.min(data.unit_bytes.saturating_mul(2).max(64).ilog2()).clamp(6, 30)
+    SeenTwice::bits_for(data.rows, data.unit_bytes / 2)
 }
 
 /// Most contents, with their labels, in the other half; never more than there are rows.
