@@ -27,6 +27,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(provenance::Address),
         detector(trigger::patch()),
         detector(trigger::rule()),
+        detector(trigger::Set),
         detector(trigger::token()),
     ]
 }

@@ -3,11 +3,13 @@
 mod mine;
 mod patch;
 mod rule;
+mod set;
 mod token;
 
 pub use mine::MineModel;
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
+pub use set::{Set, SetModel};
 pub use token::{Token, token};
 
 use std::collections::BTreeSet;
@@ -19,5 +21,6 @@ pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
     let plain =
         ["trigger.patch", "trigger.token"].into_iter().filter_map(|code| given.model::<MineModel<()>>(code)).map(MineModel::carriers);
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
-    plain.chain(rules).flatten().copied().collect()
+    let sets = given.model::<SetModel>("trigger.set").map(SetModel::carriers);
+    plain.chain(rules).chain(sets).flatten().copied().collect()
 }
