@@ -61,19 +61,17 @@ impl Key {
     pub fn words(&self, domain: u8, words: &[u64]) -> u64 {
         // In one piece: the same hash as through a hasher, in a third of the time, which every cell of a table is worth.
         let mut bytes = [domain; 1 + 8 * FEW_WORDS];
-        match bytes.get_mut(1..=8 * words.len()) {
-            Some(slots) => {
-                for (slot, word) in slots.chunks_exact_mut(8).zip(words) {
-                    slot.copy_from_slice(&word.to_le_bytes());
-                }
-                self.sip().hash(&bytes[..=8 * words.len()]).h1
+        if let Some(slots) = bytes.get_mut(1..=8 * words.len()) {
+            for (slot, word) in slots.chunks_exact_mut(8).zip(words) {
+                slot.copy_from_slice(&word.to_le_bytes());
             }
-            None => {
-                let mut hasher = self.hasher(domain);
-                words.iter().for_each(|word| hasher.write_u64(*word));
-                hasher.finish64()
-            }
+            return self.sip().hash(&bytes[..=8 * words.len()]).h1;
         }
+        let mut hasher = self.hasher(domain);
+        for word in words {
+            hasher.write_u64(*word);
+        }
+        hasher.finish64()
     }
 
     fn sip(&self) -> SipHasher13 {
@@ -140,7 +138,9 @@ mod tests {
         for count in 0..=FEW_WORDS + 2 {
             let words: Vec<u64> = (0..count as u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
             let mut hasher = key.hasher(7);
-            words.iter().for_each(|word| hasher.write_u64(*word));
+            for word in &words {
+                hasher.write_u64(*word);
+            }
             assert_eq!(key.words(7, &words), hasher.finish64(), "{count}");
         }
     }
