@@ -205,6 +205,10 @@ impl Items for Rule {
         Background::Features
     }
 
+    fn has_columns(&self) -> bool {
+        true
+    }
+
     /// A single value can mean something that no neighbouring value hints at, such as one amount of a tax table.
     fn odds_ratio(&self) -> f64 {
         6.0

@@ -149,6 +149,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         false
     }
 
+    /// Whether features are values of columns, and their rank is the column: values of one column are of a kind.
+    fn has_columns(&self) -> bool {
+        false
+    }
+
     /// Odds that the null hypothesis allows the label over those that content gives it: how far an innocent item may go
     /// beyond what the content model knows.
     fn odds_ratio(&self) -> f64 {

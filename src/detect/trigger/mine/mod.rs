@@ -5,6 +5,7 @@
 //! its label that the rest of the row gives; (5) gather the carriers of the best. Then the verifier decides what is
 //! handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
 
+mod aside;
 mod bayes;
 mod items;
 mod state;
@@ -29,6 +30,7 @@ use crate::stats::interval::IntervalNull;
 use crate::stats::multiple::tarone;
 use crate::stats::tail::binomial_sf;
 
+use aside::set_aside;
 use bayes::Bayes;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
 pub(super) use verify::Trigger;
@@ -93,7 +95,7 @@ impl<I: Items> Mine<I> {
     /// Shortlists items that could be a trigger under the prior alone, generously.
     fn shortlist(&self, data: &Schema, tables: [&Table; 2]) -> Vec<Short> {
         let priors = data.priors();
-        let most = ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT);
+        let most = most_support(data);
         let mut short: Vec<(f64, Short)> = Vec::new();
         // The order of a hash table does not matter: the list is sorted by p and item.
         for (&item, tally) in tables.into_iter().flatten() {
@@ -137,7 +139,7 @@ impl<I: Items> Mine<I> {
         let empty = Table::default();
         let short = self.shortlist(data, [&first, second.unwrap_or(&empty)]);
         if short.is_empty() {
-            return Step::Done(self.nothing(data, lens, floor));
+            return Step::Done(self.nothing(data, lens, 1, floor, &admitted));
         }
         let bayes = (self.0.background() == Background::Features).then(|| {
             let counts = first.into_iter().filter(|(_, t)| t.feature).map(|(f, t)| (f, t.classes)).collect();
@@ -161,14 +163,14 @@ impl<I: Items> Mine<I> {
         });
     }
 
-    fn nothing(&self, data: &Schema, lens: I::Lens, floor: u32) -> MineModel<I::Lens> {
+    fn nothing(&self, data: &Schema, lens: I::Lens, tests: u64, floor: u32, admitted: &Admitted) -> MineModel<I::Lens> {
         MineModel {
             lens,
             carriers: BTreeSet::new(),
             admitted: Admitted::default(),
             triggers: Vec::new(),
             items: FxHashMap::default(),
-            notes: verify::notes(data, &self.null(), 1, floor),
+            notes: verify::notes(data, &self.null(), tests, floor, admitted.aside.len()),
         }
     }
 
@@ -204,6 +206,11 @@ impl<I: Items> Mine<I> {
         take(&ranked, |e| e.1);
         (chosen, tests)
     }
+}
+
+/// Most rows that may hold an item.
+fn most_support(data: &Schema) -> u32 {
+    ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT)
 }
 
 fn count_of(tally: &Tally, label: u32) -> u64 {
@@ -250,6 +257,7 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::First { counter: seen, floor, .. }, State::Tallies { table, counter }) => {
                 let mut counting = Counting::new(counter);
+                let unknown = FxHashSet::default();
                 for row in 0..rows.rows() {
                     first_items(&mut *extract, row, &mut found);
                     let features: FxHashSet<u64> = found.features.iter().copied().collect();
@@ -257,14 +265,14 @@ impl<I: Items> Fold for Mine<I> {
                         table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item), *parts);
                     }
                     if extract.has_second() {
-                        second_items(&mut *extract, row, &|item| seen.estimate(item) >= *floor, &mut found);
+                        second_items(&mut *extract, row, &|item| seen.estimate(item) >= *floor, &unknown, &mut found);
                         counting.add(&found);
                     }
                 }
             }
             (Stage::Second { admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
                 for row in 0..rows.rows() {
-                    second_items(&mut *extract, row, &|item| admitted.contains(&item), &mut found);
+                    second_items(&mut *extract, row, &|item| admitted.holds(item), &admitted.aside, &mut found);
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
                         table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
                     }
@@ -358,7 +366,9 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::First { floor, sample, .. }, State::Tallies { mut table, counter }) => {
                 table.retain(|_, tally| tally.rows >= floor);
-                let admitted: Admitted = table.keys().copied().collect();
+                let aside =
+                    if self.0.has_columns() { set_aside(&mut table, &data.priors(), most_support(data)) } else { FxHashSet::default() };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
@@ -372,9 +382,7 @@ impl<I: Items> Fold for Mine<I> {
             (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
                 let (short, tests) = self.candidates(data, short, &sums);
                 if short.is_empty() {
-                    let mut model = self.nothing(data, lens, floor);
-                    model.notes = verify::notes(data, &self.null(), tests, floor);
-                    return Ok(Step::Done(model));
+                    return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }
                 let threshold = given.model::<SampleModel>("derive.sample").map_or(0, |s| s.threshold);
                 Ok(Step::Scan(Brief { lens, stage: Stage::Carry { admitted, short, tests, threshold, floor } }))
@@ -387,15 +395,9 @@ impl<I: Items> Fold for Mine<I> {
                 let sample = given.model::<SampleModel>("derive.sample");
                 let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
                 let (triggers, carriers) = verify::verify(data, content, &nearly, &self.null(), short, carriers, tests)?;
+                let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
-                Ok(Step::Done(MineModel {
-                    lens,
-                    carriers,
-                    admitted,
-                    triggers,
-                    items,
-                    notes: verify::notes(data, &self.null(), tests, floor),
-                }))
+                Ok(Step::Done(MineModel { lens, carriers, admitted, triggers, items, notes }))
             }
             _ => Err(mismatch(self.code())),
         }
@@ -444,10 +446,15 @@ fn first_items(extract: &mut dyn RowItems, row: usize, found: &mut Found) {
     }
 }
 
-/// Features and distinct second-level items of a row.
-fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
+/// Features and distinct second-level items of a row; without those that one item set aside and others are combined to.
+fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, aside: &FxHashSet<u64>, found: &mut Found) {
     found.clear();
     extract.second(row, admitted, found);
+    if !aside.is_empty() {
+        let Found { features, items } = found;
+        let count = |parts: &Parts| parts.iter().filter(|at| features.get(*at).is_some_and(|f| aside.contains(f))).count();
+        items.retain(|(_, parts)| count(parts) != 1);
+    }
     if extract.repeats() {
         found.dedup();
     }
@@ -459,7 +466,7 @@ fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found:
     extract.first(row, found);
     if extract.has_second() {
         let mut second = Found::default();
-        extract.second(row, &|item| admitted.contains(&item), &mut second);
+        second_items(extract, row, &|item| admitted.holds(item), &admitted.aside, &mut second);
         found.items.append(&mut second.items);
     }
     if extract.repeats() {

@@ -94,7 +94,35 @@ pub(in crate::detect::trigger) struct Brief<L> {
 }
 
 /// First-level items that are frequent enough to build on.
-pub(super) type Admitted = FxHashSet<u64>;
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(in crate::detect::trigger) struct Admitted {
+    /// All of them.
+    pub(super) items: FxHashSet<u64>,
+    /// Those among them that were set aside.
+    pub(super) aside: FxHashSet<u64>,
+    /// Those in too many rows to be candidates, and those that serve the background alone.
+    pub(super) common: FxHashSet<u64>,
+}
+
+impl Admitted {
+    pub(super) fn holds(&self, item: u64) -> bool {
+        self.items.contains(&item)
+    }
+
+    /// Whether a combination of these features is worth a look. One that was set aside says by itself what it says together
+    /// with common ones.
+    pub(super) fn may_combine(&self, features: impl Iterator<Item = u64>) -> bool {
+        let (mut aside, mut rare) = (0, 0);
+        for feature in features {
+            if self.aside.contains(&feature) {
+                aside += 1;
+            } else if !self.common.contains(&feature) {
+                rare += 1;
+            }
+        }
+        aside != 1 || rare > 0
+    }
+}
 
 /// Rows with their features, for tempering.
 pub(in crate::detect::trigger) type Tempering = BottomK<(Vec<u64>, u32)>;

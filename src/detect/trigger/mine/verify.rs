@@ -253,7 +253,7 @@ fn odds_ratio(agreeing: u64, carrying: u64, background: f64) -> f64 {
 }
 
 /// What could have been seen.
-pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32) -> Vec<String> {
+pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, aside: usize) -> Vec<String> {
     let rarest = data.priors().into_iter().fold(1.0, f64::min);
     let seen = |background: f64| null.smallest_detectable(background, LEVEL, tests).map(|c| c.max(u64::from(floor)));
     let mut notes = Vec::new();
@@ -262,6 +262,9 @@ pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32) 
     }
     if let Some(count) = seen(rarest.max(0.02)) {
         notes.push(format!("and from {count} rows on where content says nothing of the label"));
+    }
+    if aside > 0 {
+        notes.push(format!("{aside} values were not asked about: in their columns a fifth of the frequent values has a label of its own"));
     }
     if floor > super::LEAST_SUPPORT {
         notes.push(format!("items in fewer than {floor} rows were not looked at: more of them are there than the memory budget holds"));
