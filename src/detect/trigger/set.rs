@@ -138,7 +138,9 @@ impl Rows {
         self.keys.merge(other.keys);
         self.raw.merge(other.raw);
         for (label, positions) in other.examples {
-            positions.into_iter().for_each(|position| self.example(label, position));
+            for position in positions {
+                self.example(label, position);
+            }
         }
     }
 }
@@ -313,7 +315,9 @@ impl Fold for Set {
                 }
             }
             (State::Odd { words }, State::Odd { words: other }) => {
-                other.into_iter().for_each(|(at, odd)| add_odd(words, at, odd));
+                for (at, odd) in other {
+                    add_odd(words, at, odd);
+                }
             }
             (State::Carry { words }, State::Carry { words: other }) => {
                 words.iter_mut().zip(other).for_each(|(into, from)| into.merge(from));
