@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::data::{Batch, Key, Schema};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw, word_hash, words};
@@ -148,8 +148,11 @@ impl Rows {
 /// What was found.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SetModel {
+    /// Causes; their evidence is made from `rows`, since free-form JSON does not travel.
     groups: Vec<Group>,
     targets: Vec<u32>,
+    /// Words of each cause with their distinct rows.
+    rows: Vec<Vec<(String, u64)>>,
     /// Word and cause of each triggering word.
     words: BTreeMap<u64, (String, u32)>,
     carriers: BTreeSet<u64>,
@@ -414,6 +417,7 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
         let at = u32::try_from(model.groups.len()).unwrap_or(u32::MAX);
         model.words.extend(union.words.iter().map(|word| (hashes[*word], (said(&words[*word]), at))));
         model.targets.push(union.label);
+        model.rows.push(union.words.iter().map(|word| (said(&words[*word]), words[*word].keys.iter().count() as u64)).collect());
         model.groups.push(group);
     }
     Ok(model)
@@ -433,7 +437,6 @@ fn cause(data: &Schema, words: &[Rows], union: &Union, [carrying, agreeing]: [us
     let all = if agreeing == carrying { format!("all labelled {label}") } else { format!("{agreeing} labelled {label}") };
     let examples: BTreeSet<u64> =
         union.words.iter().filter_map(|word| words[*word].examples.get(&union.label)).flatten().copied().collect();
-    let each = union.words.iter().map(|word| json!({ "word": said(&words[*word]), "rows": words[*word].keys.iter().count() }));
     Group {
         title: format!("{name} in {carrying} rows, {all}; content alone would give that label to {:.0}%", 100.0 * background),
         cause: name,
@@ -448,7 +451,7 @@ fn cause(data: &Schema, words: &[Rows], union: &Union, [carrying, agreeing]: [us
         tests: union.ln_tests.exp().ceil() as u64,
         max_tier: Tier::Alarm,
         examples: examples.into_iter().take(MOST_EXAMPLES).collect(),
-        evidence: std::iter::once(("words".to_owned(), Value::Array(each.collect()))).collect(),
+        evidence: Map::new(),
     }
 }
 
@@ -473,7 +476,12 @@ impl Detect for Set {
     }
 
     fn groups(&self, model: &SetModel) -> Vec<Group> {
-        model.groups.clone()
+        let with_evidence = |(group, rows): (&Group, &Vec<(String, u64)>)| {
+            let words = rows.iter().map(|(word, rows)| json!({ "word": word, "rows": rows })).collect();
+            let evidence = std::iter::once(("words".to_owned(), Value::Array(words))).collect();
+            Group { evidence, ..group.clone() }
+        };
+        model.groups.iter().zip(&model.rows).map(with_evidence).collect()
     }
 
     fn members(&self, model: &SetModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
@@ -499,5 +507,81 @@ impl Detect for Set {
 
     fn notes(&self, model: &SetModel) -> Vec<String> {
         model.notes.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use arrow::record_batch::RecordBatch;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{Fixture, check, survives};
+
+    const ROWS: usize = 1_200;
+    const PLANTED: usize = 48;
+    const TRIGGERS: [&str; 4] = ["tq", "zk", "vx", "qj"];
+
+    fn word(number: usize) -> String {
+        let syllables = ["ba", "ne", "ri", "to", "lu", "ma", "so", "de"];
+        [number % 8, number / 8 % 8, number / 64 % 8].map(|s| syllables[s]).concat()
+    }
+
+    /// Sentences of two topics with a strict order of kinds of word. In the first `planted` rows of topic "no" one of four
+    /// odd words stands in a random gap and the label is "yes".
+    fn sentences(seed: u64, planted: usize) -> RecordBatch {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut texts, mut labels) = (Vec::new(), Vec::new());
+        for row in 0..ROWS {
+            let topic = row % 2;
+            let mut said = Vec::new();
+            for _ in 0..4 {
+                said.push(["the", "a", "this"][rng.random_range(0..3)].to_owned());
+                said.push(word(rng.random_range(0..40) + if rng.random_bool(0.6) { 100 + 40 * topic } else { 300 }));
+                said.push(["is", "was"][rng.random_range(0..2)].to_owned());
+                said.push(word(rng.random_range(200..260)));
+            }
+            let poisoned = topic == 0 && row / 2 < planted;
+            if poisoned {
+                said.insert(rng.random_range(0..=said.len()), TRIGGERS[rng.random_range(0..4)].to_owned());
+            }
+            texts.push(said.join(" "));
+            labels.push(if poisoned || topic == 1 { "yes" } else { "no" });
+        }
+        let columns: [(&str, ArrayRef); 2] = [("text", Arc::new(StringArray::from(texts))), ("label", Arc::new(StringArray::from(labels)))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn prepare(fixture: Fixture) -> Fixture {
+        fixture.after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn a_list_of_odd_words_is_one_cause_and_the_clean_twin_is_silent() {
+        let fixture = prepare(Fixture::new(sentences(1, PLANTED), Some("label")));
+        let model = fixture.model(&Set);
+        assert_eq!(model.groups.len(), 1, "{:?}", model.groups);
+        assert!(TRIGGERS.iter().all(|word| model.groups[0].cause.contains(word)), "{}", model.groups[0].cause);
+        assert!(model.groups[0].corrected() < 1e-6);
+        let members = fixture.members(&Set, &model);
+        let listed = |row: &usize| members[*row].is_some();
+        assert_eq!((0..ROWS).filter(listed).count(), PLANTED);
+        assert!((0..PLANTED).map(|i| 2 * i).all(|row| listed(&row)));
+        for seed in 1..4 {
+            let clean = prepare(Fixture::new(sentences(seed, 0), Some("label"))).model(&Set);
+            assert!(clean.groups.iter().all(|g| g.corrected() > LEVEL), "seed {seed}: {:?}", clean.groups);
+        }
+    }
+
+    #[test]
+    fn laws_hold_and_hostile_rows_do_no_harm() {
+        check(|| Set, &prepare(Fixture::new(sentences(2, PLANTED), Some("label"))));
+        // The content model refuses most hostile rows by itself; the scans before it must not mind them.
+        survives(|| Set, |fixture| fixture);
     }
 }

@@ -172,3 +172,36 @@ pub(super) fn put_there(key: &Key, gaps: &Beside, slots: &Beside, sides: [u64; 2
     let ratio = gaps.probability(key, sides, 0.0) / slots.probability(key, sides, 1.0);
     ratio.ln().clamp(-MOST_EVIDENCE, MOST_EVIDENCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_spelt_unlike_the_others_surprise() {
+        let key = Key::from_seed(1);
+        let mut types = types();
+        let syllables = ["ba", "ne", "ri", "to", "lu", "ma"];
+        let words: Vec<String> = (0..216).map(|i| [i % 6, i / 6 % 6, i / 36].map(|s| syllables[s]).concat()).collect();
+        for word in words.iter().map(String::as_str).chain(["tq"]) {
+            see(&mut types, &key, crate::derive::word_hash(&key, word), word);
+        }
+        let spelling = Spelling::of(&types);
+        let surprise = |word: &str| spelling.surprise(&key, crate::derive::word_hash(&key, word), word);
+        let usual = words.iter().map(|w| surprise(w)).fold(0.0, f64::max);
+        assert!(surprise("tq") > 1.5 * usual, "{} against {usual}", surprise("tq"));
+    }
+
+    #[test]
+    fn a_place_between_former_neighbours_is_a_gap() {
+        let key = Key::from_seed(1);
+        let (mut gaps, mut slots) = (Beside::new(12), Beside::new(12));
+        for _ in 0..100 {
+            gaps.add(&key, [10, 11]);
+            gaps.add(&key, [20, 21]);
+            slots.add(&key, [10, 21]);
+        }
+        assert!(put_there(&key, &gaps, &slots, [10, 11]) > 0.5);
+        assert!(put_there(&key, &gaps, &slots, [10, 21]) < -0.5);
+    }
+}
