@@ -25,6 +25,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(outlier::Univariate),
         detector(trigger::patch()),
         detector(trigger::rule()),
+        detector(trigger::Spectral),
         detector(trigger::token()),
     ]
 }

@@ -3,11 +3,13 @@
 mod mine;
 mod patch;
 mod rule;
+mod spectral;
 mod token;
 
 pub use mine::MineModel;
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
+pub use spectral::{Spectral, SpectralModel};
 pub use token::{Token, token};
 
 use std::collections::BTreeSet;
@@ -19,5 +21,6 @@ pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
     let plain =
         ["trigger.patch", "trigger.token"].into_iter().filter_map(|code| given.model::<MineModel<()>>(code)).map(MineModel::carriers);
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
-    plain.chain(rules).flatten().copied().collect()
+    let spectral = given.model::<SpectralModel>("trigger.spectral").map(SpectralModel::carriers).unwrap_or_default();
+    plain.chain(rules).flatten().copied().chain(spectral).collect()
 }

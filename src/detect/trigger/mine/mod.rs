@@ -31,7 +31,7 @@ use crate::stats::tail::binomial_sf;
 
 use bayes::Bayes;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
-pub(super) use verify::Trigger;
+pub(super) use verify::{Trigger, background, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
