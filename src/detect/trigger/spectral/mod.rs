@@ -26,7 +26,7 @@ const FEWEST_ROWS: usize = 200;
 /// Largest share of them that may lie along a direction.
 const MOST_SHARE: f64 = 0.1;
 
-#[doc = include_str!("spectral.md")]
+#[doc = include_str!("../spectral.md")]
 pub struct Spectral;
 
 static INFO: Info = Info {
@@ -40,7 +40,7 @@ static INFO: Info = Info {
     version: 1,
     claim: Claim::Group,
     max_tier: Tier::Alarm,
-    manual: include_str!("spectral.md"),
+    manual: include_str!("../spectral.md"),
 };
 
 /// One pattern that was found.
@@ -195,5 +195,62 @@ fn difference(rows: &Array2<f32>, some: &BTreeSet<usize>) -> Vec<f32> {
     match (rows.select(Axis(0), &own).mean_axis(Axis(0)), rows.select(Axis(0), &others).mean_axis(Axis(0))) {
         (Some(own), Some(others)) => (own - others).to_vec(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foretaste_datasets::recipe::blend;
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    const ROWS: usize = 2_400;
+    /// Bytes of a sample of 1,500 of them.
+    const BOUND: usize = 1_500 * 3_232;
+
+    /// Pictures of three classes, 6% of them with a tenth of noise and another label, and which; and the same without.
+    fn sets() -> [(Fixture, Vec<bool>); 2] {
+        let clean = synth::pictures(ROWS, 16, 1, 3, 4).unwrap();
+        let (poisoned, truth) = blend(&clean, &Plan::new("label", 1, Share::Rate(0.06), 5), "image", 0.1).unwrap();
+        [(poisoned, truth.poisoned().to_vec()), (clean, vec![false; ROWS])].map(|(rows, bad)| (Fixture::new(rows, Some("label")), bad))
+    }
+
+    fn ready(fixture: Fixture) -> Fixture {
+        fixture.after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn a_blend_is_found_in_the_sample_and_beyond_and_nothing_without() {
+        for (whole, least) in [(true, 0.95), (false, 0.8)] {
+            let [(poisoned, bad), (clean, _)] = sets().map(|(f, bad)| (ready(if whole { f } else { f.unit_bytes(BOUND) }), bad));
+            let model = poisoned.model(&Spectral);
+            assert_eq!(model.threshold == u64::MAX, whole);
+            let groups = Spectral.groups(&model);
+            assert_eq!((groups.len(), groups[0].label.as_deref()), (1, Some("1")));
+            assert!(groups[0].corrected() < 1e-6, "{:e}", groups[0].corrected());
+            let members = poisoned.members(&Spectral, &model);
+            let hits = members.iter().zip(&bad).filter(|(member, bad)| member.is_some() && **bad).count() as f64;
+            assert!(hits >= least * bad.iter().filter(|b| **b).count() as f64, "{hits}");
+            assert!(hits >= 0.95 * members.iter().flatten().count() as f64, "{hits}");
+            let scores = poisoned.scores(&Spectral, &model);
+            assert!(scores.iter().zip(&members).all(|(score, member)| member.is_some() == (score.unwrap() > 0.0)));
+            let listed = members.iter().position(Option::is_some).unwrap();
+            let reason = Spectral.explain(&model, &poisoned.cut([ROWS])[0], listed).unwrap().reason;
+            assert!(reason.contains("pattern") && reason.ends_with("labelled '1'"), "{reason}");
+            assert!(Spectral.groups(&clean.model(&Spectral)).is_empty());
+        }
+    }
+
+    #[test]
+    fn laws_hold_and_few_or_hostile_rows_do_no_harm() {
+        let [(poisoned, _), _] = sets();
+        law::check(|| Spectral, &ready(poisoned));
+        law::survives(|| Spectral, |fixture| fixture.after(&Sample));
+        law::survives(|| Spectral, |fixture| fixture);
+        let few = ready(Fixture::new(synth::pictures(60, 8, 3, 2, 1).unwrap(), Some("label")));
+        assert!(Spectral.notes(&few.model(&Spectral))[0].starts_with("60 labelled pictures"));
     }
 }
