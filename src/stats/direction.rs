@@ -59,7 +59,7 @@ impl Whitening {
         }
         covariance /= n as f64;
         let shift = RIDGE * covariance.diag().sum() / d as f64;
-        if !(shift > f64::from(f32::MIN_POSITIVE)) {
+        if shift.is_nan() || shift <= f64::from(f32::MIN_POSITIVE) {
             return None;
         }
         let matrix = Cholesky::new(covariance.view(), shift)?.whitening().mapv(|x| x as f32);
@@ -248,7 +248,7 @@ fn far_along(white: ArrayView2<f32>, members: &[usize], mut scores: Array1<f32>,
     let mut sorted: Vec<f64> = scores.iter().map(|&x| f64::from(x)).collect();
     let centre = median(&mut sorted)?;
     let scale = mad(&sorted, centre)?;
-    if !(scale > 0.0) {
+    if scale.is_nan() || scale <= 0.0 {
         return None;
     }
     let far: Vec<f32> = scores.iter().map(|&x| ((f64::from(x) - centre) / scale) as f32).collect();
