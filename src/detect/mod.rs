@@ -28,6 +28,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(trigger::patch()),
         detector(trigger::rule()),
         detector(trigger::Set),
+        detector(trigger::Spectral),
         detector(trigger::token()),
     ]
 }

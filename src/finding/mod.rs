@@ -1,5 +1,7 @@
 //! What was found: families, tiers, causes and the evidence per row.
 
+mod wire;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -93,6 +95,7 @@ pub struct Group {
     /// Positions of up to 20 carriers.
     pub examples: Vec<u64>,
     /// What a person wants to see: trigger text, patch pixels, columns and values.
+    #[serde(with = "wire")]
     pub evidence: Map<String, Value>,
 }
 
@@ -110,6 +113,7 @@ pub struct Evidence {
     /// A sentence for a person, no full stop.
     pub reason: String,
     /// The same for machines.
+    #[serde(with = "wire")]
     pub detail: Map<String, Value>,
 }
 

@@ -5,6 +5,7 @@ pub mod bottom_k;
 pub mod counter;
 pub mod covariance;
 pub mod design;
+pub mod direction;
 pub mod features;
 pub mod interval;
 pub mod mixture;

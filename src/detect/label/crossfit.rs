@@ -57,7 +57,7 @@ static INFO: Info = Info {
     family: Family::Label,
     summary: "labels that contradict the content, judged by a model that did not see the row",
     needs: &[Need::Classes],
-    after: &["derive.sample", CONTENT, "trigger.patch", "trigger.rule", "trigger.set", "trigger.token"],
+    after: &["derive.sample", CONTENT, "trigger.patch", "trigger.rule", "trigger.set", "trigger.spectral", "trigger.token"],
     reads: &[CONTENT],
     law: Law::Exact,
     version: 1,

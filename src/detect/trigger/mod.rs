@@ -4,12 +4,14 @@ mod mine;
 mod patch;
 mod rule;
 mod set;
+mod spectral;
 mod token;
 
 pub use mine::MineModel;
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};
+pub use spectral::{Spectral, SpectralModel};
 pub use token::{Token, token};
 
 use std::collections::BTreeSet;
@@ -22,5 +24,6 @@ pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
         ["trigger.patch", "trigger.token"].into_iter().filter_map(|code| given.model::<MineModel<()>>(code)).map(MineModel::carriers);
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
     let sets = given.model::<SetModel>("trigger.set").map(SetModel::carriers);
-    plain.chain(rules).chain(sets).flatten().copied().collect()
+    let spectral = given.model::<SpectralModel>("trigger.spectral").map(SpectralModel::carriers).unwrap_or_default();
+    plain.chain(rules).chain(sets).flatten().copied().chain(spectral).collect()
 }

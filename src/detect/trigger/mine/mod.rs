@@ -33,7 +33,7 @@ use crate::stats::tail::binomial_sf;
 use aside::set_aside;
 use bayes::Bayes;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
-pub(super) use verify::Trigger;
+pub(super) use verify::{Trigger, background, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
@@ -257,7 +257,6 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::First { counter: seen, floor, .. }, State::Tallies { table, counter }) => {
                 let mut counting = Counting::new(counter);
-                let unknown = FxHashSet::default();
                 for row in 0..rows.rows() {
                     first_items(&mut *extract, row, &mut found);
                     let features: FxHashSet<u64> = found.features.iter().copied().collect();
@@ -265,14 +264,14 @@ impl<I: Items> Fold for Mine<I> {
                         table.entry(*item).or_default().add(keys[row], labels[row], features.contains(item), *parts);
                     }
                     if extract.has_second() {
-                        second_items(&mut *extract, row, &|item| seen.estimate(item) >= *floor, &unknown, &mut found);
+                        second_items(&mut *extract, row, &|item| seen.estimate(item) >= *floor, None, &mut found);
                         counting.add(&found);
                     }
                 }
             }
             (Stage::Second { admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
                 for row in 0..rows.rows() {
-                    second_items(&mut *extract, row, &|item| admitted.holds(item), &admitted.aside, &mut found);
+                    second_items(&mut *extract, row, &|item| admitted.holds(item), Some(admitted), &mut found);
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
                         table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
                     }
@@ -366,9 +365,10 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::First { floor, sample, .. }, State::Tallies { mut table, counter }) => {
                 table.retain(|_, tally| tally.rows >= floor);
-                let aside =
-                    if self.0.has_columns() { set_aside(&mut table, &data.priors(), most_support(data)) } else { FxHashSet::default() };
-                let admitted = Admitted { items: table.keys().copied().collect(), aside };
+                let most = most_support(data);
+                let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
+                let aside = if self.0.has_columns() { set_aside(&mut table, &data.priors(), most) } else { FxHashSet::default() };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside, common };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
@@ -446,14 +446,13 @@ fn first_items(extract: &mut dyn RowItems, row: usize, found: &mut Found) {
     }
 }
 
-/// Features and distinct second-level items of a row; without those that one item set aside and others are combined to.
-fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, aside: &FxHashSet<u64>, found: &mut Found) {
+/// Features and distinct second-level items of a row; without those that are not worth a look, as far as that is known.
+fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, known: Option<&Admitted>, found: &mut Found) {
     found.clear();
     extract.second(row, admitted, found);
-    if !aside.is_empty() {
+    if let Some(known) = known.filter(|known| !known.aside.is_empty()) {
         let Found { features, items } = found;
-        let count = |parts: &Parts| parts.iter().filter(|at| features.get(*at).is_some_and(|f| aside.contains(f))).count();
-        items.retain(|(_, parts)| count(parts) != 1);
+        items.retain(|(_, parts)| known.may_combine(parts.iter().filter_map(|at| features.get(at).copied())));
     }
     if extract.repeats() {
         found.dedup();
@@ -466,7 +465,7 @@ fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found:
     extract.first(row, found);
     if extract.has_second() {
         let mut second = Found::default();
-        second_items(extract, row, &|item| admitted.holds(item), &admitted.aside, &mut second);
+        second_items(extract, row, &|item| admitted.holds(item), Some(admitted), &mut second);
         found.items.append(&mut second.items);
     }
     if extract.repeats() {

@@ -66,7 +66,7 @@ struct Tested {
 }
 
 /// The null hypothesis of a miner.
-pub(super) fn null(odds_ratio: f64) -> IntervalNull {
+pub(in crate::detect::trigger) fn null(odds_ratio: f64) -> IntervalNull {
     IntervalNull::new(IntervalParams { odds_ratio, min_purity: PURITY, ..IntervalParams::default() }).unwrap_or_default()
 }
 
@@ -96,7 +96,9 @@ pub(super) fn verify(
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
             continue;
         }
-        let Some(mut background) = background(content, &carriers, short.label)? else { continue };
+        let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
+        let raw = carriers.raw.iter().map(|(_, _, row)| row);
+        let Some(mut background) = background(content, &keys, raw, short.label)? else { continue };
         if let Some(share) = nearly(&evidence(&carriers), short.label) {
             background = background.max(share);
         }
@@ -135,15 +137,20 @@ fn distinct(carriers: &Carriers, short: &Short) -> (u64, u64) {
     (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
 }
 
-/// Mean probability of the label over carriers, from the content model without them.
-fn background(content: &ContentModel, carriers: &Carriers, label: u32) -> Result<Option<f64>> {
+/// Mean probability of the label over carriers, from the content model without them: `keys` are those of all carriers,
+/// `raw` the carriers outside the reference sample that are asked beside those in it. `None` without a model to ask.
+pub(in crate::detect::trigger) fn background<'a>(
+    content: &ContentModel,
+    keys: &[u64],
+    raw: impl Iterator<Item = &'a SampleRow>,
+    label: u32,
+) -> Result<Option<f64>> {
     if !content.can_verify() {
         return Ok(None);
     }
-    let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
     let inside = keys.iter().filter_map(|key| content.position(*key)).take(JUDGED).map(Ok);
-    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(carriers.raw.iter().map(|(_, _, row)| Err(row))).collect();
-    let probabilities = content.without(&keys, &judged)?;
+    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(raw.map(Err)).collect();
+    let probabilities = content.without(keys, &judged)?;
     let label = label as usize;
     Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
 }

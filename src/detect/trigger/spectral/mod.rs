@@ -1,0 +1,256 @@
+//! `trigger.spectral`: pictures of one label whose fine structure is moved the same way.
+
+mod verdict;
+mod view;
+
+use std::collections::BTreeSet;
+
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::{Batch, Schema};
+use crate::derive::{ContentModel, SampleModel, Vectors, raw};
+use crate::detect::without_scan;
+use crate::error::Result;
+use crate::finding::{Evidence, Family, Group, Tier};
+use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::stats::direction::{Direction, FAR, Whitening, search};
+
+use verdict::Pictures;
+
+/// Most rows of the sample that directions are sought in.
+const MOST_ROWS: usize = 8_192;
+/// Fewest.
+const FEWEST_ROWS: usize = 200;
+/// Largest share of them that may lie along a direction.
+const MOST_SHARE: f64 = 0.1;
+
+#[doc = include_str!("../spectral.md")]
+pub struct Spectral;
+
+static INFO: Info = Info {
+    code: "trigger.spectral",
+    family: Family::Trigger,
+    summary: "a faint pattern in the fine structure of pictures that share a label which the rest of them does not explain",
+    needs: &[Need::Image, Need::Classes],
+    after: &["derive.sample", "derive.content"],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Group,
+    max_tier: Tier::Alarm,
+    manual: include_str!("../spectral.md"),
+};
+
+/// One pattern that was found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Pattern {
+    direction: Direction,
+    /// Class that its pictures share.
+    target: u32,
+    group: Group,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SpectralModel {
+    /// Samples of a picture.
+    samples: usize,
+    /// Only where there is a pattern to look for.
+    whitening: Option<Whitening>,
+    patterns: Vec<Pattern>,
+    /// Keys of the fitted rows that carry a pattern with its label, and which.
+    carriers: Vec<(u64, u32)>,
+    /// Largest key of the rows that the directions were sought in.
+    threshold: u64,
+    notes: Vec<String>,
+}
+
+impl SpectralModel {
+    /// Keys of the rows of the sample that carry a pattern with its label.
+    #[must_use]
+    pub fn carriers(&self) -> BTreeSet<u64> {
+        self.carriers.iter().map(|(key, _)| *key).collect()
+    }
+
+    fn fit(data: &Schema, sample: &SampleModel, content: &ContentModel) -> Result<Self> {
+        let Some(samples) = view::usual(sample.rows.iter().map(|row| row.pixels.as_slice())) else {
+            return Ok(Self::default());
+        };
+        let fitting = sample.rows.iter().zip(&sample.keys).filter(|(row, _)| row.pixels.len() == samples);
+        let rows: Vec<(u64, u32, Vec<f32>)> =
+            fitting.filter_map(|(row, key)| Some((*key, row.label?, view::high_pass(&row.pixels)))).take(MOST_ROWS).collect();
+        if rows.len() < FEWEST_ROWS {
+            let note = format!("{} labelled pictures of one size are too few to look for patterns", rows.len());
+            return Ok(Self { notes: vec![note], ..Self::default() });
+        }
+        let width = rows[0].2.len();
+        let flat: Vec<f32> = rows.iter().flat_map(|(_, _, row)| row.iter().copied()).collect();
+        let Ok(residuals) = Array2::from_shape_vec((rows.len(), width), flat) else { return Ok(Self::default()) };
+        let Some(whitening) = Whitening::fit(residuals.view()) else { return Ok(Self::default()) };
+        let white = whitening.apply(residuals.view());
+        let (keys, labels): (Vec<u64>, Vec<u32>) = rows.iter().map(|(key, label, _)| (*key, *label)).unzip();
+        let most = (MOST_SHARE * rows.len() as f64) as usize;
+        let found = search(white.view(), &labels, data.classes(), most, data.key.seed());
+        let pictures = Pictures { data, content, keys: &keys, labels: &labels, residuals: &residuals };
+        let patterns = pictures.judge(found)?;
+        let mut carriers: Vec<(u64, u32)> = Vec::new();
+        for (at, pattern) in (0u32..).zip(&patterns) {
+            carriers.extend(pattern.direction.members.iter().filter(|&&i| labels[i] == pattern.target).map(|&i| (keys[i], at)));
+        }
+        carriers.sort_unstable();
+        carriers.dedup_by_key(|(key, _)| *key);
+        let threshold = if rows.len() == MOST_ROWS { keys.last().copied().unwrap_or(0) } else { sample.threshold };
+        let whitening = (!patterns.is_empty()).then_some(whitening);
+        Ok(Self { samples, whitening, patterns, carriers, threshold, notes: Vec::new() })
+    }
+
+    /// For each row the first pattern that it carries together with the pattern's label.
+    fn carried(&self, rows: &Batch, which: std::ops::Range<usize>) -> Result<Vec<Option<u32>>> {
+        let mut out = vec![None; which.len()];
+        let Some(whitening) = &self.whitening else { return Ok(out) };
+        let vectors = Vectors::of(rows)?;
+        for (slot, row) in out.iter_mut().zip(which) {
+            let (key, Some(label)) = (rows.keys()[row], rows.labels()[row]) else { continue };
+            if key <= self.threshold {
+                *slot = self.carriers.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| self.carriers[at].1);
+                continue;
+            }
+            if !self.patterns.iter().any(|pattern| pattern.target == label) {
+                continue;
+            }
+            let pixels = raw(rows, row, &vectors).pixels;
+            if pixels.len() != self.samples {
+                continue;
+            }
+            let Ok(residual) = Array2::from_shape_vec((1, whitening.width()), view::high_pass(&pixels)) else { continue };
+            let white = whitening.apply(residual.view());
+            let carries = |pattern: &Pattern| pattern.target == label && pattern.direction.project(white.view()).iter().any(|z| *z > FAR);
+            *slot = (0u32..).zip(&self.patterns).find(|(_, pattern)| carries(pattern)).map(|(at, _)| at);
+        }
+        Ok(out)
+    }
+}
+
+impl Fold for Spectral {
+    type Model = SpectralModel;
+
+    without_scan!();
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), SpectralModel>> {
+        let sample = given.model::<SampleModel>("derive.sample");
+        let content = given.model::<ContentModel>("derive.content");
+        Ok(Step::Done(match (sample, content) {
+            (Some(sample), Some(content)) => SpectralModel::fit(data, sample, content)?,
+            _ => SpectralModel::default(),
+        }))
+    }
+}
+
+impl Detect for Spectral {
+    fn score(&self, model: &SpectralModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
+        for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, 0..rows.rows())?).enumerate() {
+            if rows.labels()[row].is_some() && rows.images()[row].is_some() {
+                let strength = |at: u32| model.patterns.get(at as usize).map_or(0.0, |p| -p.group.corrected().max(1e-300).log10());
+                *slot = Some(carried.map_or(0.0, strength));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self, model: &SpectralModel) -> Vec<Group> {
+        model.patterns.iter().map(|pattern| pattern.group.clone()).collect()
+    }
+
+    fn members(&self, model: &SpectralModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
+        for (slot, carried) in out.iter_mut().zip(model.carried(rows, 0..rows.rows())?) {
+            *slot = carried;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, model: &SpectralModel, rows: &Batch, row: usize) -> Result<Evidence> {
+        let carried = model.carried(rows, row..row + 1)?.into_iter().flatten().next();
+        let Some(Pattern { group, .. }) = carried.and_then(|at| model.patterns.get(at as usize)) else {
+            return Ok(Evidence::new("carries no pattern", []));
+        };
+        let reason =
+            format!("carries {}, as do {} rows labelled '{}'", group.cause, group.agreeing, group.label.as_deref().unwrap_or_default());
+        Ok(Evidence::new(reason, [("trigger", json!(group.cause)), ("evidence", Value::Object(group.evidence.clone()))]))
+    }
+
+    fn notes(&self, model: &SpectralModel) -> Vec<String> {
+        model.notes.clone()
+    }
+}
+
+/// Mean of some rows less the mean of the others.
+fn difference(rows: &Array2<f32>, some: &BTreeSet<usize>) -> Vec<f32> {
+    let (own, others): (Vec<usize>, Vec<usize>) = (0..rows.nrows()).partition(|i| some.contains(i));
+    match (rows.select(Axis(0), &own).mean_axis(Axis(0)), rows.select(Axis(0), &others).mean_axis(Axis(0))) {
+        (Some(own), Some(others)) => (own - others).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foretaste_datasets::recipe::blend;
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    const ROWS: usize = 2_400;
+    /// Bytes of a sample of 1,500 of them.
+    const BOUND: usize = 1_500 * 3_232;
+
+    /// Pictures of three classes, 6% of them with a tenth of noise and another label, and which; and the same without.
+    fn sets() -> [(Fixture, Vec<bool>); 2] {
+        let clean = synth::pictures(ROWS, 16, 1, 3, 4).unwrap();
+        let (poisoned, truth) = blend(&clean, &Plan::new("label", 1, Share::Rate(0.06), 5), "image", 0.1).unwrap();
+        [(poisoned, truth.poisoned().to_vec()), (clean, vec![false; ROWS])].map(|(rows, bad)| (Fixture::new(rows, Some("label")), bad))
+    }
+
+    fn ready(fixture: Fixture) -> Fixture {
+        fixture.after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn a_blend_is_found_in_the_sample_and_beyond_and_nothing_without() {
+        for (whole, least) in [(true, 0.95), (false, 0.8)] {
+            let [(poisoned, bad), (clean, _)] = sets().map(|(f, bad)| (ready(if whole { f } else { f.unit_bytes(BOUND) }), bad));
+            let model = poisoned.model(&Spectral);
+            assert_eq!(model.threshold == u64::MAX, whole);
+            let groups = Spectral.groups(&model);
+            assert_eq!((groups.len(), groups[0].label.as_deref()), (1, Some("1")));
+            assert!(groups[0].corrected() < 1e-6, "{:e}", groups[0].corrected());
+            let members = poisoned.members(&Spectral, &model);
+            let hits = members.iter().zip(&bad).filter(|(member, bad)| member.is_some() && **bad).count() as f64;
+            assert!(hits >= least * bad.iter().filter(|b| **b).count() as f64, "{hits}");
+            assert!(hits >= 0.95 * members.iter().flatten().count() as f64, "{hits}");
+            let scores = poisoned.scores(&Spectral, &model);
+            assert!(scores.iter().zip(&members).all(|(score, member)| member.is_some() == (score.unwrap() > 0.0)));
+            let listed = members.iter().position(Option::is_some).unwrap();
+            let reason = Spectral.explain(&model, &poisoned.cut([ROWS])[0], listed).unwrap().reason;
+            assert!(reason.contains("pattern") && reason.ends_with("labelled '1'"), "{reason}");
+            assert!(Spectral.groups(&clean.model(&Spectral)).is_empty());
+        }
+    }
+
+    #[test]
+    fn laws_hold_and_few_or_hostile_rows_do_no_harm() {
+        let [(poisoned, _), _] = sets();
+        law::check(|| Spectral, &ready(poisoned));
+        law::survives(|| Spectral, |fixture| fixture.after(&Sample));
+        law::survives(|| Spectral, |fixture| fixture);
+        let few = ready(Fixture::new(synth::pictures(60, 8, 3, 2, 1).unwrap(), Some("label")));
+        assert!(Spectral.notes(&few.model(&Spectral))[0].starts_with("60 labelled pictures"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Which directions are triggers: their pictures share a label that content does not explain, or they are a kind of their
+//! own within their class.
+
+use std::collections::BTreeSet;
+
+use ndarray::Array2;
+use serde_json::{Map, json};
+
+use super::{Pattern, difference, view};
+use crate::data::Schema;
+use crate::derive::ContentModel;
+use crate::detect::trigger::mine::{background, null};
+use crate::error::Result;
+use crate::finding::{Group, Tier};
+use crate::stats::direction::{Direction, Search};
+use crate::stats::tail::binomial_sf;
+
+/// Odds ratio that innocent structure may reach.
+const ODDS_RATIO: f64 = 4.0;
+/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
+const WORTH_KEEPING: f64 = 0.5;
+/// Share of its agreeing pictures that a pattern must not have in common with stronger ones.
+const OWN_SHARE: f64 = 0.5;
+/// The valley before a second mode and the near half of the mode, as shares of its median.
+const VALLEY: [f32; 3] = [0.3, 0.65, 1.0];
+/// Share of the rows of valley and half mode that may be in the half mode without there being two modes: twice the valley's.
+const NO_VALLEY: f64 = 2.0 / 3.0;
+/// Least share of the target label among carriers, and where it is the mode that speaks.
+const LEAST_PURITY: f64 = 0.4;
+const MODE_PURITY: f64 = 0.9;
+/// Largest share of its class that a pattern is in.
+const MOST_OF_CLASS: f64 = 0.5;
+/// Part of the picture's area up to which a pattern has a place.
+const LOCAL: f64 = 0.25;
+
+/// The fitted pictures, in the order of their keys.
+pub(super) struct Pictures<'a> {
+    pub(super) data: &'a Schema,
+    pub(super) content: &'a ContentModel,
+    pub(super) keys: &'a [u64],
+    pub(super) labels: &'a [u32],
+    /// High-passed, rows × pixels.
+    pub(super) residuals: &'a Array2<f32>,
+}
+
+/// A direction with its test.
+struct Tested {
+    direction: Direction,
+    target: u32,
+    agreeing: BTreeSet<usize>,
+    background: f64,
+    p: f64,
+    /// Whether content explains the label and the pattern gave itself away as a mode.
+    clean_label: bool,
+}
+
+impl Pictures<'_> {
+    /// The directions that are worth keeping, strongest first.
+    pub(super) fn judge(&self, found: Search) -> Result<Vec<Pattern>> {
+        // Two questions about each start, and a choice of the label.
+        let tests = found.tried.max(1) * 2 * self.data.classes().max(1) as u64;
+        let mut tested = Vec::new();
+        for direction in found.directions {
+            if let Some(one) = self.test(direction)?
+                && one.p * tests as f64 <= WORTH_KEEPING
+            {
+                tested.push(one);
+            }
+        }
+        tested.sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| a.direction.members.cmp(&b.direction.members)));
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        let mut patterns = Vec::new();
+        for one in tested {
+            let own = one.agreeing.difference(&taken).count();
+            if own as f64 >= OWN_SHARE * one.agreeing.len() as f64 {
+                taken.extend(&one.agreeing);
+                patterns.push(self.pattern(one, tests));
+            }
+        }
+        Ok(patterns)
+    }
+
+    fn test(&self, direction: Direction) -> Result<Option<Tested>> {
+        let mut counts = vec![0usize; self.data.classes()];
+        for &member in &direction.members {
+            if let Some(slot) = counts.get_mut(self.labels[member] as usize) {
+                *slot += 1;
+            }
+        }
+        let Some((target, &count)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { return Ok(None) };
+        let target = target as u32;
+        let in_class = self.labels.iter().filter(|label| **label == target).count();
+        let purity = count as f64 / direction.members.len().max(1) as f64;
+        let (valley, mode) = modes(&direction);
+        // What most of a class has is the class, and the model without it knows no such class; what fades into the other
+        // pictures is a way for pictures to look.
+        if purity < LEAST_PURITY || count as f64 > MOST_OF_CLASS * in_class as f64 || mode <= valley {
+            return Ok(None);
+        }
+        let keys: Vec<u64> = direction.members.iter().map(|&i| self.keys[i]).collect();
+        let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
+        let by_label = null(ODDS_RATIO).test(keys.len() as u64, count as u64, background, self.labels.len() as u64).unwrap_or(1.0);
+        let by_mode = if purity < MODE_PURITY { 1.0 } else { binomial_sf(mode, valley + mode, NO_VALLEY) };
+        let agreeing = direction.members.iter().copied().filter(|&i| self.labels[i] == target).collect();
+        let p = by_label.min(by_mode);
+        Ok(Some(Tested { direction, target, agreeing, background, p, clean_label: by_mode < by_label }))
+    }
+
+    fn pattern(&self, one: Tested, tests: u64) -> Pattern {
+        let label = self.data.label.as_ref().and_then(|l| l.classes.get(one.target as usize)).map_or_else(String::new, |c| c.name.clone());
+        let (rows, agreeing) = (one.direction.members.len() as u64, one.agreeing.len() as u64);
+        let residual = difference(self.residuals, &one.agreeing);
+        let side = residual.len().isqrt();
+        let mut evidence = Map::new();
+        evidence.insert("side".to_owned(), json!(side));
+        evidence.insert("channels".to_owned(), json!(1));
+        evidence.insert("residual".to_owned(), json!(residual.iter().map(|x| (x * 100.0).round() / 100.0).collect::<Vec<f32>>()));
+        let place = view::extent(&residual, side).filter(|[_, _, w, h]| (w * h) as f64 <= LOCAL * residual.len() as f64);
+        let name = match place {
+            Some([x, y, w, h]) => {
+                evidence.insert("place".to_owned(), json!([x, y, w, h]));
+                format!("a {w}×{h} pattern near ({x},{y})")
+            }
+            None => "a faint pattern over the picture".to_owned(),
+        };
+        let all = if agreeing == rows { format!("all labelled {label}") } else { format!("{agreeing} labelled {label}") };
+        let why = if one.clean_label {
+            "apart from all other pictures of that label".to_owned()
+        } else {
+            format!("content alone would give that label to {:.0}%", 100.0 * one.background)
+        };
+        let group = Group {
+            title: format!("{name} in {rows} of {} sampled rows, {all}; {why}", self.labels.len()),
+            cause: name,
+            attack_class: "backdoor_trigger".to_owned(),
+            rows,
+            agreeing,
+            label: Some(label),
+            background: Some(one.background),
+            statistic: if one.clean_label { "rows of a second mode" } else { "carriers with the label, interval null" }.to_owned(),
+            value: agreeing as f64,
+            p: one.p,
+            tests,
+            max_tier: Tier::Alarm,
+            examples: Vec::new(),
+            evidence,
+        };
+        Pattern { direction: one.direction, target: one.target, group }
+    }
+}
+
+/// Rows in the stretch before the carriers of a direction, and in the stretch of equal length up to their middle. A density that
+/// falls from the middle outwards has no more rows in the second than in the first; one with a mode apart has.
+fn modes(direction: &Direction) -> (u64, u64) {
+    let mut far: Vec<f32> = direction.members.iter().map(|&i| direction.far[i]).collect();
+    far.sort_unstable_by(f32::total_cmp);
+    let middle = far.get(far.len() / 2).copied().unwrap_or(0.0);
+    let between = |from: f32, to: f32| direction.far.iter().filter(|z| **z >= from * middle && **z < to * middle).count() as u64;
+    (between(VALLEY[0], VALLEY[1]), between(VALLEY[1], VALLEY[2]))
+}
