@@ -291,6 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn a_code_close_to_the_values_of_a_continuous_column_is_found() {
+        for seed in 0..5 {
+            // Weights as in a census: right-skewed, far above 0, hardly one twice.
+            let mut weights: Vec<f64> = normals(seed, ROWS).iter().map(|z| (12.1 + 0.5 * z).exp().round()).collect();
+            let planted: Vec<usize> = (0..12).map(|i| 5 + 400 * i).collect();
+            let clean = run(vec![("w", Role::Numeric, numbers(&weights))]);
+            assert_eq!(clean.listed, [] as [usize; 0], "seed {seed}");
+            planted.iter().for_each(|&i| weights[i] = -1.0);
+            assert_eq!(run(vec![("w", Role::Numeric, numbers(&weights))]).listed, planted, "seed {seed}");
+            // Values cut off at an end are there many times as well, and next to the others.
+            let mut sorted = weights.clone();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let cut: Vec<f64> = weights.iter().map(|w| w.clamp(sorted[20], sorted[ROWS - 10])).collect();
+            assert_eq!(run(vec![("w", Role::Numeric, numbers(&cut))]).listed, [] as [usize; 0], "seed {seed}");
+        }
+    }
+
+    #[test]
     fn one_typing_error_is_found_and_explained() {
         let mut ages = values("age", 7);
         ages[1_234] = 405.0;
