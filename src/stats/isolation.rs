@@ -149,7 +149,9 @@ impl IsolationForest {
             }
         }
         let trees = self.trees.len().max(1) as f64;
-        sums.iter_mut().for_each(|sum| *sum /= trees);
+        for sum in &mut sums {
+            *sum /= trees;
+        }
         sums
     }
 

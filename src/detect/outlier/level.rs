@@ -14,7 +14,7 @@ const MOST_LEVELS: f64 = 0.05;
 pub(super) struct Levels {
     position: usize,
     /// (hash, rows) of the levels in the sample, by hash; null is none.
-    levels: Vec<(u64, u64)>,
+    counts: Vec<(u64, u64)>,
     rows: u64,
 }
 
@@ -27,10 +27,10 @@ impl Levels {
             sample.rows.iter().zip(copies).filter_map(|(row, &n)| Some((*row.cells.get(position)?, n))).filter(|(hash, _)| *hash != 0);
         let mut hashes: Vec<u64> = cells.flat_map(|(hash, n)| std::iter::repeat_n(hash, n)).collect();
         hashes.sort_unstable();
-        let levels: Vec<(u64, u64)> =
+        let counts: Vec<(u64, u64)> =
             hashes.chunk_by(|a, b| a == b).filter_map(|level| Some((*level.first()?, level.len() as u64))).collect();
-        let few = hashes.len() >= FEWEST && levels.len() as f64 <= MOST_LEVELS * hashes.len() as f64;
-        few.then(|| Self { position, levels, rows: hashes.len() as u64 })
+        let few = hashes.len() >= FEWEST && counts.len() as f64 <= MOST_LEVELS * hashes.len() as f64;
+        few.then_some(Self { position, counts, rows: hashes.len() as u64 })
     }
 
     /// Which of the categorical columns.
@@ -45,7 +45,7 @@ impl Levels {
 
     /// Rows of the sample with a level; one that it does not hold is as rare as can be.
     pub(super) fn rows_with(&self, hash: u64) -> u64 {
-        let found = self.levels.binary_search_by_key(&hash, |level| level.0).ok().and_then(|i| self.levels.get(i));
+        let found = self.counts.binary_search_by_key(&hash, |level| level.0).ok().and_then(|i| self.counts.get(i));
         found.map_or(1, |level| level.1)
     }
 

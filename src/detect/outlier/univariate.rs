@@ -298,7 +298,9 @@ mod tests {
             let planted: Vec<usize> = (0..12).map(|i| 5 + 400 * i).collect();
             let clean = run(vec![("w", Role::Numeric, numbers(&weights))]);
             assert_eq!(clean.listed, [] as [usize; 0], "seed {seed}");
-            planted.iter().for_each(|&i| weights[i] = -1.0);
+            for &i in &planted {
+                weights[i] = -1.0;
+            }
             assert_eq!(run(vec![("w", Role::Numeric, numbers(&weights))]).listed, planted, "seed {seed}");
             // Values cut off at an end are there many times as well, and next to the others.
             let mut sorted = weights.clone();
