@@ -22,6 +22,8 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(duplicate::Exact),
         detector(label::Conflict),
         detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
+        detector(outlier::Iforest),
+        detector(outlier::Knn),
         detector(outlier::Maha),
         detector(outlier::Univariate),
         detector(provenance::Address),

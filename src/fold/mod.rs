@@ -67,9 +67,6 @@ pub enum Claim {
     /// The score is a posterior probability, 0 to 1, that the row is bad: listed while the mean of 1 − score over the
     /// list stays under the false-discovery rate.
     Posterior,
-    /// The score has a heavy but regular upper tail: a generalised Pareto fit gives p-values, listed by
-    /// Benjamini–Hochberg.
-    Tail,
     /// Rows are listed because a group that they belong to was.
     Group,
     /// A ranking without a claim.

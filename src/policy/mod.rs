@@ -4,8 +4,10 @@
 //! is at most [`Policy::alarm_level`], spent over families by [`share`]. SUSPECT: rows worth setting aside, at most
 //! [`Policy::fdr`] of them wrongly listed. REVIEW: a ranking without a claim. There is no contamination share anywhere.
 
+mod fusion;
 mod listing;
 
+pub use fusion::{Fusion, Surprisal, fusion, root_mean_square};
 pub use listing::{Listing, ScoreSummary};
 
 use serde::{Deserialize, Serialize};

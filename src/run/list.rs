@@ -13,7 +13,7 @@ use crate::data::{Batch, File, Role, Schema};
 use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Finding, Tier};
 use crate::fold::{AnyModel, Unit};
-use crate::policy::Listing;
+use crate::policy::{Fusion, Listing, Surprisal, fusion, root_mean_square};
 
 use super::Passenger;
 use super::facts::Facts;
@@ -81,6 +81,8 @@ pub(super) struct Lister<'a> {
     files: Vec<(u64, &'a str)>,
     passengers: &'a [Passenger],
     listings: &'a BTreeMap<usize, Listing>,
+    /// Of detectors whose family is fused by it.
+    rarity: &'a BTreeMap<usize, Surprisal>,
     decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
     scores: bool,
 }
@@ -91,6 +93,7 @@ impl<'a> Lister<'a> {
         files: &'a [File],
         passengers: &'a [Passenger],
         listings: &'a BTreeMap<usize, Listing>,
+        rarity: &'a BTreeMap<usize, Surprisal>,
         decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
         scores: bool,
     ) -> Self {
@@ -100,7 +103,7 @@ impl<'a> Lister<'a> {
             first += file.rows;
             (start, file.name.as_str())
         });
-        Self { schema, files: files.collect(), passengers, listings, decided, scores }
+        Self { schema, files: files.collect(), passengers, listings, rarity, decided, scores }
     }
 
     /// Whether anything is listed or wanted.
@@ -266,8 +269,17 @@ impl<'a> Lister<'a> {
         RecordBatch::try_new(rows_schema(self.id_type().as_ref()), columns).map_err(|e| unwritable(&e))
     }
 
-    /// Scores of every row: a column a family, the largest of its detectors' scores s brought to one scale by s / (1 + s); a
-    /// column a detector, as it scored; and the largest of the families'.
+    /// A family's score of a row, as [`fusion`] says.
+    fn of_family(&self, judged: &[Judged], family: Family, row: usize) -> Option<f64> {
+        let scores = judged.iter().filter(|j| self.passengers[j.unit].unit.info().family == family);
+        let scores = scores.filter_map(|j| Some((j.unit, j.scores[row]?)));
+        match fusion(family) {
+            Fusion::Largest => scores.map(|(_, score)| squash(score)).reduce(f64::max),
+            Fusion::Surprisal => root_mean_square(scores.filter_map(|(unit, score)| Some(self.rarity.get(&unit)?.of(score)))).map(squash),
+        }
+    }
+
+    /// Scores of every row: a column a family; a column a detector, as it scored; and the largest of the families'.
     fn scores(&self, block: &Batch, judged: &[Judged]) -> Result<RecordBatch> {
         let rows = block.rows();
         let mut fields = vec![Field::new("row", DataType::UInt64, false)];
@@ -282,25 +294,22 @@ impl<'a> Lister<'a> {
             columns.push(Arc::new(Float64Array::from(values)));
         };
         let families: BTreeSet<Family> = self.listings.keys().map(|&i| self.passengers[i].unit.info().family).collect();
-        let squash = |score: f64| if score <= 0.0 { 0.0 } else { score / (1.0 + score) };
-        let of_family = |family: Family, row: usize| {
-            judged
-                .iter()
-                .filter(|j| self.passengers[j.unit].unit.info().family == family)
-                .filter_map(|j| j.scores[row].map(squash))
-                .reduce(f64::max)
-        };
         for &family in &families {
-            push(family.name(), (0..rows).map(|row| of_family(family, row)).collect());
+            push(family.name(), (0..rows).map(|row| self.of_family(judged, family, row)).collect());
         }
         for &i in self.listings.keys() {
             let scores = judged.iter().find(|j| j.unit == i).map_or_else(|| vec![None; rows], |j| j.scores.clone());
             push(self.passengers[i].unit.info().code, scores);
         }
-        let combined = (0..rows).map(|row| families.iter().filter_map(|f| of_family(*f, row)).reduce(f64::max)).collect();
+        let combined = (0..rows).map(|row| families.iter().filter_map(|f| self.of_family(judged, *f, row)).reduce(f64::max)).collect();
         push("combined", combined);
         RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).map_err(|e| unwritable(&e))
     }
+}
+
+/// Brings a score of 0 or more, on any scale, to 0..1.
+fn squash(score: f64) -> f64 {
+    if score <= 0.0 { 0.0 } else { score / (1.0 + score) }
 }
 
 fn unwritable(error: &arrow::error::ArrowError) -> Error {

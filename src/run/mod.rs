@@ -24,8 +24,8 @@ pub use outcome::*;
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Tier, Verdict};
-use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Need, Step, Unit};
-use crate::policy::{Listing, Policy, ScoreSummary};
+use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
+use crate::policy::{Fusion, Listing, Policy, ScoreSummary, Surprisal, fusion};
 
 use facts::Facts;
 use feed::{Cache, Feed};
@@ -139,8 +139,8 @@ pub fn scan(
         progress,
     };
     run.stages()?;
-    let listings = run.score(&policy)?;
-    run.decide_and_list(&policy, &listings, sink, start)
+    let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
+    run.decide_and_list(&policy, &listings, &rarity, sink, start)
 }
 
 /// Decides which units come along.
@@ -338,17 +338,24 @@ impl Run<'_> {
         (0..self.passengers.len()).filter(|&i| self.passengers[i].unit.judges() && self.passengers[i].model().is_some()).collect()
     }
 
-    /// Scores every row once and decides which scores are listed. A detector that fails here is marked and lists nothing.
-    fn score(&mut self, policy: &Policy) -> Result<BTreeMap<usize, Listing>> {
-        let scoring: Vec<usize> =
-            self.judges().into_iter().filter(|&i| matches!(self.passengers[i].unit.info().claim, Claim::Posterior | Claim::Tail)).collect();
+    /// Scores every row once and decides which scores are listed; with `scores` also learns how rare the scores of families
+    /// are that are fused by that. A detector that fails here is marked and lists nothing.
+    fn score(&mut self, policy: &Policy, scores: bool) -> Result<(BTreeMap<usize, Listing>, BTreeMap<usize, Surprisal>)> {
+        let fused = |info: &Info| scores && fusion(info.family) == Fusion::Surprisal;
+        let scored = |info: &Info| info.claim == Claim::Posterior || fused(info);
+        let scoring: Vec<usize> = self.judges().into_iter().filter(|&i| scored(self.passengers[i].unit.info())).collect();
         let mut listings: BTreeMap<usize, Listing> =
             self.judges().into_iter().map(|i| (i, Listing::of(self.passengers[i].unit.info().claim))).collect();
+        let mut rarity = BTreeMap::new();
         if scoring.is_empty() {
-            return Ok(listings);
+            return Ok((listings, rarity));
         }
         self.progress.scan(self.scans + 1, "scoring", Some(self.schema.rows));
-        let fresh = || scoring.iter().map(|&i| ScoreSummary::new(self.passengers[i].unit.info().claim)).collect::<Vec<_>>();
+        let summary = |i: &usize| {
+            let info = self.passengers[*i].unit.info();
+            ScoreSummary::new(info.claim, fused(info))
+        };
+        let fresh = || scoring.iter().map(summary).collect::<Vec<_>>();
         let slots: Vec<Mutex<Vec<ScoreSummary>>> = (0..self.threads).map(|_| Mutex::new(fresh())).collect();
         let failed: Mutex<BTreeMap<usize, String>> = Mutex::new(BTreeMap::new());
         let seconds: Vec<Mutex<f64>> = scoring.iter().map(|_| Mutex::new(0.0)).collect();
@@ -383,12 +390,13 @@ impl Run<'_> {
         for ((&i, summary), seconds) in scoring.iter().zip(merged).zip(&seconds) {
             self.passengers[i].seconds += *lock(seconds);
             listings.insert(i, summary.list(policy.fdr));
+            rarity.extend(summary.surprisal().map(|rare| (i, rare)));
         }
         for (i, why) in failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
             self.passengers[i].phase = Phase::Failed(why);
             listings.remove(&i);
         }
-        Ok(listings)
+        Ok((listings, rarity))
     }
 
     /// Decides on causes, hands the listed rows to the sink in row order, and sums up.
@@ -396,6 +404,7 @@ impl Run<'_> {
         mut self,
         policy: &Policy,
         listings: &BTreeMap<usize, Listing>,
+        rarity: &BTreeMap<usize, Surprisal>,
         sink: &mut (dyn Sink + Send),
         start: Instant,
     ) -> Result<Outcome> {
@@ -422,7 +431,7 @@ impl Run<'_> {
                 (i, groups.iter().map(|g| policy.decide(info, g.clone(), causes_in(info.family))).collect())
             })
             .collect();
-        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, &decided, sink.wants_scores());
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &decided, sink.wants_scores());
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));

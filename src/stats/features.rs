@@ -32,6 +32,9 @@ pub enum Scaling {
     /// Less the median, divided by the interquartile range (that of a normal variable is 1.349 standard deviations);
     /// by the standard deviation where the quartiles are equal.
     Robust,
+    /// Less the mean, divided by the standard deviation, both of the values limited to their 1 % and 99 % quantiles; by the
+    /// standard deviation of all where those are equal. A few values, however far out, cannot press the others together.
+    Winsorized,
     /// The normal score of the rank: `Φ⁻¹((rank − ½) / n)`, equal values sharing their middle rank, interpolated between
     /// at most 256 quantiles.
     NormalScores,
@@ -71,6 +74,13 @@ impl Column {
                 let range = quantile(&sorted, 0.75) - quantile(&sorted, 0.25);
                 let scale = if range > 0.0 { range / NORMAL_IQR } else { deviation(&sorted) };
                 Self::Linear { centre: quantile(&sorted, 0.5) as f32, scale: scale as f32 }
+            }
+            Scaling::Winsorized => {
+                let (low, high) = (quantile(&sorted, 0.01) as f32, quantile(&sorted, 0.99) as f32);
+                let limited: Vec<f32> = sorted.iter().map(|x| x.clamp(low, high)).collect();
+                let centre = limited.iter().map(|&x| f64::from(x)).sum::<f64>() / limited.len() as f64;
+                let scale = if low < high { deviation(&limited) } else { deviation(&sorted) };
+                Self::Linear { centre: centre as f32, scale: scale as f32 }
             }
             Scaling::NormalScores => Self::Scores(scores(&sorted)),
         }
@@ -138,7 +148,7 @@ impl Standardizer {
     }
 
     /// The rows, standardised. Missing values (NaN) and columns that were empty in the fit become 0. In a column that
-    /// was constant its value becomes 0, and another becomes ±5 (robust) or 0 (normal scores). Fails where the number of
+    /// was constant its value becomes 0, and another becomes ±5 (0 for normal scores). Fails where the number of
     /// columns differs.
     pub fn transform(&self, rows: ArrayView2<f32>) -> Result<Array2<f32>> {
         if rows.ncols() != self.columns.len() {

@@ -1,16 +1,19 @@
 //! `outlier.maha`: rows whose values are far from the rest taken together.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{copies, sample, short};
-use crate::data::{Batch, Role, Schema};
+use super::posterior::graded;
+use super::side::Side;
+use super::vectors::{Sampled, Vectors};
+use super::{sample, short};
+use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::{Evidence, Family, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::covariance::TrimmedMahalanobis;
@@ -29,6 +32,9 @@ const PROJECTED: usize = 256;
 const TARGETS: usize = 4;
 /// Fewest rows a class, on average, for distances to class means.
 const ROWS_A_CLASS: usize = 20;
+/// Fewest rows of a sample a column for its distances to say where those of other rows end: those of rows that were fitted
+/// are shorter, by a factor of about (1 + columns / rows)².
+const ROWS_A_COLUMN: usize = 20;
 /// Columns that an explanation names.
 const NAMED: usize = 3;
 
@@ -43,8 +49,8 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
-    claim: Claim::Tail,
+    version: 2,
+    claim: Claim::Posterior,
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };
@@ -82,57 +88,63 @@ impl Projection {
 /// The fitted distances.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MahaModel {
-    /// Whether the embedding is looked at, or else the numeric columns.
-    embedding: bool,
+    vectors: Vectors,
     scale: Standardizer,
     projection: Option<Projection>,
     /// One mean a class for embeddings of labelled sets, else one.
     distance: TrimmedMahalanobis,
-    /// Name, 1 % and 99 % quantile of each column.
-    columns: Vec<(String, f32, f32)>,
+    /// 1 % and 99 % quantile of each column.
+    usual: Vec<(f32, f32)>,
+    /// Where the distances of the sample end; `None` where nothing can be said of that.
+    end: Option<Side>,
+    /// ln of the number of chances for a gap: rows of the set for each row of the sample.
+    ln_tests: f64,
 }
 
 impl MahaModel {
     fn fit(data: &Schema, sample: &SampleModel) -> Result<Self> {
-        let embedding = data.first(Role::Embedding);
-        let names: Vec<String> = match embedding {
-            Some(column) => (0..data.columns[column].width.unwrap_or(0)).map(|j| format!("{}[{j}]", data.columns[column].name)).collect(),
-            None => data.with_role(Role::Numeric).into_iter().map(|column| data.columns[column].name.clone()).collect(),
-        };
-        let copies = copies(sample);
-        let (mut values, mut labels) = (Vec::new(), Vec::new());
-        for (row, &n) in sample.rows.iter().zip(&copies) {
-            let vector = if embedding.is_some() { &row.embedding } else { &row.numeric };
-            if vector.len() == names.len() && vector.iter().any(|x| x.is_finite()) {
-                for _ in 0..n {
-                    values.extend_from_slice(vector);
-                    labels.push(row.label);
-                }
-            }
-        }
-        let wrong = |reason: &str| Error::Detector { code: INFO.code, reason: reason.to_owned() };
-        let rows = Array2::from_shape_vec((labels.len(), names.len()), values).map_err(|_| wrong("the sample's rows differ in width"))?;
-        if rows.is_empty() {
-            return Err(wrong("no row of the sample has a value"));
-        }
+        let vectors = Vectors::of(data);
+        let Sampled { rows: distinct, labels, copies, .. } = vectors.sampled(sample, INFO.code)?;
+        let repeated: Vec<usize> = copies.iter().enumerate().flat_map(|(row, &n)| std::iter::repeat_n(row, n)).collect();
+        let rows = distinct.select(Axis(0), &repeated);
         let scale = Standardizer::fit(rows.view(), Scaling::Robust);
-        let projection = (names.len() > MOST_COLUMNS).then(|| Projection::new(names.len(), data.key.seed()));
+        let columns = distinct.ncols();
+        let projection = (columns > MOST_COLUMNS).then(|| Projection::new(columns, data.key.seed()));
         let ready = prepared(&scale, projection.as_ref(), rows.view())?;
         let classes = data.classes();
-        let labelled: Vec<(usize, u32)> = labels.iter().enumerate().filter_map(|(i, label)| Some((i, (*label)?))).collect();
-        let distance = if embedding.is_some() && classes > 1 && labelled.len() >= ROWS_A_CLASS * classes {
+        let labelled: Vec<(usize, u32)> = repeated.iter().enumerate().filter_map(|(i, &row)| Some((i, (*labels.get(row)?)?))).collect();
+        let distance = if vectors.embedding && classes > 1 && labelled.len() >= ROWS_A_CLASS * classes {
             let (kept, labels): (Vec<usize>, Vec<u32>) = labelled.into_iter().unzip();
             TrimmedMahalanobis::fit_classes(ready.select(Axis(0), &kept).view(), &labels, classes, KEEP, REFITS)?
         } else {
             TrimmedMahalanobis::fit(ready.view(), KEEP, REFITS)?
         };
-        let columns = names.into_iter().zip(rows.axis_iter(Axis(1))).map(|(name, column)| {
+        let usual = rows.axis_iter(Axis(1)).map(|column| {
             let mut sorted: Vec<f64> = column.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x)).collect();
             sorted.sort_unstable_by(f64::total_cmp);
             let at = |q| quantile(&sorted, q).map_or(f32::NAN, |x| x as f32);
-            (name, at(0.01), at(0.99))
+            (at(0.01), at(0.99))
         });
-        Ok(Self { embedding: embedding.is_some(), scale, projection, distance, columns: columns.collect() })
+        let usual = usual.collect();
+        let ln_tests = (data.rows as f64 / repeated.len() as f64).max(1.0).ln();
+        let mut model = Self { vectors, scale, projection, distance, usual, end: None, ln_tests };
+        if !model.vectors.embedding && (sample.is_whole() || repeated.len() >= ROWS_A_COLUMN * ready.ncols()) {
+            let mut far: Vec<f64> = model.deviations(&rows, &ready)?.into_iter().flatten().collect();
+            far.sort_unstable_by(f64::total_cmp);
+            model.end = quantile(&far, 0.5).and_then(|middle| Side::fit(&far, middle));
+        }
+        Ok(model)
+    }
+
+    /// How far out each row is, above 0, about 0.7 in the middle; `None` where it has no value. Values and what the
+    /// distance is taken of.
+    fn deviations(&self, values: &Array2<f32>, ready: &Array2<f32>) -> Result<Vec<Option<f64>>> {
+        let judge = |(row, &distance): (ArrayView1<f32>, &f32)| {
+            let present = row.iter().filter(|x| x.is_finite()).count();
+            let deviation = positive(normal_scale(f64::from(distance), present.min(ready.ncols()) as f64));
+            (present > 0).then_some(deviation).filter(|deviation| deviation.is_finite())
+        };
+        Ok(values.outer_iter().zip(&self.distances2(ready)?).map(judge).collect())
     }
 
     /// Squared distance of each row to the nearest mean.
@@ -143,21 +155,6 @@ impl MahaModel {
         let to_all = self.distance.distances2_to_all(ready.view())?;
         Ok(to_all.outer_iter().map(|to| to.iter().copied().fold(f32::INFINITY, f32::min)).collect())
     }
-
-    /// Values of a block, rows × columns; NaN for missing.
-    fn values(&self, rows: &Batch) -> Result<Array2<f32>> {
-        let values = if self.embedding { rows.embedding()?.unwrap_or_default() } else { rows.numeric().mapv(single) };
-        if values.dim() != (rows.rows(), self.columns.len()) {
-            let reason = format!("rows have {} columns, the model has {}", values.ncols(), self.columns.len());
-            return Err(Error::Detector { code: INFO.code, reason });
-        }
-        Ok(values)
-    }
-}
-
-/// A value in single precision, as samples are kept; one that is too large for it stays the largest.
-fn single(value: f64) -> f32 {
-    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }
 
 fn prepared(scale: &Standardizer, projection: Option<&Projection>, rows: ArrayView2<f32>) -> Result<Array2<f32>> {
@@ -192,35 +189,39 @@ impl Fold for Maha {
 
 impl Detect for Maha {
     fn score(&self, model: &MahaModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
-        let values = model.values(rows)?;
+        let values = model.vectors.of_block(rows, INFO.code)?;
         let ready = prepared(&model.scale, model.projection.as_ref(), values.view())?;
-        let distances = model.distances2(&ready)?;
-        for (row, (slot, &distance)) in out.iter_mut().zip(&distances).enumerate() {
-            let present = values.row(row).iter().filter(|x| !x.is_nan()).count();
-            if present == 0 {
-                continue;
-            }
-            let m = present.min(ready.ncols()) as f64;
-            *slot = Some(positive(normal_scale(f64::from(distance), m))).filter(|score| score.is_finite());
+        for (slot, deviation) in out.iter_mut().zip(model.deviations(&values, &ready)?) {
+            let gap = |deviation| model.end.as_ref().map_or(0.0, |end| end.ln_gap(deviation));
+            *slot = deviation.map(|deviation| graded(deviation, gap(deviation) + model.ln_tests));
         }
         Ok(())
     }
 
+    fn notes(&self, model: &MahaModel) -> Vec<String> {
+        let why = match model.end {
+            Some(_) => return Vec::new(),
+            None if model.vectors.embedding => "in an embedding a rare but sound activation is as far out as a corrupt row",
+            None => "where distances end cannot be told from this sample",
+        };
+        vec![format!("{why}: rows are ranked and none is listed")]
+    }
+
     fn explain(&self, model: &MahaModel, rows: &Batch, row: usize) -> Result<Evidence> {
-        let values = model.values(rows)?;
+        let values = model.vectors.of_block(rows, INFO.code)?;
         let one = values.select(Axis(0), &[row]);
         let ready = prepared(&model.scale, model.projection.as_ref(), one.view())?;
         let distance = model.distances2(&ready)?.first().copied().unwrap_or(f32::NAN).sqrt();
         let usual = (ready.ncols() as f32).sqrt();
         let far = format!("{} times the usual distance", short(f64::from(distance / usual)));
-        if model.embedding || model.projection.is_some() {
+        if model.vectors.embedding || model.projection.is_some() {
             let from = if model.distance.classes() > 1 { "every class" } else { "the rest" };
             return Ok(Evidence::new(format!("far from {from}: {far}"), [("distance", json!(distance))]));
         }
         let mut shares: Vec<(usize, f32)> = model.distance.contributions(ready.row(0), 0)?.into_iter().enumerate().collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let named = shares.iter().take(NAMED).filter(|(_, share)| *share > 0.0).filter_map(|&(j, share)| {
-            let ((name, low, high), value) = (model.columns.get(j)?, *one.get((0, j))?);
+            let (name, (low, high), value) = (model.vectors.names.get(j)?, model.usual.get(j)?, *one.get((0, j))?);
             let number = |x: f32| short(f64::from(x));
             let text = format!("{name} = {} (usual {} to {})", number(value), number(*low), number(*high));
             Some((text, json!({"column": name, "value": value, "usual": [low, high], "share": share})))
@@ -240,6 +241,7 @@ mod tests {
 
     use super::super::fixture::{normals, table};
     use super::*;
+    use crate::data::Role;
 
     const ROWS: usize = 3_000;
 

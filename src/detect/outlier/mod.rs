@@ -1,9 +1,16 @@
 //! Rows that belong nowhere.
 
+mod iforest;
+mod knn;
+mod level;
 mod maha;
+mod posterior;
 mod side;
 mod univariate;
+mod vectors;
 
+pub use iforest::{Iforest, IforestModel};
+pub use knn::{Knn, KnnModel};
 pub use maha::{Maha, MahaModel};
 pub use univariate::{Univariate, UnivariateModel};
 
@@ -51,7 +58,7 @@ mod fixture {
 
     use crate::data::{Batch, ColumnRole, Key, Label, Role, Schema};
     use crate::derive::Sample;
-    use crate::fold::{Fold, Given, Step};
+    use crate::fold::{Detect, Fold, Given, Step};
 
     /// A block with these columns, and the models given once its sample was taken.
     pub(super) fn table(columns: Vec<(&str, Role, ArrayRef)>) -> (Schema, Batch, Given) {
@@ -83,6 +90,15 @@ mod fixture {
         (schema, batch, given)
     }
 
+    /// As [`table`], then the detector's model and its scores of all rows.
+    pub(super) fn scored<D: Detect>(detector: &D, columns: Vec<(&str, Role, ArrayRef)>) -> (D::Model, Batch, Vec<Option<f64>>) {
+        let (schema, rows, given) = table(columns);
+        let Ok(Step::Done(model)) = detector.begin(&schema, &given) else { panic!("no model") };
+        let mut scores = vec![None; rows.rows()];
+        detector.score(&model, &rows, &mut scores).unwrap();
+        (model, rows, scores)
+    }
+
     pub(super) fn normals(seed: u64, count: usize) -> Vec<f64> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut one = || (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos();
@@ -93,6 +109,22 @@ mod fixture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::derive::Sample;
+    use crate::fold::Detect;
+    use crate::fold::law::{self, Fixture};
+
+    fn keeps_the_laws<D: Detect>(make: impl Fn() -> D) {
+        law::check(&make, &Fixture::new(law::healthy(), None).after(&Sample));
+        law::survives(&make, |fixture| fixture.after(&Sample));
+    }
+
+    #[test]
+    fn all_keep_the_laws() {
+        keeps_the_laws(|| Iforest);
+        keeps_the_laws(|| Knn);
+        keeps_the_laws(|| Maha);
+        keeps_the_laws(|| Univariate);
+    }
 
     #[test]
     fn numbers_are_short() {

@@ -26,13 +26,29 @@ const SMALL_LEVEL: f64 = 0.02;
 /// rounded have gaps too.
 const LEAST_GAP: f64 = 2.0;
 
+/// Rows that hold the outermost value where it is a code.
+const CODE_ROWS: f64 = 5.0;
+/// The spacings before the crest are those of the outermost rows that are this many times as many as the crest's.
+const SPACINGS: usize = 4;
+
 /// A value of the sample near the end of the side.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Point {
     /// Tail surprisal, nats.
     surprisal: f64,
+    /// Logarithm of the distance from the centre, in units of the column.
+    ln_distance: f64,
     /// Rows of the sample at least as far out.
     rows: u64,
+}
+
+/// Normalised log-spacings between neighbouring rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Spacings {
+    sum: f64,
+    count: f64,
+    /// How many are not between equal values.
+    positive: f64,
 }
 
 /// Upper side of a column; for the lower side values are negated.
@@ -49,6 +65,8 @@ pub(super) struct Side {
     damping: f64,
     /// From the outermost value that is part of the data, outwards.
     crest: Vec<Point>,
+    /// Between the rows before the crest's first.
+    before: Spacings,
 }
 
 /// Rows that a level has at least, of `n`.
@@ -71,7 +89,17 @@ impl Side {
 
     /// The side, and whether its tail was fitted rather than assumed.
     fn fit_scale(sorted: &[f64], centre: f64, spread: Option<f64>) -> Option<(Self, bool)> {
-        let mut side = Self { centre, spread, threshold: 0.0, share: 1.0, shape: 0.0, scale: 1.0, damping: 1.0, crest: Vec::new() };
+        let mut side = Self {
+            centre,
+            spread,
+            threshold: 0.0,
+            share: 1.0,
+            shape: 0.0,
+            scale: 1.0,
+            damping: 1.0,
+            crest: Vec::new(),
+            before: Spacings::default(),
+        };
         let far: Vec<f64> = sorted.iter().map(|&x| side.distance(x)).collect();
         let fitted = side.fit_tail(&far)?;
         side.climb(&far);
@@ -153,7 +181,7 @@ impl Side {
         let mut end = n;
         while let Some(&x) = end.checked_sub(1).and_then(|i| far.get(i)) {
             let start = far.partition_point(|&y| y < x);
-            points.push(Point { surprisal: self.fitted(x), rows: (n - start) as u64 });
+            points.push(Point { surprisal: self.fitted(x), ln_distance: self.ln_plain(x), rows: (n - start) as u64 });
             if n - start > most || end - start >= most {
                 break;
             }
@@ -169,7 +197,28 @@ impl Side {
         for point in &mut points {
             point.surprisal *= self.damping;
         }
+        self.before = self.spacings(far, n - points.first().map_or(0, |foot| foot.rows as usize));
         self.crest = points;
+    }
+
+    /// Normalised log-spacings `j (ln dⱼ − ln dⱼ₊₁)` from the row at `end`, exclusive, inwards, j rows being at least as far
+    /// out; over some times as many rows as there are beyond, and as long as they are on this side of the centre.
+    fn spacings(&self, far: &[f64], end: usize) -> Spacings {
+        let start = far.len() - (SPACINGS * (far.len() - end)).min(far.len());
+        let inner = far.get(start.max(far.partition_point(|&x| x <= 0.0))..=end.min(far.len().saturating_sub(1))).unwrap_or(&[]);
+        let mut out = Spacings { count: inner.len().saturating_sub(1) as f64, ..Spacings::default() };
+        for (back, pair) in inner.windows(2).rev().enumerate() {
+            if let [near, next] = pair {
+                out.sum += (far.len() - end + back) as f64 * (self.ln_plain(*next) - self.ln_plain(*near));
+                out.positive += f64::from(near < next);
+            }
+        }
+        out
+    }
+
+    /// Logarithm of a distance that [`distance`](Self::distance) gave, in units of the column.
+    fn ln_plain(&self, far: f64) -> f64 {
+        self.spread.map_or(far, |spread| far.exp_m1() * spread).clamp(f64::MIN_POSITIVE, f64::MAX).ln()
     }
 
     fn fitted(&self, far: f64) -> f64 {
@@ -189,18 +238,34 @@ impl Side {
 
     /// ln p of the gap that lies between this value and the rest of the data, the best of all gaps; 0 without one.
     ///
-    /// With an exponential tail, which surprisals have, the gap below the outermost i values is exponential with mean 1/i
-    /// (Rényi 1953): `p = exp(−i gap)`, times `i (i + 1)` because any i is tried.
+    /// A gap must be one by two measures, and the larger p counts. With an exponential tail, which fitted surprisals have, the
+    /// gap below the outermost i values is exponential with mean 1/i (Rényi 1953): `p = exp(−i gap)`. The fit may be too light for
+    /// the end of a mixture; there a Pareto tail of its own makes the normalised log-spacings exponential with one unknown mean
+    /// (Hill 1975), so that with the sum S of the k spacings inside the gap and T = i times the gap's own, T k / S is distributed
+    /// as F(2, 2k): `p = (1 + T / S)^−k`. Both times `i (i + 1)` because any i is tried.
+    ///
+    /// Where several rows hold one and the same outermost value, and most values before it are held by one row each, that value is
+    /// a code such as −1 for "unknown". It may lie near the others, so spacings alone are asked.
     pub(super) fn ln_gap(&self, x: f64) -> f64 {
         let own = self.surprisal(x);
+        let ln_own = self.ln_plain(self.distance(x));
         let mut best: f64 = 0.0;
+        let mut inside = self.before;
         for (at, point) in self.crest.iter().enumerate().take_while(|(_, point)| point.surprisal < own) {
             let next = self.crest.get(at + 1);
             let gap = next.map_or(own, |next| next.surprisal.min(own)) - point.surprisal;
-            if gap >= LEAST_GAP {
-                let rows = next.map_or(1, |next| next.rows).max(1) as f64;
-                best = best.min((rows * (rows + 1.0)).ln() - rows * gap);
+            let rows = next.map_or(1, |next| next.rows).max(1) as f64;
+            let log_gap = rows * (next.map_or(ln_own, |next| next.ln_distance.min(ln_own)) - point.ln_distance).max(0.0);
+            // Rows with one value have spacings of 0 between them.
+            inside.count += point.rows as f64 - rows;
+            let spaced = if inside.sum > 0.0 { -inside.count.max(1.0) * (log_gap / inside.sum).ln_1p() } else { f64::NEG_INFINITY };
+            let is_code = at + 2 == self.crest.len() && rows >= CODE_ROWS && 2.0 * inside.positive >= inside.count;
+            let ln_p = if is_code { spaced } else { spaced.max(-rows * gap) };
+            if is_code || gap >= LEAST_GAP {
+                best = best.min((rows * (rows + 1.0)).ln() + ln_p);
             }
+            inside.sum += log_gap;
+            inside.positive += 1.0;
         }
         best
     }

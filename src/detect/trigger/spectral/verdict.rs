@@ -141,7 +141,8 @@ impl Pictures<'_> {
             value: agreeing as f64,
             p: one.p,
             tests,
-            max_tier: Tier::Alarm,
+            // A mode of its own can be a way of nature: pictures worth a look, and no more.
+            max_tier: if one.clean_label { Tier::Suspect } else { Tier::Alarm },
             examples: Vec::new(),
             evidence,
         };

@@ -1,0 +1,74 @@
+//! What detectors of joint distance look at: the embedding where there is one, or else the numeric columns.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::copies;
+use crate::data::{Batch, Role, Schema};
+use crate::derive::SampleModel;
+use crate::error::{Error, Result};
+
+/// Which columns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Vectors {
+    pub(super) embedding: bool,
+    /// One a column.
+    pub(super) names: Vec<String>,
+}
+
+/// The sample's rows that have a value.
+pub(super) struct Sampled {
+    /// n × columns; NaN for missing.
+    pub(super) rows: Array2<f32>,
+    pub(super) labels: Vec<Option<u32>>,
+    pub(super) keys: Vec<u64>,
+    /// Times that each row enters a fit.
+    pub(super) copies: Vec<usize>,
+}
+
+/// A value in single precision, as samples are kept; one that is too large for it stays the largest.
+pub(super) fn single(value: f64) -> f32 {
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}
+
+impl Vectors {
+    pub(super) fn of(data: &Schema) -> Self {
+        let column = |column: usize| data.columns.get(column);
+        let names = match data.first(Role::Embedding).and_then(column) {
+            Some(column) => (0..column.width.unwrap_or(0)).map(|j| format!("{}[{j}]", column.name)).collect(),
+            None => data.with_role(Role::Numeric).into_iter().filter_map(column).map(|column| column.name.clone()).collect(),
+        };
+        Self { embedding: data.first(Role::Embedding).is_some(), names }
+    }
+
+    /// Rows of the sample in the order of their keys.
+    pub(super) fn sampled(&self, sample: &SampleModel, code: &'static str) -> Result<Sampled> {
+        let (mut values, mut labels, mut keys, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for ((row, &key), n) in sample.rows.iter().zip(&sample.keys).zip(copies(sample)) {
+            let vector = if self.embedding { &row.embedding } else { &row.numeric };
+            if vector.len() == self.names.len() && vector.iter().any(|x| x.is_finite()) {
+                values.extend_from_slice(vector);
+                labels.push(row.label);
+                keys.push(key);
+                times.push(n);
+            }
+        }
+        let wrong = |reason: &str| Error::Detector { code, reason: reason.to_owned() };
+        let rows =
+            Array2::from_shape_vec((labels.len(), self.names.len()), values).map_err(|_| wrong("the sample's rows differ in width"))?;
+        if rows.is_empty() {
+            return Err(wrong("no row of the sample has a value"));
+        }
+        Ok(Sampled { rows, labels, keys, copies: times })
+    }
+
+    /// Values of a block, rows × columns; NaN for missing.
+    pub(super) fn of_block(&self, rows: &Batch, code: &'static str) -> Result<Array2<f32>> {
+        let values = if self.embedding { rows.embedding()?.unwrap_or_default() } else { rows.numeric().mapv(single) };
+        if values.dim() != (rows.rows(), self.names.len()) {
+            let reason = format!("rows have {} columns, the model has {}", values.ncols(), self.names.len());
+            return Err(Error::Detector { code, reason });
+        }
+        Ok(values)
+    }
+}
