@@ -99,6 +99,12 @@ impl Answer {
         self
     }
 
+    /// The same answer as a report without scores holds it.
+    #[cfg(test)]
+    pub(super) fn without_scores(&self) -> Self {
+        Self { scores: Vec::new(), ids: Vec::new(), ..self.clone() }
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         self.verdict
     }

@@ -101,7 +101,7 @@ fn ids_find_rows_in_any_order_and_rows_without_truth_count_neither_way() {
 #[test]
 fn a_list_of_bad_ids_is_a_truth_with_scores_and_without() {
     let with = answer();
-    let without = Answer { scores: Vec::new(), ids: Vec::new(), ..with.clone() };
+    let without = with.without_scores();
     let bad = nearly(&with);
     let ids = (0..ROWS).filter(|&row| bad[row]).map(|row| with.ids()[row].clone().unwrap());
     let flags = Flags { on: Some("row_id".to_owned()), ..Flags::default() };
