@@ -46,13 +46,13 @@ pub(super) struct Evaluate {
     /// Folder of a report; with scores.parquet (scan --scores) rankings are measured too
     #[arg(value_name = "REPORT")]
     pub(super) report: PathBuf,
-    /// Which rows are bad: boolean columns is_…, or ids of bad rows alone; any format that a scan reads
+    /// Which rows are bad: boolean columns `is_…`, or ids of bad rows alone; any format that a scan reads
     #[arg(value_name = "TRUTH")]
     pub(super) truth: String,
     /// Column of the truth that holds the data's ids [default: named like the data's id column, else rows go by position]
     #[arg(long, value_name = "COL")]
     pub(super) on: Option<String>,
-    /// Boolean columns that mark bad rows [default: all is_… but is_cover]
+    /// Boolean columns that mark bad rows [default: all `is_…` but `is_cover`]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(super) bad: Vec<String>,
     /// Column that names the attack [default: attack]

@@ -50,7 +50,7 @@ fn sizes(bad: &[bool]) -> (f64, f64) {
 fn ties(scores: &[f64], bad: &[bool]) -> Vec<(f64, f64)> {
     let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(bad.iter().copied()).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    rows.chunk_by(|a, b| a.0 == b.0)
+    rows.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq())
         .map(|tie| {
             let hits = tie.iter().filter(|(_, bad)| *bad).count();
             (hits as f64, (tie.len() - hits) as f64)
