@@ -1,12 +1,11 @@
 //! `outlier.maha`: rows whose values are far from the rest taken together.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::posterior::graded;
+use super::projection::{MOST_COLUMNS, Projection};
 use super::side::Side;
 use super::vectors::{Sampled, Vectors};
 use super::{sample, short};
@@ -24,12 +23,6 @@ use crate::stats::robust::quantile;
 const KEEP: f64 = 0.85;
 /// Refits on the inner rows.
 const REFITS: usize = 3;
-/// Most columns that a covariance is taken of; more are projected.
-const MOST_COLUMNS: usize = 512;
-/// Columns after projection.
-const PROJECTED: usize = 256;
-/// Projected columns that each column adds to.
-const TARGETS: usize = 4;
 /// Fewest rows a class, on average, for distances to class means.
 const ROWS_A_CLASS: usize = 20;
 /// Fewest rows of a sample a column for its distances to say where those of other rows end: those of rows that were fitted
@@ -54,36 +47,6 @@ static INFO: Info = Info {
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };
-
-/// A sparse random projection (Kane and Nelson 2014).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Projection {
-    /// For each column the projected columns that it is added to, or taken from where the flag is set.
-    targets: Vec<[(u16, bool); TARGETS]>,
-}
-
-impl Projection {
-    fn new(columns: usize, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut target = || (rng.random_range(0..PROJECTED as u16), rng.random::<bool>());
-        Self { targets: (0..columns).map(|_| std::array::from_fn(|_| target())).collect() }
-    }
-
-    fn apply(&self, rows: &Array2<f32>) -> Array2<f32> {
-        let mut out = Array2::<f32>::zeros((rows.nrows(), PROJECTED));
-        let size = (TARGETS as f32).sqrt().recip();
-        for (row, mut out) in rows.outer_iter().zip(out.outer_iter_mut()) {
-            for (value, targets) in row.iter().zip(&self.targets) {
-                for &(target, negative) in targets {
-                    if let Some(slot) = out.get_mut(usize::from(target)) {
-                        *slot += if negative { -size * value } else { size * value };
-                    }
-                }
-            }
-        }
-        out
-    }
-}
 
 /// The fitted distances.
 #[derive(Debug, Clone, Serialize, Deserialize)]

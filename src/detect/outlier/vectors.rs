@@ -32,13 +32,20 @@ pub(super) fn single(value: f64) -> f32 {
 }
 
 impl Vectors {
+    /// The embedding where there is one, or else the numeric columns.
     pub(super) fn of(data: &Schema) -> Self {
-        let column = |column: usize| data.columns.get(column);
-        let names = match data.first(Role::Embedding).and_then(column) {
-            Some(column) => (0..column.width.unwrap_or(0)).map(|j| format!("{}[{j}]", column.name)).collect(),
-            None => data.with_role(Role::Numeric).into_iter().filter_map(column).map(|column| column.name.clone()).collect(),
-        };
-        Self { embedding: data.first(Role::Embedding).is_some(), names }
+        match data.first(Role::Embedding).and_then(|column| data.columns.get(column)) {
+            Some(column) => {
+                Self { embedding: true, names: (0..column.width.unwrap_or(0)).map(|j| format!("{}[{j}]", column.name)).collect() }
+            }
+            None => Self::numeric(data),
+        }
+    }
+
+    /// The numeric columns.
+    pub(super) fn numeric(data: &Schema) -> Self {
+        let names = data.with_role(Role::Numeric).into_iter().filter_map(|column| data.columns.get(column));
+        Self { embedding: false, names: names.map(|column| column.name.clone()).collect() }
     }
 
     /// Rows of the sample in the order of their keys.
