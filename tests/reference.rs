@@ -46,7 +46,10 @@ fn sound_rows_pass_and_the_report_names_the_reference() {
     assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
     let report = folder.json("r");
     assert_eq!(report["verdict"], "pass", "{}", report["reasons"]);
-    assert_eq!((&report["data"]["reference"][0]["name"], &report["data"]["reference"][0]["rows"]), (&"clean.parquet".into(), &2_000.into()));
+    assert_eq!(
+        (&report["data"]["reference"][0]["name"], &report["data"]["reference"][0]["rows"]),
+        (&"clean.parquet".into(), &2_000.into())
+    );
     assert_eq!(report["data"]["reference"][0]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(report["settings"]["reference"]["inputs"][0], "clean.parquet");
     let schema: serde_json::Value = serde_json::from_str(include_str!("../schemas/foretaste.report-1.schema.json")).unwrap();

@@ -225,12 +225,8 @@ impl Fold for Sample {
 /// As [`Sample`], of the trusted reference.
 pub struct ReferenceSample;
 
-static OF_REFERENCE: Info = Info {
-    code: "derive.reference",
-    summary: "rows of the trusted reference in raw form",
-    needs: &[Need::Reference],
-    ..BASE
-};
+static OF_REFERENCE: Info =
+    Info { code: "derive.reference", summary: "rows of the trusted reference in raw form", needs: &[Need::Reference], ..BASE };
 
 impl Fold for ReferenceSample {
     type Brief = SampleBrief;

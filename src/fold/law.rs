@@ -179,7 +179,9 @@ impl Fixture {
 
     /// The rows of the reference in blocks of at most so many.
     fn reference(&self, largest: usize) -> Vec<Batch> {
-        self.reference.as_ref().map_or_else(Vec::new, |rows| self.cut_rows(rows, std::iter::repeat_n(largest.max(1), rows.num_rows().max(1))))
+        self.reference
+            .as_ref()
+            .map_or_else(Vec::new, |rows| self.cut_rows(rows, std::iter::repeat_n(largest.max(1), rows.num_rows().max(1))))
     }
 
     /// The unit's model, gathered in one state from one block.

@@ -105,7 +105,9 @@ impl Passenger {
 
     fn step(&mut self, step: Result<Step<AnyBrief, AnyModel>>) {
         self.phase = match step {
-            Ok(Step::Scan(_) | Step::Reference(_)) if self.scans >= MOST_SCANS => Phase::Failed(format!("asked for more than {MOST_SCANS} scans")),
+            Ok(Step::Scan(_) | Step::Reference(_)) if self.scans >= MOST_SCANS => {
+                Phase::Failed(format!("asked for more than {MOST_SCANS} scans"))
+            }
             Ok(Step::Scan(brief)) => Phase::Scanning(Rows::Data, brief),
             Ok(Step::Reference(brief)) => Phase::Scanning(Rows::Reference, brief),
             Ok(Step::Done(model)) => Phase::Done(model),

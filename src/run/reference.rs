@@ -104,7 +104,9 @@ fn comparable(from: &DataType, to: &DataType) -> bool {
     {
         return false;
     }
-    from == to || a.is_null() || (text(&a) && text(&b) || number(&a) && number(&b) || a == b || a.is_nested() && b.is_nested()) && can_cast_types(from, to)
+    from == to
+        || a.is_null()
+        || (text(&a) && text(&b) || number(&a) && number(&b) || a == b || a.is_nested() && b.is_nested()) && can_cast_types(from, to)
 }
 
 impl Source for Aligned<'_> {

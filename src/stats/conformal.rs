@@ -70,10 +70,8 @@ fn ln_few(r: u64, k: u64, n: u64, m: u64) -> f64 {
     let drawn = (k + r).min(n + m);
     let ln_choose = |n: u64, k: u64| ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0);
     let all = ln_choose(n + m, drawn);
-    let terms: Vec<f64> = (0..=r.min(n).min(drawn))
-        .filter(|x| drawn - x <= m)
-        .map(|x| ln_choose(n, x) + ln_choose(m, drawn - x) - all)
-        .collect();
+    let terms: Vec<f64> =
+        (0..=r.min(n).min(drawn)).filter(|x| drawn - x <= m).map(|x| ln_choose(n, x) + ln_choose(m, drawn - x) - all).collect();
     let largest = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
         return f64::NEG_INFINITY;
@@ -91,11 +89,9 @@ mod tests {
     #[test]
     fn the_chance_of_few_reference_rows_is_hypergeometric() {
         // scipy.stats.hypergeom.logcdf(r, n + m, n, k + r); tolerance 1e-6.
-        for (r, k, n, m, expected) in [
-            (0, 5, 100, 100, -3.516_890_925_2),
-            (2, 20, 500, 1_000, -4.717_227_456_1),
-            (10, 300, 5_000, 10_000, -91.769_023_143_7),
-        ] {
+        for (r, k, n, m, expected) in
+            [(0, 5, 100, 100, -3.516_890_925_2), (2, 20, 500, 1_000, -4.717_227_456_1), (10, 300, 5_000, 10_000, -91.769_023_143_7)]
+        {
             let found = ln_few(r, k, n, m);
             assert!((found - expected).abs() < 1e-6, "{r} {k} {n} {m}: {found}");
         }

@@ -141,7 +141,8 @@ impl Judge {
 
     /// Scores of rows of one half, by the model of the other.
     fn judged(&self, rows: &[&SampleRow], half: usize) -> Result<Vec<f64>> {
-        let model = self.halves.get(1 - half.min(1)).ok_or_else(|| Error::Detector { code: INFO.code, reason: "lost a half".to_owned() })?;
+        let model =
+            self.halves.get(1 - half.min(1)).ok_or_else(|| Error::Detector { code: INFO.code, reason: "lost a half".to_owned() })?;
         Ok(model.predict(&self.features.map(rows)?)?.column(0).iter().map(|score| f64::from(*score)).collect())
     }
 
@@ -184,7 +185,9 @@ impl Fold for Joint {
         let (here, there) = (sample(given, "derive.sample", INFO.code)?, sample(given, "derive.reference", INFO.code)?);
         let judge = Judge::fit(data, here, there)?;
         let note = match &judge {
-            Some(judge) => format!("a classifier tells rows here from rows of the reference with an area under the curve of {:.3}", judge.area),
+            Some(judge) => {
+                format!("a classifier tells rows here from rows of the reference with an area under the curve of {:.3}", judge.area)
+            }
             None => format!("too few rows to compare: {} here, {} in the reference", here.rows.len(), there.rows.len()),
         };
         let differs = judge.as_ref().is_some_and(Judge::differs);

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::derive::{ReferenceSample, Sample};
-use crate::fold::law::{self, Fixture};
-use crate::fold::Detect;
 use crate::finding::Finding;
+use crate::fold::Detect;
+use crate::fold::law::{self, Fixture};
 use crate::policy::Policy;
 
 /// What is different about a set.
@@ -45,7 +45,13 @@ fn rows(seed: u64, count: usize, change: Change) -> RecordBatch {
         let follows = if apart { -a } else { a };
         y.push((change != Change::Missing || c > 0.2).then_some(follows + 0.2 * b));
         let taken = if change == Change::Levels { 0.7 } else { 0.4 };
-        kind.push(Some(if c < taken { "red" } else if c < 0.9 { "green" } else { "blue" }));
+        kind.push(Some(if c < taken {
+            "red"
+        } else if c < 0.9 {
+            "green"
+        } else {
+            "blue"
+        }));
         label.push(Some(class));
     }
     let columns: [(&str, ArrayRef); 4] = [

@@ -63,7 +63,8 @@ impl ConjunctionModel {
         let columns: Vec<(usize, Levels)> = fitted.filter(|(_, levels)| levels.len() <= MOST_LEVELS).take(MOST_COLUMNS).collect();
         let mut model = Self { columns, pairs: BTreeMap::new(), rows: copies.iter().sum::<usize>() as u64 };
         for (row, n) in sample.rows.iter().zip(copies) {
-            let cells = model.columns.iter().map(|(_, levels)| row.cells.get(levels.position()).copied().unwrap_or(0)).collect::<Vec<u64>>();
+            let cells =
+                model.columns.iter().map(|(_, levels)| row.cells.get(levels.position()).copied().unwrap_or(0)).collect::<Vec<u64>>();
             for (i, &first) in cells.iter().enumerate().filter(|(_, hash)| **hash != 0) {
                 for (j, &second) in cells.iter().enumerate().skip(i + 1).filter(|(_, hash)| **hash != 0) {
                     *model.pairs.entry((i as u16, j as u16)).or_default().entry((first, second)).or_insert(0) += n as u64;

@@ -113,7 +113,8 @@ impl Detect for Missing {
     fn explain(&self, model: &MissingModel, rows: &Batch, row: usize) -> Result<Evidence> {
         let own = MissingModel::of(rows, row);
         let is_missing = |at: usize| own.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
-        let missing: Vec<&str> = (0..model.columns.len()).filter(|at| is_missing(*at)).filter_map(|at| Some(model.columns.get(at)?.as_str())).collect();
+        let missing: Vec<&str> =
+            (0..model.columns.len()).filter(|at| is_missing(*at)).filter_map(|at| Some(model.columns.get(at)?.as_str())).collect();
         let said = match missing.len() {
             0 => "no value is missing".to_owned(),
             n if n <= NAMED => format!("{} missing", missing.join(", ")),
@@ -140,9 +141,8 @@ mod tests {
 
     #[test]
     fn a_rare_pattern_stands_out_and_a_usual_one_does_not() {
-        let number = |f: &dyn Fn(usize) -> bool| -> ArrayRef {
-            Arc::new((0..2_000).map(|i| (!f(i)).then_some(i as f64)).collect::<Float64Array>())
-        };
+        let number =
+            |f: &dyn Fn(usize) -> bool| -> ArrayRef { Arc::new((0..2_000).map(|i| (!f(i)).then_some(i as f64)).collect::<Float64Array>()) };
         let level: ArrayRef = Arc::new((0..2_000).map(|i| (i % 3 != 0).then_some("x")).collect::<StringArray>());
         // Column b is often missing, together with the level; in row 7 column a alone is.
         let columns = vec![

@@ -321,6 +321,40 @@ mod tests {
     }
 
     #[test]
+    fn corrupt_cells_are_named_with_what_is_usual() {
+        // Ages, hours and incomes of a census; each kind of error in some rows of its own.
+        let (ages, hours) = (values("age", 1), values("age", 2));
+        let incomes: Vec<f64> = normals(3, ROWS).iter().map(|z| (10.0 + 0.4 * z).exp().round()).collect();
+        let errors: [(&str, usize, &str, fn(f64, f64, f64) -> [f64; 3]); 6] = [
+            ("sentinel 999", 100, "age is 999.0; usual range 17 to ", |_, h, i| [999.0, h, i]),
+            ("sentinel -99", 300, "hours is -99.0; usual range 17 to ", |a, _, i| [a, -99.0, i]),
+            ("sentinel -1", 500, "income is -1.0; usual range ", |a, h, _| [a, h, -1.0]),
+            ("minutes for hours", 700, "hours is ", |a, h, i| [a, 60.0 * h, i]),
+            ("thousandfold", 900, "income is ", |a, h, i| [a, h, 1_000.0 * i]),
+            ("swapped columns", 1_100, "age is ", |a, h, i| [i, h, a]),
+        ];
+        let mut rows: Vec<[f64; 3]> = (0..ROWS).map(|i| [ages[i], hours[i], incomes[i]]).collect();
+        for (_, first, _, error) in errors {
+            for at in (first..first + 12).map(|i| 3 * i) {
+                let [age, hour, income] = rows[at];
+                rows[at] = error(age, hour, income);
+            }
+        }
+        let column = |j: usize| numbers(&rows.iter().map(|row| row[j]).collect::<Vec<f64>>());
+        let run = run(vec![("age", Role::Numeric, column(0)), ("hours", Role::Numeric, column(1)), ("income", Role::Numeric, column(2))]);
+        for (what, first, said, _) in errors {
+            let planted: Vec<usize> = (first..first + 12).map(|i| 3 * i).collect();
+            let found: Vec<usize> = planted.iter().copied().filter(|at| run.listed.contains(at)).collect();
+            assert!(found.len() >= 11, "{what}: {} of 12", found.len());
+            for at in found {
+                let reason = Univariate.explain(&run.model, &run.rows, at).unwrap().reason;
+                assert!(reason.contains(said) && reason.contains("; usual range "), "{what}: {reason}");
+            }
+        }
+        assert!(run.listed.len() <= 72, "{}", run.listed.len());
+    }
+
+    #[test]
     fn a_value_that_many_rows_share_is_a_level() {
         let mut gains = values("lognormal", 1);
         (0..25).for_each(|i| gains[i * 200] = 99_999.0);

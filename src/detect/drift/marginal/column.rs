@@ -248,10 +248,13 @@ impl Column {
 /// Median of weighted values in ascending order.
 fn middle(sorted: &[(f64, f64)], weight: f64) -> f64 {
     let mut passed = 0.0;
-    sorted.iter().find(|(_, w)| {
-        passed += w;
-        passed >= 0.5 * weight
-    }).map_or(f64::NAN, |(x, _)| *x)
+    sorted
+        .iter()
+        .find(|(_, w)| {
+            passed += w;
+            passed >= 0.5 * weight
+        })
+        .map_or(f64::NAN, |(x, _)| *x)
 }
 
 /// Rows of both samples in tenths of the first, as rows of `n` there and `m` here.

@@ -85,7 +85,14 @@ impl Ensemble {
         match by {
             0 => self.univariate.as_ref().and_then(|model| Univariate.explain(model, rows, row).ok()),
             1 => self.maha.as_ref().and_then(|model| Maha.explain(model, rows, row).ok()),
-            2 => self.knn.as_ref().and_then(|model| Knn.explain(model, rows, row).ok()),
+            2 => {
+                let mut near = Knn.explain(self.knn.as_ref()?, rows, row).ok()?;
+                // Neighbours name no column.
+                if let Some(columns) = self.explain(1, rows, row) {
+                    near.reason = format!("{}; {}", near.reason, columns.reason);
+                }
+                Some(near)
+            }
             _ => self.iforest.as_ref().and_then(|model| Iforest.explain(model, rows, row).ok()),
         }
     }

@@ -140,10 +140,14 @@ impl Found {
         let of = |rows: &[(Scores, u64)], by: usize| -> Vec<(f64, u64)> {
             rows.iter().filter_map(|(scores, count)| Some((*scores.get(by)?, *count))).collect()
         };
-        let excesses: Vec<Option<Excess>> = (0..ASKED).map(|by| excess(&of(calibration, by), &of(data, by), RATE)).collect();
+        // A detector has something to say where its excess is significant, whatever it would list; those that do share the rate,
+        // so that their lists together keep it.
+        let with_rate = |by: usize, rate: f64| excess(&of(calibration, by), &of(data, by), rate);
         let corrected = |excess: &Excess| excess.ln_p + ((ASKED as u64 * excess.tests) as f64).ln();
-        let telling = excesses.iter().enumerate().filter_map(|(by, excess)| Some((by, excess.as_ref()?)));
-        let telling: Vec<(usize, &Excess)> = telling.filter(|(_, excess)| corrected(excess) < TELLING.ln()).collect();
+        let telling: Vec<usize> =
+            (0..ASKED).filter(|&by| with_rate(by, f64::INFINITY).is_some_and(|excess| corrected(&excess) < TELLING.ln())).collect();
+        let rate = RATE / telling.len().max(1) as f64;
+        let telling: Vec<(usize, Excess)> = telling.into_iter().filter_map(|by| Some((by, with_rate(by, rate)?))).collect();
         let (by, best) = telling.iter().min_by(|a, b| a.1.ln_p.total_cmp(&b.1.ln_p)).copied()?;
         let mut cuts = [f64::INFINITY; ASKED];
         for (by, excess) in &telling {
@@ -318,7 +322,9 @@ impl Detect for Conformal {
 
     fn notes(&self, model: &ConformalModel) -> Vec<String> {
         let sound = model.held.rows;
-        let held = (sound > 0).then(|| format!("{sound} rows of the reference were held back; no p-value is below {}", super::short(1.0 / (sound + 1) as f64)));
+        let held = (sound > 0).then(|| {
+            format!("{sound} rows of the reference were held back; no p-value is below {}", super::short(1.0 / (sound + 1) as f64))
+        });
         model.note.iter().cloned().chain(held).collect()
     }
 }

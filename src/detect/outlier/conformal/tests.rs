@@ -36,10 +36,13 @@ fn it_keeps_the_laws() {
     for odd in [BTreeSet::new(), odd] {
         law::check(|| Conformal, &fixture(rows(1, 1_200, &odd), rows(2, 600, &BTreeSet::new())));
     }
-    law::survives(|| Conformal, |fixture| {
-        let reference = fixture.rows.clone();
-        fixture.against(reference).after(&ReferenceSample)
-    });
+    law::survives(
+        || Conformal,
+        |fixture| {
+            let reference = fixture.rows.clone();
+            fixture.against(reference).after(&ReferenceSample)
+        },
+    );
 }
 
 #[test]
@@ -51,8 +54,7 @@ fn rows_beyond_the_reference_are_an_alarm() {
     assert_eq!(groups.len(), 1, "{:?}", Conformal.notes(&model));
     let finding = Policy::default().decide(&INFO, groups[0].clone(), 1).unwrap();
     assert_eq!(finding.tier, Tier::Alarm, "{finding:?}");
-    let listed: Vec<usize> =
-        fixture.members(&Conformal, &model).iter().enumerate().filter_map(|(i, cause)| cause.map(|_| i)).collect();
+    let listed: Vec<usize> = fixture.members(&Conformal, &model).iter().enumerate().filter_map(|(i, cause)| cause.map(|_| i)).collect();
     let right = listed.iter().filter(|i| odd.contains(i)).count();
     assert!(right >= 55 && right * 10 >= listed.len() * 9, "{right} of {}", listed.len());
     assert_eq!(groups[0].rows, listed.len() as u64);

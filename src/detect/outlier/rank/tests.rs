@@ -45,7 +45,11 @@ fn each_finds_its_own() {
     finds::<super::super::copula::CopulaMethod>(|_| [2.5, 2.5, -2.6, 2.4], 12, "a = 2.5 (usual -2.");
     finds::<super::super::histogram::HistogramMethod>(|i| [3.4, 3.4, -3.3, 3.0 + 0.01 * i as f64], 20, "(usual -2.");
     finds::<super::super::residual::ResidualMethod>(|_| [1.5, -1.5, 0.1, 0.2], 12, "b = -1.5 (usual -2.");
-    finds::<super::super::lof::LofMethod>(|i| [0.3 * i as f64, -0.3 * i as f64 - 1.5, 0.0, 0.1], 60, "times as sparse as around its 20 nearest rows");
+    finds::<super::super::lof::LofMethod>(
+        |i| [0.3 * i as f64, -0.3 * i as f64 - 1.5, 0.0, 0.1],
+        60,
+        "times as sparse as around its 20 nearest rows",
+    );
 }
 
 #[test]
