@@ -119,7 +119,7 @@ fn what_differs_is_named() {
     for (change, title) in [
         (Change::Values, "x differs from the reference: the median is 0."),
         (Change::Levels, "kind differs from the reference: 'red' is in "),
-        (Change::Missing, "y differs from the reference: 2"),
+        (Change::Missing, "y differs from the reference: 19.97% is missing here and 0% there"),
         (Change::OfClass, "x within class b differs from the reference: the median is 0."),
     ] {
         let found = decided(&Marginal, &fixture(rows(3, 6_000, change), rows(4, 6_000, Change::Nothing)));

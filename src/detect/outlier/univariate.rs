@@ -322,29 +322,28 @@ mod tests {
 
     #[test]
     fn corrupt_cells_are_named_with_what_is_usual() {
-        // Ages, hours and incomes of a census; each kind of error in some rows of its own.
-        let (ages, hours) = (values("age", 1), values("age", 2));
-        let incomes: Vec<f64> = normals(3, ROWS).iter().map(|z| (10.0 + 0.4 * z).exp().round()).collect();
-        let errors: [(&str, usize, &str, fn(f64, f64, f64) -> [f64; 3]); 6] = [
-            ("sentinel 999", 100, "age is 999.0; usual range 17 to ", |_, h, i| [999.0, h, i]),
-            ("sentinel -99", 300, "hours is -99.0; usual range 17 to ", |a, _, i| [a, -99.0, i]),
-            ("sentinel -1", 500, "income is -1.0; usual range ", |a, h, _| [a, h, -1.0]),
-            ("minutes for hours", 700, "hours is ", |a, h, i| [a, 60.0 * h, i]),
-            ("thousandfold", 900, "income is ", |a, h, i| [a, h, 1_000.0 * i]),
-            ("swapped columns", 1_100, "age is ", |a, h, i| [i, h, a]),
+        // Ages, hours, incomes and weights of a census; each kind of error in some rows of its own.
+        let skewed = |seed, middle: f64| normals(seed, ROWS).iter().map(|z| (middle + 0.4 * z).exp().round()).collect::<Vec<f64>>();
+        let columns = [values("age", 1), values("age", 2), skewed(3, 10.0), skewed(4, 12.0)];
+        type Planted = fn([f64; 4]) -> [f64; 4];
+        let errors: [(&str, usize, &str, Planted); 6] = [
+            ("sentinel 999", 100, "age is 999.0; usual range 17 to ", |[_, h, i, w]| [999.0, h, i, w]),
+            ("sentinel -99", 300, "hours is -99.0; usual range 17 to ", |[a, _, i, w]| [a, -99.0, i, w]),
+            ("sentinel -1", 500, "weight is -1.0; usual range ", |[a, h, i, _]| [a, h, i, -1.0]),
+            ("minutes for hours", 700, "hours is ", |[a, h, i, w]| [a, 60.0 * h, i, w]),
+            ("thousandfold", 900, "income is ", |[a, h, i, w]| [a, h, 1_000.0 * i, w]),
+            ("swapped columns", 1_100, "age is ", |[a, h, i, w]| [i, h, a, w]),
         ];
-        let mut rows: Vec<[f64; 3]> = (0..ROWS).map(|i| [ages[i], hours[i], incomes[i]]).collect();
+        let mut rows: Vec<[f64; 4]> = (0..ROWS).map(|i| [0, 1, 2, 3].map(|j: usize| columns[j][i])).collect();
+        let planted = |first: usize| (first..first + 12).map(|i| 3 * i);
         for (_, first, _, error) in errors {
-            for at in (first..first + 12).map(|i| 3 * i) {
-                let [age, hour, income] = rows[at];
-                rows[at] = error(age, hour, income);
-            }
+            planted(first).for_each(|at| rows[at] = error(rows[at]));
         }
         let column = |j: usize| numbers(&rows.iter().map(|row| row[j]).collect::<Vec<f64>>());
-        let run = run(vec![("age", Role::Numeric, column(0)), ("hours", Role::Numeric, column(1)), ("income", Role::Numeric, column(2))]);
+        let names = ["age", "hours", "income", "weight"];
+        let run = run(names.into_iter().enumerate().map(|(j, name)| (name, Role::Numeric, column(j))).collect());
         for (what, first, said, _) in errors {
-            let planted: Vec<usize> = (first..first + 12).map(|i| 3 * i).collect();
-            let found: Vec<usize> = planted.iter().copied().filter(|at| run.listed.contains(at)).collect();
+            let found: Vec<usize> = planted(first).filter(|at| run.listed.contains(at)).collect();
             assert!(found.len() >= 11, "{what}: {} of 12", found.len());
             for at in found {
                 let reason = Univariate.explain(&run.model, &run.rows, at).unwrap().reason;
