@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::UInt64Type;
 use common::Folder;
 
@@ -21,10 +21,10 @@ fn rows(first: u64, count: u64, odd: bool, moved: bool) -> RecordBatch {
     let normal = |i: u64, salt: u64| (0..12).map(|k| unit(i, 100 * salt + k)).sum::<f64>() - 6.0;
     let is_odd = |i: u64| odd && i % 40 == 7;
     let number = |f: &dyn Fn(u64) -> f64| -> ArrayRef { Arc::new((0..count).map(|i| Some(f(i))).collect::<Float64Array>()) };
-    let shift = if moved { 0.8 } else { 0.0 };
+    let shift = if moved { 0.4 } else { 0.0 };
     let x = move |i: u64| normal(i, 1) + shift;
     let columns: [(&str, ArrayRef); 4] = [
-        ("id", Arc::new((0..count).map(|i| Some((first + i) as i64)).collect::<Int64Array>())),
+        ("id", Arc::new((0..count).map(|i| Some(first + i)).collect::<UInt64Array>())),
         ("x", number(&x)),
         ("y", number(&|i| if is_odd(i) { -3.0 * x(i).signum() - x(i) } else { x(i) + 0.3 * normal(i, 2) })),
         ("label", Arc::new((0..count).map(|i| Some(if unit(i, 9) < 0.5 { "a" } else { "b" })).collect::<StringArray>())),
@@ -46,10 +46,8 @@ fn sound_rows_pass_and_the_report_names_the_reference() {
     assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
     let report = folder.json("r");
     assert_eq!(report["verdict"], "pass", "{}", report["reasons"]);
-    assert_eq!(
-        (&report["data"]["reference"][0]["name"], &report["data"]["reference"][0]["rows"]),
-        (&"clean.parquet".into(), &2_000.into())
-    );
+    assert_eq!(report["data"]["reference"][0]["name"], "clean.parquet");
+    assert_eq!(report["data"]["reference"][0]["rows"], 2_000);
     assert_eq!(report["data"]["reference"][0]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(report["settings"]["reference"]["inputs"][0], "clean.parquet");
     let schema: serde_json::Value = serde_json::from_str(include_str!("../schemas/foretaste.report-1.schema.json")).unwrap();
@@ -67,7 +65,7 @@ fn outliers_and_moved_columns_are_found() {
     let folder = Folder::new();
     folder.parquet("odd.parquet", &rows(0, 3_000, true, false));
     folder.parquet("moved.parquet", &rows(0, 3_000, false, true));
-    // Columns in another order, one more, one less, and whole numbers where the data has fractions.
+    // Another format, columns in another order, and no id.
     let clean = rows(50_000, 3_000, false, false);
     let other = clean.project(&[3, 2, 1]).unwrap();
     folder.csv("clean.csv", &other);

@@ -41,7 +41,7 @@ type Pattern = Vec<u64>;
 /// How often each pattern occurs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MissingModel {
-    /// Index in the schema of each column, and its name.
+    /// Names of the columns in the order of a pattern's bits.
     columns: Vec<String>,
     patterns: BTreeMap<Pattern, u64>,
     rows: u64,
@@ -112,7 +112,7 @@ impl Detect for Missing {
 
     fn explain(&self, model: &MissingModel, rows: &Batch, row: usize) -> Result<Evidence> {
         let own = MissingModel::of(rows, row);
-        let is_missing = |at: usize| own.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
+        let is_missing = |at: usize| own.get(at / 64).is_some_and(|word| (word >> (at % 64)) & 1 == 1);
         let missing: Vec<&str> =
             (0..model.columns.len()).filter(|at| is_missing(*at)).filter_map(|at| Some(model.columns.get(at)?.as_str())).collect();
         let said = match missing.len() {

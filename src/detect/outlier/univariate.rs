@@ -320,12 +320,14 @@ mod tests {
         assert!(evidence.reason.starts_with("age is 405.0; usual range 17 to 7"), "{}", evidence.reason);
     }
 
+    /// Puts an error into a row.
+    type Planted = fn([f64; 4]) -> [f64; 4];
+
     #[test]
     fn corrupt_cells_are_named_with_what_is_usual() {
         // Ages, hours, incomes and weights of a census; each kind of error in some rows of its own.
         let skewed = |seed, middle: f64| normals(seed, ROWS).iter().map(|z| (middle + 0.4 * z).exp().round()).collect::<Vec<f64>>();
         let columns = [values("age", 1), values("age", 2), skewed(3, 10.0), skewed(4, 12.0)];
-        type Planted = fn([f64; 4]) -> [f64; 4];
         let errors: [(&str, usize, &str, Planted); 6] = [
             ("sentinel 999", 100, "age is 999.0; usual range 17 to ", |[_, h, i, w]| [999.0, h, i, w]),
             ("sentinel -99", 300, "hours is -99.0; usual range 17 to ", |[a, _, i, w]| [a, -99.0, i, w]),
