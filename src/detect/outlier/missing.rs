@@ -83,7 +83,7 @@ impl MissingModel {
     }
 
     /// Rows of the sample with a pattern; one that it does not hold is as rare as can be.
-    fn rows_with(&self, pattern: &Pattern) -> u64 {
+    fn rows_with(&self, pattern: &[u64]) -> u64 {
         self.patterns.get(pattern).copied().unwrap_or(1)
     }
 }
