@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::vectors::{Sampled, Vectors};
+use super::vectors::{Sampled, Vectors, named, usual};
 use super::{sample, short};
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
@@ -14,10 +14,7 @@ use crate::error::{Error, Result};
 use crate::finding::Evidence;
 use crate::fold::{Detect, Fold, Given, Info, Step};
 use crate::stats::features::{Scaling, Standardizer};
-use crate::stats::robust::{median, quantile};
-
-/// Columns that an explanation names.
-const NAMED: usize = 3;
+use crate::stats::robust::median;
 
 /// A score of rows on comparable scales.
 pub trait Method: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -84,13 +81,7 @@ impl<M: Method> RankedModel<M> {
         let rows = if M::REPEATED { distinct.select(Axis(0), &repeated) } else { distinct.clone() };
         let scale = Standardizer::fit(rows.view(), M::SCALING);
         let method = M::fit(scale.transform(rows.view())?, &keys, sample.is_whole(), data.key.seed())?;
-        let usual = rows.axis_iter(Axis(1)).map(|column| {
-            let mut sorted: Vec<f64> = column.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x)).collect();
-            sorted.sort_unstable_by(f64::total_cmp);
-            let at = |q| quantile(&sorted, q).map_or(f32::NAN, |x| x as f32);
-            (at(0.01), at(0.99))
-        });
-        let usual = usual.collect();
+        let usual = usual(rows.view());
         let mut model = Self { vectors, scale, method, usual, middle: f64::NAN };
         let some = MIDDLE_ROWS.min(distinct.nrows());
         let (values, keys) = (distinct.view().split_at(Axis(0), some).0, keys.get(..some).unwrap_or_default());
@@ -138,16 +129,9 @@ impl<M: Method> Detect for Ranked<M> {
         let values = model.vectors.of_block(rows, M::INFO.code)?.select(Axis(0), &[row]);
         let keys: Vec<u64> = rows.keys().get(row).copied().into_iter().collect();
         let score = model.scores(values.view(), &keys)?.first().copied().filter(|score| score.is_finite()).ok_or_else(none)?;
-        let shares = model.method.shares(model.scale.transform(values.view())?.row(0));
-        let mut ranked: Vec<(usize, f64)> = shares.into_iter().enumerate().filter(|(_, share)| *share > 0.0).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let named = ranked.iter().take(if model.vectors.embedding { 0 } else { NAMED }).filter_map(|&(j, share)| {
-            let (name, (low, high), value) = (model.vectors.names.get(j)?, model.usual.get(j)?, *values.get((0, j))?);
-            let number = |x: f32| short(f64::from(x));
-            let text = format!("{name} = {} (usual {} to {})", number(value), number(*low), number(*high));
-            Some((text, json!({"column": name, "value": value, "usual": [low, high], "share": share})))
-        });
-        let (texts, details): (Vec<String>, Vec<serde_json::Value>) = named.unzip();
+        // Dimensions of an embedding mean nothing to a person.
+        let shares = if model.vectors.embedding { Vec::new() } else { model.method.shares(model.scale.transform(values.view())?.row(0)) };
+        let (texts, details) = named(&model.vectors.names, &model.usual, values.row(0), shares);
         let said = M::said(&short(score), &short(model.middle));
         let reason = if texts.is_empty() { said } else { format!("{said}: {}", texts.join(", ")) };
         Ok(Evidence::new(reason, [("score", json!(score)), ("usual", json!(model.middle)), ("columns", json!(details))]))
