@@ -20,6 +20,8 @@ impl Engine for Local {
         let seed = settings.run.seed.unwrap_or_else(fresh_seed);
         let options = Options { format: request.format, batch_rows: settings.run.batch_rows, ..Options::default() };
         let source = read::open(&request.inputs, &options)?;
+        let trusted = &settings.reference.inputs;
+        let reference = if trusted.is_empty() { None } else { Some(read::open(trusted, &Options { format: None, ..options })?) };
         let order = Order {
             choices: settings.roles.clone(),
             key: Key::from_seed(seed),
@@ -30,7 +32,7 @@ impl Engine for Local {
             skip: settings.detectors.skip.clone(),
         };
         let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-        let outcome = run::scan(source.as_ref(), crate::detect::all(), &order, &mut writer, progress)?;
+        let outcome = run::scan_against(source.as_ref(), reference.as_deref(), crate::detect::all(), &order, &mut writer, progress)?;
         let told = report::Settings { values: settings.canonical_json()?, seed, created: jiff::Timestamp::now() };
         let path = writer.finish(&outcome, &told)?;
         Ok((outcome, path))

@@ -12,6 +12,7 @@ Examples:
   foretaste scan 'shards/*.parquet' --label intent --id id --out report
   foretaste scan - --format ipc < stream.arrows
   foretaste scan train.csv --fail-on warn --json > report.json
+  foretaste scan new.parquet --reference trusted.parquet
   foretaste explain trigger.patch
   foretaste evaluate foretaste-report truth.parquet
 
@@ -105,6 +106,9 @@ pub(super) struct Scan {
     /// Format of the input where names and first bytes do not tell; json means --json
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(super) format: Option<FormatFlag>,
+    /// Rows that are known to be sound, with the columns of the input; may be given more than once
+    #[arg(long, value_name = "INPUT")]
+    reference: Vec<String>,
     /// Read settings from this file, not from ./foretaste.toml
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -233,6 +237,7 @@ impl Scan {
         for (flag, setting) in [
             (&self.roles.text, &mut roles.text),
             (&self.roles.ignore, &mut roles.ignore),
+            (&self.reference, &mut settings.reference.inputs),
             (&self.decide.only, &mut settings.detectors.only),
             (&self.decide.skip, &mut settings.detectors.skip),
         ] {

@@ -69,6 +69,7 @@ impl Engine for Double {
             label: None,
             classes: Vec::new(),
             unreadable: BTreeMap::new(),
+            reference: Vec::new(),
         };
         let outcome = Outcome {
             verdict,

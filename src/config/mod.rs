@@ -23,6 +23,8 @@ use crate::finding::Verdict;
 pub struct Settings {
     /// Which column plays which part; everything that is not given is inferred.
     pub roles: Choices,
+    /// What the data is compared with.
+    pub reference: Reference,
     /// How a run uses the machine.
     pub run: Run,
     /// When a finding counts.
@@ -31,6 +33,14 @@ pub struct Settings {
     pub detectors: Detectors,
     /// What is written where.
     pub output: Output,
+}
+
+/// A reference that the user trusts; the `[reference]` table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reference {
+    /// Files, folders, globs or addresses with the columns of the data; empty means that there is none.
+    pub inputs: Vec<String>,
 }
 
 /// How a run uses the machine; the `[run]` table.
@@ -271,7 +281,7 @@ mod tests {
         other.decide.fdr = 0.05;
         assert_ne!(base.canonical_json().unwrap(), other.canonical_json().unwrap());
         let expected = concat!(
-            r#"{"decide":{"alarm_level":0.01,"fail_on":"fail","fdr":0.1},"detectors":{"only":[],"skip":[]},"#,
+            r#"{"decide":{"alarm_level":0.01,"fail_on":"fail","fdr":0.1},"detectors":{"only":[],"skip":[]},"reference":{"inputs":[]},"#,
             r#""roles":{"address":null,"digest":null,"embedding":null,"id":null,"ignore":[],"image":null,"label":null,"probs":null,"source":null,"#,
             r#""text":[],"time":null},"run":{"memory":"2GiB","seed":null}}"#
         );

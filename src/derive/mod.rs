@@ -4,5 +4,5 @@ mod content;
 mod sample;
 
 pub use content::{Content, ContentModel, softmax};
-pub use sample::{Sample, SampleModel, SampleRow, word_hash, words};
+pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Key, Role, Schema};
 use crate::error::Result;
 use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Step};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 
 /// Most rows that a sample holds. Sets with fewer distinct rows are held whole, and what is fitted on them is exact.
@@ -45,7 +45,7 @@ pub struct SampleRow {
 /// order or partition, and rows that are equal in content and label are one row in it.
 pub struct Sample;
 
-static INFO: Info = Info {
+const BASE: Info = Info {
     code: "derive.sample",
     family: Family::Derived,
     summary: "rows in raw form that models are fitted on",
@@ -58,6 +58,8 @@ static INFO: Info = Info {
     max_tier: Tier::Review,
     manual: "",
 };
+
+static INFO: Info = BASE;
 
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -217,6 +219,55 @@ impl Fold for Sample {
 
     fn max_bytes(&self, data: &Schema) -> usize {
         (data.unit_bytes / row_bytes(data)).clamp(FEWEST_ROWS, MOST_ROWS) * row_bytes(data)
+    }
+}
+
+/// As [`Sample`], of the trusted reference.
+pub struct ReferenceSample;
+
+static OF_REFERENCE: Info =
+    Info { code: "derive.reference", summary: "rows of the trusted reference in raw form", needs: &[Need::Reference], ..BASE };
+
+impl Fold for ReferenceSample {
+    type Brief = SampleBrief;
+    type State = SampleState;
+    type Model = SampleModel;
+
+    fn info(&self) -> &'static Info {
+        &OF_REFERENCE
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<SampleBrief, SampleModel>> {
+        Ok(match Sample.begin(data, given)? {
+            Step::Scan(brief) => Step::Reference(brief),
+            other => other,
+        })
+    }
+
+    fn open(&self, brief: &SampleBrief) -> SampleState {
+        Sample.open(brief)
+    }
+
+    fn observe(&self, brief: &SampleBrief, state: &mut SampleState, rows: &Batch) -> Result<()> {
+        Sample.observe(brief, state, rows)
+    }
+
+    fn merge(&self, brief: &SampleBrief, into: &mut SampleState, from: SampleState) -> Result<()> {
+        Sample.merge(brief, into, from)
+    }
+
+    fn close(&self, data: &Schema, given: &Given, brief: SampleBrief, state: SampleState) -> Result<Step<SampleBrief, SampleModel>> {
+        Sample.close(data, given, brief, state)
+    }
+
+    fn max_bytes(&self, data: &Schema) -> usize {
+        Sample.max_bytes(data)
+    }
+}
+
+impl Derive for ReferenceSample {
+    fn column(&self, _: &SampleModel, _: &Batch) -> Result<Option<Array2<f32>>> {
+        Ok(None)
     }
 }
 

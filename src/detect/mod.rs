@@ -2,13 +2,14 @@
 
 mod without_scan;
 
+pub mod drift;
 pub mod duplicate;
 pub mod label;
 pub mod outlier;
 pub mod provenance;
 pub mod trigger;
 
-use crate::derive::{Content, ContentModel, Sample};
+use crate::derive::{Content, ContentModel, ReferenceSample, Sample};
 use crate::fold::{Unit, derived, detector};
 
 use without_scan::without_scan;
@@ -18,13 +19,24 @@ use without_scan::without_scan;
 pub fn all() -> Vec<Box<dyn Unit>> {
     vec![
         derived(Sample),
+        derived(ReferenceSample),
         derived(Content),
+        detector(drift::Joint),
+        detector(drift::Marginal),
         detector(duplicate::Exact),
         detector(label::Conflict),
         detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
+        detector(outlier::Conformal),
+        detector(outlier::Conjunction),
+        detector(outlier::Copula::new()),
+        detector(outlier::Histogram::new()),
         detector(outlier::Iforest),
         detector(outlier::Knn),
+        detector(outlier::Lof::new()),
         detector(outlier::Maha),
+        detector(outlier::Missing),
+        detector(outlier::Residual::new()),
+        detector(outlier::Spelling),
         detector(outlier::Univariate),
         detector(provenance::Address),
         detector(trigger::patch()),

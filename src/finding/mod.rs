@@ -19,13 +19,15 @@ pub enum Family {
     Provenance,
     /// Rows that belong nowhere.
     Outlier,
+    /// Differences from a trusted reference.
+    Drift,
     /// Not a detector: structure that others use.
     Derived,
 }
 
 impl Family {
     /// The families that make claims, in report order.
-    pub const CLAIMING: [Self; 5] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Outlier];
+    pub const CLAIMING: [Self; 6] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Outlier, Self::Drift];
 
     /// The name used in codes, files and the report.
     #[must_use]
@@ -36,6 +38,7 @@ impl Family {
             Self::Duplicate => "duplicate",
             Self::Provenance => "provenance",
             Self::Outlier => "outlier",
+            Self::Drift => "drift",
             Self::Derived => "derive",
         }
     }

@@ -74,6 +74,7 @@ fn seen<'a, T: 'static>(code: &str, what: &str, value: &'a (dyn Any + Send + Syn
 fn step<B: Send + Sync + 'static, M: Send + Sync + 'static>(step: Step<B, M>) -> Step<AnyBrief, AnyModel> {
     match step {
         Step::Scan(brief) => Step::Scan(Arc::new(brief)),
+        Step::Reference(brief) => Step::Reference(Arc::new(brief)),
         Step::Done(model) => Step::Done(Arc::new(model)),
     }
 }

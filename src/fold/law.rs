@@ -56,32 +56,35 @@ pub(crate) fn blocks(schema: &Arc<Schema>, batches: &[RecordBatch]) -> Vec<Batch
 
 /// The model of a unit over these batches, gathered in one state.
 pub(crate) fn model<F: Fold>(unit: &F, schema: &Arc<Schema>, given: &Given, batches: &[RecordBatch]) -> F::Model {
-    fit(unit, schema, given, &blocks(schema, batches)).unwrap()
+    fit(unit, schema, given, &blocks(schema, batches), &[]).unwrap()
 }
 
-/// As [`model`], over blocks that may have derived columns.
-fn fit<F: Fold>(unit: &F, schema: &Schema, given: &Given, blocks: &[Batch]) -> Result<F::Model> {
-    drive(unit, schema, given, |brief| {
+/// As [`model`], over blocks that may have derived columns, and those of a reference.
+fn fit<F: Fold>(unit: &F, schema: &Schema, given: &Given, blocks: &[Batch], reference: &[Batch]) -> Result<F::Model> {
+    drive(unit, schema, given, |brief, of_reference| {
         let mut state = unit.open(brief);
+        let blocks = if of_reference { reference } else { blocks };
         blocks.iter().try_for_each(|block| unit.observe(brief, &mut state, block))?;
         Ok((brief.clone(), state))
     })
 }
 
-/// Begins, scans until the unit is done; `scan` gathers the state for a brief.
+/// Begins, scans until the unit is done; `scan` gathers the state for a brief, from the rows of the reference where that is
+/// asked for.
 fn drive<F: Fold>(
     unit: &F,
     schema: &Schema,
     given: &Given,
-    mut scan: impl FnMut(&F::Brief) -> Result<(F::Brief, F::State)>,
+    mut scan: impl FnMut(&F::Brief, bool) -> Result<(F::Brief, F::State)>,
 ) -> Result<F::Model> {
     let mut step = unit.begin(schema, given)?;
     for _ in 0..MOST_SCANS {
-        let brief = match step {
+        let (brief, of_reference) = match step {
             Step::Done(model) => return Ok(model),
-            Step::Scan(brief) => brief,
+            Step::Scan(brief) => (brief, false),
+            Step::Reference(brief) => (brief, true),
         };
-        let (brief, state) = scan(&brief)?;
+        let (brief, state) = scan(&brief, of_reference)?;
         step = unit.close(schema, given, brief, state)?;
     }
     panic!("{} asks for more than {MOST_SCANS} scans", unit.info().code);
@@ -99,6 +102,8 @@ pub(crate) struct Fixture {
     /// Models of earlier units.
     pub(crate) given: Given,
     columns: Vec<(&'static str, Column)>,
+    /// Rows of a trusted reference; without them the reference has none.
+    reference: Option<RecordBatch>,
 }
 
 impl Fixture {
@@ -110,7 +115,13 @@ impl Fixture {
 
     /// Rows of a schema that was made from other rows, or by hand.
     pub(crate) fn with_schema(rows: RecordBatch, schema: Arc<Schema>) -> Self {
-        Self { rows, schema, given: Given::default(), columns: Vec::new() }
+        Self { rows, schema, given: Given::default(), columns: Vec::new(), reference: None }
+    }
+
+    /// With the rows of a reference, in the columns of the data.
+    pub(crate) fn against(mut self, rows: RecordBatch) -> Self {
+        self.reference = Some(rows);
+        self
     }
 
     /// With another memory bound.
@@ -136,11 +147,15 @@ impl Fixture {
 
     /// The rows cut at these positions, as blocks with their derived columns.
     pub(crate) fn cut(&self, sizes: impl IntoIterator<Item = usize>) -> Vec<Batch> {
-        let (mut from, total) = (0, self.rows.num_rows());
+        self.cut_rows(&self.rows, sizes)
+    }
+
+    fn cut_rows(&self, rows: &RecordBatch, sizes: impl IntoIterator<Item = usize>) -> Vec<Batch> {
+        let (mut from, total) = (0, rows.num_rows());
         let mut batches = Vec::new();
         for size in sizes {
             let size = size.min(total - from);
-            batches.push(self.rows.slice(from, size));
+            batches.push(rows.slice(from, size));
             from += size;
             if from == total {
                 break;
@@ -162,9 +177,16 @@ impl Fixture {
         self.cut([self.rows.num_rows()])
     }
 
+    /// The rows of the reference in blocks of at most so many.
+    fn reference(&self, largest: usize) -> Vec<Batch> {
+        self.reference
+            .as_ref()
+            .map_or_else(Vec::new, |rows| self.cut_rows(rows, std::iter::repeat_n(largest.max(1), rows.num_rows().max(1))))
+    }
+
     /// The unit's model, gathered in one state from one block.
     pub(crate) fn model<F: Fold>(&self, unit: &F) -> F::Model {
-        fit(unit, &self.schema, &self.given, &self.whole()).unwrap()
+        fit(unit, &self.schema, &self.given, &self.whole(), &self.reference(usize::MAX)).unwrap()
     }
 
     /// The score of each row.
@@ -292,7 +314,9 @@ fn travel<F: Fold, T: Wire>(unit: &F, value: &T) -> T {
 fn fit_split<F: Fold>(make: &impl Fn() -> F, fixture: &Fixture, blocks: &[Batch], split: &Split) -> F::Model {
     let mut draw = draws(split.seed);
     let unit = make();
-    let model = drive(&unit, &fixture.schema, &fixture.given, |brief| {
+    let reference = fixture.reference(split.largest);
+    let model = drive(&unit, &fixture.schema, &fixture.given, |brief, of_reference| {
+        let blocks = if of_reference { &reference } else { blocks };
         let brief = if split.wired { travel(&unit, brief) } else { brief.clone() };
         let worker = make();
         let mut states: Vec<F::State> = (0..split.workers).map(|_| worker.open(&brief)).collect();
@@ -321,7 +345,7 @@ fn check_all<F: Fold, A: Answers<F>>(make: &impl Fn() -> F, fixture: &Fixture) {
     let unit = make();
     let (law, code, total) = (unit.info().law, unit.info().code, fixture.rows.num_rows());
     let whole = fixture.whole();
-    let expected = fit(&unit, &fixture.schema, &fixture.given, &whole).unwrap();
+    let expected = fit(&unit, &fixture.schema, &fixture.given, &whole, &fixture.reference(usize::MAX)).unwrap();
     let answers = A::of(&unit, &expected, fixture, &whole);
     // One worker in order, then more workers, smaller blocks, more workers than blocks (empty states), and the wire.
     let splits = [
@@ -374,7 +398,7 @@ pub(crate) fn survives<D: Detect>(make: impl Fn() -> D, prepare: impl Fn(Fixture
         let hostile = fixture(rows);
         for (learnt, judged) in [(&hostile, &hostile), (&hostile, &healthy), (&healthy, &hostile)] {
             let unit = make();
-            let Ok(model) = fit(&unit, &learnt.schema, &learnt.given, &learnt.whole()) else { continue };
+            let Ok(model) = fit(&unit, &learnt.schema, &learnt.given, &learnt.whole(), &learnt.reference(usize::MAX)) else { continue };
             let groups = unit.groups(&model);
             assert!(groups.iter().all(|g| (0.0..=1.0).contains(&g.p)), "{name}: a p-value is none");
             unit.notes(&model);
@@ -399,7 +423,7 @@ pub(crate) fn survives_derive<D: Derive>(make: impl Fn() -> D, prepare: impl Fn(
         Arc::make_mut(&mut schema).rows = rows.num_rows() as u64;
         let fixture = prepare(Fixture::with_schema(rows, schema));
         let unit = make();
-        let Ok(model) = fit(&unit, &fixture.schema, &fixture.given, &fixture.whole()) else { continue };
+        let Ok(model) = fit(&unit, &fixture.schema, &fixture.given, &fixture.whole(), &fixture.reference(usize::MAX)) else { continue };
         for block in fixture.whole() {
             let Ok(Some(column)) = unit.column(&model, &block) else { continue };
             assert_eq!(column.nrows(), block.rows(), "{name}: a column of another height");

@@ -57,6 +57,8 @@ pub enum Need {
     Vectors,
     /// A column of network addresses and one of content hashes.
     Addresses,
+    /// A reference that the user trusts.
+    Reference,
     /// Any content at all: features, text, image, embedding or probabilities.
     Content,
 }
@@ -104,6 +106,8 @@ pub struct Info {
 pub enum Step<Brief, Model> {
     /// Look at all rows again, with this brief.
     Scan(Brief),
+    /// Look at the rows of the trusted reference instead; only a unit with [`Need::Reference`] may ask for that.
+    Reference(Brief),
     /// The unit is done.
     Done(Model),
 }

@@ -7,7 +7,7 @@
 mod fusion;
 mod listing;
 
-pub use fusion::{Fusion, Surprisal, fusion, root_mean_square};
+pub use fusion::{Fusion, Surprisal, fusion, is_fused, root_mean_square};
 pub use listing::{Listing, ScoreSummary};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::Info;
 
 /// Share of the data set's error that a family may spend. What is left over belongs to families that are yet to come
-/// (text hygiene, drift).
+/// (text hygiene).
 #[must_use]
 pub fn share(family: Family) -> f64 {
     match family {
@@ -25,7 +25,7 @@ pub fn share(family: Family) -> f64 {
         Family::Label => 0.2,
         Family::Duplicate => 0.1,
         Family::Provenance => 0.15,
-        Family::Outlier => 0.05,
+        Family::Outlier | Family::Drift => 0.05,
         Family::Derived => 0.0,
     }
 }

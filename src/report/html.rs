@@ -13,6 +13,7 @@ use super::listed::ListedRow;
 use super::standards::{AttackClass, ProvisionEvidence};
 use super::words::{bytes, count, figures, headline, next_steps, number, percent, plural, seconds};
 use super::{List, visible};
+use crate::data::File;
 use crate::error::{Error, Result};
 use crate::run::{Breakdown, Outcome};
 
@@ -69,6 +70,7 @@ struct View {
     detectors: Vec<Unit>,
     rows: String,
     files: List<FileLine>,
+    reference: List<FileLine>,
     columns: List<ColumnLine>,
     label: Option<String>,
     classes: List<Pair>,
@@ -138,6 +140,18 @@ struct FileLine {
     sha256: String,
 }
 
+impl FileLine {
+    fn new(file: &File) -> Self {
+        Self {
+            name: visible(&file.name, NAME),
+            rows: count(file.rows),
+            bytes: bytes(file.bytes),
+            blake3: visible(&file.blake3, NAME),
+            sha256: visible(&file.sha256, NAME),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ColumnLine {
     name: String,
@@ -190,13 +204,8 @@ impl View {
             breakdown: report.breakdown.iter().take(12).map(Places::new).collect(),
             detectors: report.detectors.iter().map(Unit::new).collect(),
             rows: count(data.rows),
-            files: List::of(&data.files, ITEMS, |file| FileLine {
-                name: visible(&file.name, NAME),
-                rows: count(file.rows),
-                bytes: bytes(file.bytes),
-                blake3: visible(&file.blake3, NAME),
-                sha256: visible(&file.sha256, NAME),
-            }),
+            files: List::of(&data.files, ITEMS, FileLine::new),
+            reference: List::of(&data.reference, ITEMS, FileLine::new),
             columns: List::of(&data.columns, ITEMS * 4, |column| ColumnLine {
                 name: visible(&column.name, NAME),
                 data_type: visible(&column.data_type, NAME),

@@ -136,6 +136,9 @@ pub struct Data {
     pub nulls: BTreeMap<String, u64>,
     /// Values that could not be read, by column.
     pub unreadable: BTreeMap<String, u64>,
+    /// Files of the trusted reference; none without one.
+    #[serde(default)]
+    pub reference: Vec<File>,
 }
 
 /// A statistic by name.
@@ -301,6 +304,7 @@ impl From<&DataFacts> for Data {
             classes: data.classes.clone(),
             nulls: data.nulls.clone(),
             unreadable: data.unreadable.clone(),
+            reference: data.reference.clone(),
         }
     }
 }

@@ -58,6 +58,7 @@ pub(super) fn clean() -> Outcome {
             label: Some("label".to_owned()),
             classes: (0..10).map(|i| Class { name: i.to_string(), rows: 1_200 }).collect(),
             unreadable: BTreeMap::new(),
+            reference: Vec::new(),
         },
         units: vec![
             unit("trigger.patch", Family::Trigger, Status::Ran, 0, &["a 3×3 patch in 14 rows of one class would have been seen"]),

@@ -12,6 +12,7 @@ mod feed;
 mod list;
 mod outcome;
 mod profile;
+mod reference;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -25,11 +26,12 @@ use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Tier, Verdict};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
-use crate::policy::{Fusion, Listing, Policy, ScoreSummary, Surprisal, fusion};
+use crate::policy::{Fusion, Listing, Policy, ScoreSummary, Surprisal, fusion, is_fused};
 
 use facts::Facts;
 use feed::{Cache, Feed};
 use list::Lister;
+use reference::Aligned;
 use shared::{Ridden, Rider, each_block, guarded, lock, ride};
 
 /// Part of the memory budget that one state of one unit may hold. Fixed, so that bounded forms keep the same rows
@@ -61,10 +63,17 @@ pub struct Order {
     pub skip: Vec<String>,
 }
 
+/// Which rows a scan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Data,
+    Reference,
+}
+
 /// How far a unit has come.
 enum Phase {
     Waiting,
-    Scanning(AnyBrief),
+    Scanning(Rows, AnyBrief),
     Done(AnyModel),
     Skipped(String),
     Failed(String),
@@ -96,8 +105,11 @@ impl Passenger {
 
     fn step(&mut self, step: Result<Step<AnyBrief, AnyModel>>) {
         self.phase = match step {
-            Ok(Step::Scan(_)) if self.scans >= MOST_SCANS => Phase::Failed(format!("asked for more than {MOST_SCANS} scans")),
-            Ok(Step::Scan(brief)) => Phase::Scanning(brief),
+            Ok(Step::Scan(_) | Step::Reference(_)) if self.scans >= MOST_SCANS => {
+                Phase::Failed(format!("asked for more than {MOST_SCANS} scans"))
+            }
+            Ok(Step::Scan(brief)) => Phase::Scanning(Rows::Data, brief),
+            Ok(Step::Reference(brief)) => Phase::Scanning(Rows::Reference, brief),
             Ok(Step::Done(model)) => Phase::Done(model),
             Err(error) => Phase::Failed(error.to_string()),
         };
@@ -116,6 +128,21 @@ pub fn scan(
     sink: &mut (dyn Sink + Send),
     progress: &dyn Progress,
 ) -> Result<Outcome> {
+    scan_against(source, None, units, order, sink, progress)
+}
+
+/// As [`scan`], against a reference that the user trusts: its columns have the data's names and types that fit, in any order.
+///
+/// # Errors
+/// As [`scan`], and a reference that lacks a column of the data or holds another type there.
+pub fn scan_against(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    units: Vec<Box<dyn Unit>>,
+    order: &Order,
+    sink: &mut (dyn Sink + Send),
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     let start = Instant::now();
     let policy = order.policy.checked()?;
     let threads = order.threads.max(1);
@@ -125,26 +152,30 @@ pub fn scan(
         .build()
         .map_err(|e| Error::config("threads", e.to_string()))?;
     let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
+    let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
     let mut run = Run {
         source,
+        reference,
+        reference_cache: Cache::new(order.memory / CACHE_SHARE / 2),
         schema: Arc::clone(&schema),
         pool,
         threads,
         memory: order.memory,
         cache: Cache::new(order.memory / CACHE_SHARE),
-        passengers: board(units, &schema, order),
+        passengers: Vec::new(),
         given: Given::default(),
         facts: Facts::new(&schema),
         scans: 0,
         progress,
     };
+    run.passengers = board(units, &schema, run.reference.is_some(), order);
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
     run.decide_and_list(&policy, &listings, &rarity, sink, start)
 }
 
 /// Decides which units come along.
-fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, order: &Order) -> Vec<Passenger> {
+fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Order) -> Vec<Passenger> {
     let named = |names: &[String], unit: &dyn Unit| names.iter().any(|n| n == unit.info().code || n == unit.info().family.name());
     units
         .into_iter()
@@ -153,7 +184,7 @@ fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, order: &Order) -> Vec<Passe
             let phase = if left_out {
                 Phase::Skipped("left out by the settings".to_owned())
             } else {
-                match unit.info().needs.iter().find_map(|need| unmet(*need, schema)) {
+                match unit.info().needs.iter().find_map(|need| unmet(*need, schema, reference)) {
                     Some(why) => Phase::Skipped(why),
                     None => Phase::Waiting,
                 }
@@ -164,7 +195,7 @@ fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, order: &Order) -> Vec<Passe
 }
 
 /// Why a need is not met.
-fn unmet(need: Need, schema: &Schema) -> Option<String> {
+fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
     let has = |role| schema.first(role).is_some();
     let (met, why) = match need {
         Need::Classes => match &schema.label {
@@ -177,6 +208,7 @@ fn unmet(need: Need, schema: &Schema) -> Option<String> {
         Need::Image => (has(Role::Image), "needs an image column"),
         Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
         Need::Addresses => (has(Role::Address) && has(Role::Digest), "needs a column of network addresses and one of content hashes"),
+        Need::Reference => (reference, "needs a reference (--reference)"),
         Need::Content => (schema.columns.iter().any(|c| c.role.is_content()), "needs a content column"),
     };
     (!met).then(|| why.to_owned())
@@ -190,6 +222,8 @@ type Gathered = (AnyBrief, Result<AnyState>);
 
 struct Run<'a> {
     source: &'a dyn Source,
+    reference: Option<Aligned<'a>>,
+    reference_cache: Cache,
     schema: Arc<Schema>,
     pool: rayon::ThreadPool,
     threads: usize,
@@ -207,14 +241,23 @@ impl Run<'_> {
     fn stages(&mut self) -> Result<()> {
         loop {
             self.begin();
-            let riders: Vec<usize> =
-                (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(_))).collect();
-            if riders.is_empty() && self.facts.complete() {
+            let riders = |rows: Rows| -> Vec<usize> {
+                (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(of, _) if of == rows)).collect()
+            };
+            let (riders, comparing) = (riders(Rows::Data), riders(Rows::Reference));
+            if riders.is_empty() && comparing.is_empty() && self.facts.complete() {
                 break;
             }
-            let ridden = self.ride(&riders)?;
-            self.progress.busy("closing the scan");
-            self.close(&riders, ridden);
+            if !riders.is_empty() || !self.facts.complete() {
+                let ridden = self.ride(&riders)?;
+                self.progress.busy("closing the scan");
+                self.close(&riders, ridden);
+            }
+            if !comparing.is_empty() {
+                let ridden = self.ride_reference(&comparing)?;
+                self.progress.busy("closing the scan");
+                self.close(&comparing, ridden);
+            }
         }
         for passenger in &mut self.passengers {
             if matches!(passenger.phase, Phase::Waiting) {
@@ -253,7 +296,7 @@ impl Run<'_> {
             passenger.seconds += ridden.seconds;
             passenger.scans += 1;
             passenger.bytes = passenger.bytes.max(passenger.unit.max_bytes(&self.schema) as u64);
-            if let Phase::Scanning(brief) = std::mem::replace(&mut passenger.phase, Phase::Waiting) {
+            if let Phase::Scanning(_, brief) = std::mem::replace(&mut passenger.phase, Phase::Waiting) {
                 work.insert(i, Mutex::new(Some((brief, ridden.state))));
             }
         }
@@ -318,19 +361,39 @@ impl Run<'_> {
         let ridden = {
             let feed = Feed::open(self.source, &self.schema, &mut cache)?;
             let derive = self.columns_for(riders.iter().copied());
-            let aboard: Vec<Rider<'_>> = riders
-                .iter()
-                .filter_map(|&i| match &self.passengers[i].phase {
-                    Phase::Scanning(brief) => Some(Rider { unit: &*self.passengers[i].unit, brief: Arc::clone(brief) }),
-                    _ => None,
-                })
-                .collect();
             let facts = &self.facts;
-            ride(&self.pool, workers, feed, &derive, &aboard, self.progress, &|block| facts.observe(block))?
+            ride(&self.pool, workers, feed, &derive, &self.aboard(riders), self.progress, &|block| facts.observe(block))?
         };
         self.cache = cache;
         self.facts.close();
         Ok(ridden)
+    }
+
+    /// One shared scan of the reference.
+    fn ride_reference(&mut self, riders: &[usize]) -> Result<Vec<Ridden>> {
+        self.scans += 1;
+        let Some(reference) = &self.reference else {
+            return Err(Error::config("reference", "a detector asks for one that was not given"));
+        };
+        self.progress.scan(self.scans, "scanning the reference", reference.rows_hint());
+        let workers = self.workers(riders);
+        let mut cache = std::mem::replace(&mut self.reference_cache, Cache::new(0));
+        let ridden = {
+            let feed = Feed::open(reference, &reference.schema, &mut cache)?;
+            let derive = self.columns_for(riders.iter().copied());
+            ride(&self.pool, workers, feed, &derive, &self.aboard(riders), self.progress, &|_| ())?
+        };
+        self.reference_cache = cache;
+        Ok(ridden)
+    }
+
+    /// These units with their briefs.
+    fn aboard(&self, riders: &[usize]) -> Vec<Rider<'_>> {
+        let rider = |&i: &usize| match &self.passengers[i].phase {
+            Phase::Scanning(_, brief) => Some(Rider { unit: &*self.passengers[i].unit, brief: Arc::clone(brief) }),
+            _ => None,
+        };
+        riders.iter().filter_map(rider).collect()
     }
 
     /// Detectors with a model, which alone judge rows.
@@ -341,7 +404,7 @@ impl Run<'_> {
     /// Scores every row once and decides which scores are listed; with `scores` also learns how rare the scores of families
     /// are that are fused by that. A detector that fails here is marked and lists nothing.
     fn score(&mut self, policy: &Policy, scores: bool) -> Result<(BTreeMap<usize, Listing>, BTreeMap<usize, Surprisal>)> {
-        let fused = |info: &Info| scores && fusion(info.family) == Fusion::Surprisal;
+        let fused = |info: &Info| scores && fusion(info.family) == Fusion::Surprisal && is_fused(info.code);
         let scored = |info: &Info| info.claim == Claim::Posterior || fused(info);
         let scoring: Vec<usize> = self.judges().into_iter().filter(|&i| scored(self.passengers[i].unit.info())).collect();
         let mut listings: BTreeMap<usize, Listing> =
@@ -475,7 +538,7 @@ impl Run<'_> {
                     Phase::Done(_) => Status::Ran,
                     Phase::Skipped(why) => Status::Skipped(why.clone()),
                     Phase::Failed(why) => Status::Failed(why.clone()),
-                    Phase::Waiting | Phase::Scanning(_) => Status::Failed("did not come to an end".to_owned()),
+                    Phase::Waiting | Phase::Scanning(..) => Status::Failed("did not come to an end".to_owned()),
                 },
                 seconds: p.seconds,
                 bytes: p.bytes,
@@ -515,6 +578,7 @@ impl Run<'_> {
                 label: label.map(|l| l.name.clone()),
                 classes: label.map(|l| l.classes.clone()).unwrap_or_default(),
                 unreadable: self.facts.unreadable(&self.schema),
+                reference: self.reference.as_ref().map(Source::files).transpose()?.unwrap_or_default(),
             },
             units,
             findings,

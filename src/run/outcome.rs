@@ -74,6 +74,8 @@ pub struct DataFacts {
     /// Values that could not be read as what their column holds (images that do not decode, texts over the limit, NaN
     /// and infinities), by column; they are counted, not judged.
     pub unreadable: BTreeMap<String, u64>,
+    /// Files of the trusted reference with digests; none without a reference.
+    pub reference: Vec<File>,
 }
 
 /// Everything that a run found out. Listed rows travel separately, through a [`Sink`].

@@ -2,21 +2,28 @@
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bottom_k;
+pub mod conformal;
 pub mod counter;
 pub mod covariance;
 pub mod design;
 pub mod direction;
 pub mod features;
+#[cfg(test)]
+mod golden;
 pub mod interval;
 pub mod isolation;
+pub mod lof;
+pub mod marginal;
 pub mod mixture;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;
 pub mod pot;
 pub mod ranking;
+pub mod residual;
 pub mod ridge;
 pub mod robust;
 mod spd;
 pub mod tail;
 pub mod transition;
+pub mod two_sample;

@@ -38,6 +38,11 @@ impl Levels {
         self.position
     }
 
+    /// Number of levels.
+    pub(super) fn len(&self) -> usize {
+        self.counts.len()
+    }
+
     /// Rows of the sample with a value.
     pub(super) fn rows(&self) -> u64 {
         self.rows

@@ -1,14 +1,13 @@
 //! `outlier.maha`: rows whose values are far from the rest taken together.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::posterior::graded;
+use super::projection::{MOST_COLUMNS, Projection};
 use super::side::Side;
-use super::vectors::{Sampled, Vectors};
+use super::vectors::{Sampled, Vectors, named, usual};
 use super::{sample, short};
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
@@ -24,19 +23,11 @@ use crate::stats::robust::quantile;
 const KEEP: f64 = 0.85;
 /// Refits on the inner rows.
 const REFITS: usize = 3;
-/// Most columns that a covariance is taken of; more are projected.
-const MOST_COLUMNS: usize = 512;
-/// Columns after projection.
-const PROJECTED: usize = 256;
-/// Projected columns that each column adds to.
-const TARGETS: usize = 4;
 /// Fewest rows a class, on average, for distances to class means.
 const ROWS_A_CLASS: usize = 20;
 /// Fewest rows of a sample a column for its distances to say where those of other rows end: those of rows that were fitted
 /// are shorter, by a factor of about (1 + columns / rows)².
 const ROWS_A_COLUMN: usize = 20;
-/// Columns that an explanation names.
-const NAMED: usize = 3;
 
 #[doc = include_str!("maha.md")]
 pub struct Maha;
@@ -54,36 +45,6 @@ static INFO: Info = Info {
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };
-
-/// A sparse random projection (Kane and Nelson 2014).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Projection {
-    /// For each column the projected columns that it is added to, or taken from where the flag is set.
-    targets: Vec<[(u16, bool); TARGETS]>,
-}
-
-impl Projection {
-    fn new(columns: usize, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut target = || (rng.random_range(0..PROJECTED as u16), rng.random::<bool>());
-        Self { targets: (0..columns).map(|_| std::array::from_fn(|_| target())).collect() }
-    }
-
-    fn apply(&self, rows: &Array2<f32>) -> Array2<f32> {
-        let mut out = Array2::<f32>::zeros((rows.nrows(), PROJECTED));
-        let size = (TARGETS as f32).sqrt().recip();
-        for (row, mut out) in rows.outer_iter().zip(out.outer_iter_mut()) {
-            for (value, targets) in row.iter().zip(&self.targets) {
-                for &(target, negative) in targets {
-                    if let Some(slot) = out.get_mut(usize::from(target)) {
-                        *slot += if negative { -size * value } else { size * value };
-                    }
-                }
-            }
-        }
-        out
-    }
-}
 
 /// The fitted distances.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,13 +80,7 @@ impl MahaModel {
         } else {
             TrimmedMahalanobis::fit(ready.view(), KEEP, REFITS)?
         };
-        let usual = rows.axis_iter(Axis(1)).map(|column| {
-            let mut sorted: Vec<f64> = column.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x)).collect();
-            sorted.sort_unstable_by(f64::total_cmp);
-            let at = |q| quantile(&sorted, q).map_or(f32::NAN, |x| x as f32);
-            (at(0.01), at(0.99))
-        });
-        let usual = usual.collect();
+        let usual = usual(rows.view());
         let ln_tests = (data.rows as f64 / repeated.len() as f64).max(1.0).ln();
         let mut model = Self { vectors, scale, projection, distance, usual, end: None, ln_tests };
         if !model.vectors.embedding && (sample.is_whole() || repeated.len() >= ROWS_A_COLUMN * ready.ncols()) {
@@ -212,21 +167,14 @@ impl Detect for Maha {
         let one = values.select(Axis(0), &[row]);
         let ready = prepared(&model.scale, model.projection.as_ref(), one.view())?;
         let distance = model.distances2(&ready)?.first().copied().unwrap_or(f32::NAN).sqrt();
-        let usual = (ready.ncols() as f32).sqrt();
-        let far = format!("{} times the usual distance", short(f64::from(distance / usual)));
+        let middle = (ready.ncols() as f32).sqrt();
+        let far = format!("{} times the usual distance", short(f64::from(distance / middle)));
         if model.vectors.embedding || model.projection.is_some() {
             let from = if model.distance.classes() > 1 { "every class" } else { "the rest" };
             return Ok(Evidence::new(format!("far from {from}: {far}"), [("distance", json!(distance))]));
         }
-        let mut shares: Vec<(usize, f32)> = model.distance.contributions(ready.row(0), 0)?.into_iter().enumerate().collect();
-        shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let named = shares.iter().take(NAMED).filter(|(_, share)| *share > 0.0).filter_map(|&(j, share)| {
-            let (name, (low, high), value) = (model.vectors.names.get(j)?, model.usual.get(j)?, *one.get((0, j))?);
-            let number = |x: f32| short(f64::from(x));
-            let text = format!("{name} = {} (usual {} to {})", number(value), number(*low), number(*high));
-            Some((text, json!({"column": name, "value": value, "usual": [low, high], "share": share})))
-        });
-        let (texts, details): (Vec<String>, Vec<serde_json::Value>) = named.unzip();
+        let shares = model.distance.contributions(ready.row(0), 0)?.into_iter().map(f64::from).collect();
+        let (texts, details) = named(&model.vectors.names, &model.usual, one.row(0), shares);
         let reason = format!("far from the rest taken together: {}", texts.join(", "));
         Ok(Evidence::new(reason, [("distance", json!(distance)), ("columns", json!(details))]))
     }

@@ -1,17 +1,36 @@
 //! Rows that belong nowhere.
 
+mod conformal;
+mod conjunction;
+mod copula;
+mod histogram;
 mod iforest;
 mod knn;
 mod level;
+mod lof;
 mod maha;
+mod missing;
 mod posterior;
+mod projection;
+mod rank;
+mod residual;
 mod side;
+mod spelling;
 mod univariate;
 mod vectors;
 
+pub use conformal::{Conformal, ConformalModel};
+pub use conjunction::{Conjunction, ConjunctionModel};
+pub use copula::{Copula, CopulaMethod};
+pub use histogram::{Histogram, HistogramMethod};
 pub use iforest::{Iforest, IforestModel};
 pub use knn::{Knn, KnnModel};
+pub use lof::{Lof, LofMethod};
 pub use maha::{Maha, MahaModel};
+pub use missing::{Missing, MissingModel};
+pub use rank::{Method, Ranked, RankedModel};
+pub use residual::{Residual, ResidualMethod};
+pub use spelling::{Spelling, SpellingModel};
 pub use univariate::{Univariate, UnivariateModel};
 
 use crate::derive::SampleModel;
@@ -120,6 +139,12 @@ mod tests {
 
     #[test]
     fn all_keep_the_laws() {
+        keeps_the_laws(Copula::new);
+        keeps_the_laws(Histogram::new);
+        keeps_the_laws(Lof::new);
+        keeps_the_laws(Residual::new);
+        keeps_the_laws(|| Conjunction);
+        keeps_the_laws(|| Missing);
         keeps_the_laws(|| Iforest);
         keeps_the_laws(|| Knn);
         keeps_the_laws(|| Maha);

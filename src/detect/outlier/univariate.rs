@@ -320,6 +320,41 @@ mod tests {
         assert!(evidence.reason.starts_with("age is 405.0; usual range 17 to 7"), "{}", evidence.reason);
     }
 
+    /// Puts an error into a row.
+    type Planted = fn([f64; 4]) -> [f64; 4];
+
+    #[test]
+    fn corrupt_cells_are_named_with_what_is_usual() {
+        // Ages, hours, incomes and weights of a census; each kind of error in some rows of its own.
+        let skewed = |seed, middle: f64| normals(seed, ROWS).iter().map(|z| (middle + 0.4 * z).exp().round()).collect::<Vec<f64>>();
+        let columns = [values("age", 1), values("age", 2), skewed(3, 10.0), skewed(4, 12.0)];
+        let errors: [(&str, usize, &str, Planted); 6] = [
+            ("sentinel 999", 100, "age is 999.0; usual range 17 to ", |[_, h, i, w]| [999.0, h, i, w]),
+            ("sentinel -99", 300, "hours is -99.0; usual range 17 to ", |[a, _, i, w]| [a, -99.0, i, w]),
+            ("sentinel -1", 500, "weight is -1.0; usual range ", |[a, h, i, _]| [a, h, i, -1.0]),
+            ("minutes for hours", 700, "hours is ", |[a, h, i, w]| [a, 60.0 * h, i, w]),
+            ("thousandfold", 900, "income is ", |[a, h, i, w]| [a, h, 1_000.0 * i, w]),
+            ("swapped columns", 1_100, "age is ", |[a, h, i, w]| [i, h, a, w]),
+        ];
+        let mut rows: Vec<[f64; 4]> = (0..ROWS).map(|i| [0, 1, 2, 3].map(|j: usize| columns[j][i])).collect();
+        let planted = |first: usize| (first..first + 12).map(|i| 3 * i);
+        for (_, first, _, error) in errors {
+            planted(first).for_each(|at| rows[at] = error(rows[at]));
+        }
+        let column = |j: usize| numbers(&rows.iter().map(|row| row[j]).collect::<Vec<f64>>());
+        let names = ["age", "hours", "income", "weight"];
+        let run = run(names.into_iter().enumerate().map(|(j, name)| (name, Role::Numeric, column(j))).collect());
+        for (what, first, said, _) in errors {
+            let found: Vec<usize> = planted(first).filter(|at| run.listed.contains(at)).collect();
+            assert!(found.len() >= 11, "{what}: {} of 12", found.len());
+            for at in found {
+                let reason = Univariate.explain(&run.model, &run.rows, at).unwrap().reason;
+                assert!(reason.contains(said) && reason.contains("; usual range "), "{what}: {reason}");
+            }
+        }
+        assert!(run.listed.len() <= 72, "{}", run.listed.len());
+    }
+
     #[test]
     fn a_value_that_many_rows_share_is_a_level() {
         let mut gains = values("lognormal", 1);
