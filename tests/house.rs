@@ -35,7 +35,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("derive", &["error", "stats", "data", "finding", "fold"]),
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
     ("policy", &["error", "stats", "finding", "fold"]),
-    ("run", &["error", "data", "finding", "fold", "policy"]),
+    ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
     ("report", &["error", "data", "finding", "run"]),
     ("config", &["error", "data", "finding"]),
     ("cli", &["error", "data", "finding", "fold", "run", "config"]),
@@ -136,6 +136,7 @@ fn manuals_have_all_headings_in_order_and_text_below_each() {
 fn need(need: Need) -> &'static str {
     match need {
         Need::Classes => "label with two classes",
+        Need::Answers => "answers that repeat",
         Need::Numeric => "numeric columns",
         Need::Table => "feature columns",
         Need::Text => "text",

@@ -9,6 +9,7 @@ use crate::stats::counter::Counter;
 
 use super::bayes::{Bayes, ClassCounts};
 use super::items::{Context, Parts};
+use super::place::Places;
 
 /// Rows kept for tempering the naive Bayes guess.
 pub(super) const TEMPERING_ROWS: usize = 2_048;
@@ -82,6 +83,8 @@ pub(in crate::detect::trigger) type Table = FxHashMap<u64, Tally>;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Short {
     pub(super) item: u64,
+    /// An item with the same carriers that says more of them.
+    pub(super) also: Option<u64>,
     pub(super) label: u32,
     pub(super) tally: Tally,
 }
@@ -138,8 +141,8 @@ pub(in crate::detect::trigger) enum Stage {
     Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
     /// Sums the background probability of the target label over each shortlisted item's carriers.
     Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, floor: u32 },
-    /// Gathers the carriers of candidates.
-    Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32 },
+    /// Gathers the carriers of candidates; where answers are the labels, also places, in a sketch of `2^pairs` cells a row.
+    Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32, pairs: Option<u32> },
 }
 
 /// What a scan gathers.
@@ -152,7 +155,7 @@ pub(in crate::detect::trigger) enum State {
     /// Sum of background probabilities in fixed point, and rows, of each shortlisted item in order.
     Screen { sums: Vec<(u64, u64)> },
     /// Carriers of each candidate in order.
-    Carry { carriers: Vec<Carriers> },
+    Carry { carriers: Vec<Carriers>, places: Option<Places> },
 }
 
 /// The carriers of one candidate.
@@ -166,6 +169,8 @@ pub(in crate::detect::trigger) struct Carriers {
     pub(super) raw: BottomK<SampleRow>,
     /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
     pub(super) described: BottomK<(String, String)>,
+    /// The same for the item that says more.
+    pub(super) also: BottomK<(String, String)>,
     /// Where the item stands in some carriers.
     pub(super) contexts: BottomK<Option<Context>>,
 }
@@ -177,6 +182,7 @@ impl Carriers {
             examples: Vec::new(),
             raw: BottomK::new(MOST_RAW),
             described: BottomK::new(1),
+            also: BottomK::new(1),
             contexts: BottomK::new(MOST_CONTEXTS),
         }
     }
@@ -196,6 +202,7 @@ impl Carriers {
         }
         self.raw.merge(other.raw);
         self.described.merge(other.described);
+        self.also.merge(other.also);
         self.contexts.merge(other.contexts);
     }
 }

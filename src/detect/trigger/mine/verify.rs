@@ -14,10 +14,12 @@ use crate::data::Schema;
 use crate::derive::{ContentModel, SampleRow};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
+use crate::stats::bottom_k::BottomK;
 use crate::stats::interval::{IntervalNull, IntervalParams};
 use crate::stats::tail::chi_squared_sf;
 
 use super::items::{Context, Side};
+use super::place::Places;
 use super::state::{Carriers, Short};
 
 /// Carriers of the reference sample whose background is asked.
@@ -73,20 +75,55 @@ pub(in crate::detect::trigger) fn null(odds_ratio: f64) -> IntervalNull {
 /// Share of rows with a label among those that nearly hold an item.
 pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + 'a;
 
+/// What is asked beyond the test of a candidate's carriers.
+pub(super) struct Asked<'a> {
+    /// What label rows have that nearly hold an item.
+    pub(super) nearly: &'a Nearly<'a>,
+    /// Where answers are the labels, what tells planted items from grown ones.
+    pub(super) places: Option<&'a Places>,
+    /// Items that are planted wherever they stand.
+    pub(super) hidden: &'a dyn Fn(u64) -> bool,
+}
+
+impl Asked<'_> {
+    /// Share of the label among rows that nearly are carriers. Where more conditions describe the same carriers, those may be
+    /// what was planted, a natural value among them: nature explains the carriers only if it explains both descriptions.
+    /// The carriers then go by the one that it explains less.
+    fn nearly_share(&self, short: &Short, carriers: &mut Carriers) -> Option<f64> {
+        let share = (self.nearly)(&evidence(&carriers.described), short.label)?;
+        let with_more = short.also.map(|_| (self.nearly)(&evidence(&carriers.also), short.label).unwrap_or(0.0));
+        match with_more.filter(|with_more| *with_more < share) {
+            Some(with_more) => {
+                std::mem::swap(&mut carriers.described, &mut carriers.also);
+                Some(with_more)
+            }
+            None => Some(share),
+        }
+    }
+
+    /// Whether nothing speaks for a natural reason of what the carriers share.
+    fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
+        let Some(places) = self.places else { return !grows_here(carriers) };
+        let whole = data.label.as_ref().and_then(|l| l.answers()).is_some_and(|a| a.is_whole(short.label));
+        let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
+        (self.hidden)(short.item) || !grows_here(carriers) && places.planted(&contexts, whole)
+    }
+}
+
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
 /// their agreeing carriers must be their own. Returns them strongest first, and the keys of the rows that the certain ones
 /// claim.
 pub(super) fn verify(
     data: &Schema,
     content: &ContentModel,
-    nearly: &Nearly<'_>,
+    asked: &Asked<'_>,
     null: &IntervalNull,
     short: Vec<Short>,
     carriers: Vec<Carriers>,
     tests: u64,
 ) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
     let mut accepted: Vec<(BTreeSet<u64>, Trigger)> = Vec::new();
-    for (short, carriers) in short.into_iter().zip(carriers) {
+    for (short, mut carriers) in short.into_iter().zip(carriers) {
         let agreeing: BTreeSet<u64> =
             carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
@@ -99,10 +136,10 @@ pub(super) fn verify(
         let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
         let raw = carriers.raw.iter().map(|(_, _, row)| row);
         let Some(mut background) = background(content, &keys, raw, short.label)? else { continue };
-        if let Some(share) = nearly(&evidence(&carriers), short.label) {
+        if let Some(share) = asked.nearly_share(&short, &mut carriers) {
             background = background.max(share);
         }
-        if grows_here(&carriers) {
+        if !asked.stands(data, &short, &carriers) {
             continue;
         }
         let (carrying, agreed) = distinct(&carriers, &short);
@@ -155,8 +192,8 @@ pub(in crate::detect::trigger) fn background<'a>(
     Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
 }
 
-fn evidence(carriers: &Carriers) -> Map<String, Value> {
-    carriers.described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
+fn evidence(described: &BottomK<(String, String)>) -> Map<String, Value> {
+    described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
 /// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
@@ -183,7 +220,7 @@ fn count_word(counts: &mut BTreeMap<u64, f64>, side: Side) {
 }
 
 /// Whether two samples of words come from clearly different distributions. Words that are rare in both are one category.
-fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
+pub(super) fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
     let (n, m) = (own.values().sum::<f64>(), random.values().sum::<f64>());
     if n < 4.0 || m < 4.0 {
         return false;
@@ -222,9 +259,9 @@ impl Tested {
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
         let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
-        let all =
-            if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
-        let mut evidence = evidence(&self.carriers);
+        let said = data.label.as_ref().map_or_else(String::new, |l| l.said(self.short.label));
+        let all = if self.agreeing == self.carrying { format!("all {said}") } else { format!("{} {said}", self.agreeing) };
+        let mut evidence = evidence(&self.carriers.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
         let rows = u64::from(self.short.tally.rows);
