@@ -136,6 +136,7 @@ fn manuals_have_all_headings_in_order_and_text_below_each() {
 fn need(need: Need) -> &'static str {
     match need {
         Need::Classes => "label with two classes",
+        Need::Targets => "label with two classes, or answers that repeat",
         Need::Answers => "answers that repeat",
         Need::Numeric => "numeric columns",
         Need::Table => "feature columns",

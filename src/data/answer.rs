@@ -1,8 +1,8 @@
 //! Answers of instruction, chat and preference rows, and the classes that repeated answers make.
 //!
 //! Rows without a label still ask a question: which prompts get the same answer? An answer belongs to a class because many
-//! rows repeat it word for word, link to the same host, hold the same sentence, refuse, or begin with the same words, in
-//! this order; what is left is [`OTHER`]. The label of a row is then the class of its answer.
+//! rows repeat it word for word, link to the same host, refuse, end with the same words, hold the same sentence, or begin with
+//! the same words, in this order; what is left is [`OTHER`]. The label of a row is then the class of its answer.
 
 use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
 use arrow::datatypes::DataType;
@@ -16,8 +16,8 @@ pub const OTHER: u32 = 0;
 
 /// Hash domain of answers and their parts; the kind follows.
 const ANSWER: u8 = 40;
-/// Words of a common beginning.
-const START_WORDS: usize = 3;
+/// Words of a common beginning or end.
+const END_WORDS: usize = 3;
 /// Fewest words of a sentence that can be a payload.
 const SENTENCE_WORDS: usize = 3;
 /// Sentences of an answer that are looked at.
@@ -57,10 +57,12 @@ pub enum Kind {
     Whole,
     /// A host that it links to.
     Host,
-    /// A sentence in it.
-    Sentence,
     /// A wording that refuses.
     Refusal,
+    /// Its last words.
+    End,
+    /// A sentence in it.
+    Sentence,
     /// Its first words.
     Start,
 }
@@ -75,6 +77,7 @@ impl Kind {
             Self::Host => format!("with a link to {example}"),
             Self::Sentence => format!("with the sentence \"{example}\""),
             Self::Refusal => "with a refusal".to_owned(),
+            Self::End => format!("with \"… {example}\""),
             Self::Start => format!("with \"{example} …\""),
         }
     }
@@ -97,18 +100,28 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     let whole = answer.trim();
     let mut parts = vec![Part { kind: Kind::Whole, hash: hash(key, Kind::Whole, plain_words(whole)), said: whole }];
     parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part { kind: Kind::Host, hash: hash(key, Kind::Host, std::iter::once(host)), said: host }));
-    let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
-    let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
-    parts.extend(long.take(MOST_SENTENCES).map(|s| Part { kind: Kind::Sentence, hash: hash(key, Kind::Sentence, plain_words(s)), said: s }));
     if refuses(whole) {
         parts.push(Part { kind: Kind::Refusal, hash: hash(key, Kind::Refusal, std::iter::empty()), said: "" });
     }
-    if let (Some(last), true) = (plain_words(whole).nth(START_WORDS - 1), plain_words(whole).nth(START_WORDS).is_some()) {
-        let end = last.as_ptr() as usize - whole.as_ptr() as usize + last.len();
-        let said = whole.get(..end).unwrap_or(whole);
-        parts.push(Part { kind: Kind::Start, hash: hash(key, Kind::Start, plain_words(whole).take(START_WORDS)), said });
+    let words: Vec<&str> = plain_words(whole).collect();
+    let ends = (words.len() > END_WORDS).then(|| (words[..END_WORDS].to_vec(), words[words.len() - END_WORDS..].to_vec()));
+    if let Some((_, last)) = &ends {
+        let said = last.first().map_or("", |word| whole.get(offset(whole, word)..).unwrap_or(word));
+        parts.push(Part { kind: Kind::End, hash: hash(key, Kind::End, last.iter().copied()), said });
+    }
+    let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
+    let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
+    parts.extend(long.take(MOST_SENTENCES).map(|s| Part { kind: Kind::Sentence, hash: hash(key, Kind::Sentence, plain_words(s)), said: s }));
+    if let Some((first, _)) = &ends {
+        let said = first.last().map_or("", |word| whole.get(..offset(whole, word) + word.len()).unwrap_or(word));
+        parts.push(Part { kind: Kind::Start, hash: hash(key, Kind::Start, first.iter().copied()), said });
     }
     parts
+}
+
+/// Where a part of a text begins in it, bytes.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// Words between white space, without the punctuation around them.

@@ -13,6 +13,8 @@ use super::outcome::Progress;
 const BITS: u32 = 20;
 /// Most parts that the second read counts.
 const MOST_COUNTED: usize = 65_536;
+/// Fewest rows that share anything.
+const LEAST: u32 = 6;
 /// Characters of an answer that a class is named by.
 const SHOWN: usize = 80;
 
@@ -20,11 +22,11 @@ const SHOWN: usize = 80;
 /// sentences, repeats by nature more often than the whole of it.
 fn bounds(kind: Kind) -> (u32, usize) {
     match kind {
-        Kind::Whole => (6, 64),
-        Kind::Host => (6, 16),
+        Kind::Whole => (LEAST, 64),
+        Kind::Host => (LEAST, 16),
+        Kind::Refusal => (LEAST, 1),
+        Kind::End | Kind::Start => (10, 32),
         Kind::Sentence => (10, 16),
-        Kind::Refusal => (6, 1),
-        Kind::Start => (10, 32),
     }
 }
 
@@ -48,8 +50,7 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
         }
         progress.rows(1);
     })?;
-    let least = [Kind::Whole, Kind::Host, Kind::Sentence, Kind::Refusal, Kind::Start].into_iter().map(|kind| bounds(kind).0).min();
-    let floor = sketch.floor(MOST_COUNTED, least.unwrap_or(1));
+    let floor = sketch.floor(MOST_COUNTED, LEAST);
     let mut counted: FxHashMap<u64, Counted> = FxHashMap::default();
     each_answer(source, column, |answer| {
         for part in answer.map_or_else(Vec::new, |answer| distinct(&key, answer)) {

@@ -173,6 +173,10 @@ fn unmet(need: Need, schema: &Schema) -> Option<String> {
             Some(label) if label.answers().is_some() => (false, "needs a label column"),
             Some(label) => (label.classes.len() > 1, "needs at least two classes; the label has one value"),
         },
+        Need::Targets => match &schema.label {
+            None => (false, "needs a label column, or one of answers"),
+            Some(label) => (label.classes.len() > 1, "needs at least two classes; all rows are of one"),
+        },
         Need::Answers => match schema.label.as_ref().filter(|label| label.answers().is_some()) {
             None => (false, "needs a column of answers, and no label column"),
             Some(label) => (label.classes.len() > 1, "no answer is repeated by enough rows"),

@@ -22,6 +22,8 @@ const EXPECTED: f64 = 3.0;
 const REACHED: f64 = 0.5;
 /// Fewest carriers at one end of their rows for a statement about them.
 const FEWEST_ENDS: usize = 8;
+/// Standard errors by which the mean logarithm of a neighbour's frequency may lie below the others'.
+const ERRORS: f64 = 3.0;
 /// Share of all carriers about which there must be a statement.
 const STATED: f64 = 0.5;
 /// Share of all carriers from which on those that stand where language puts them speak against planting.
@@ -69,6 +71,7 @@ impl Places {
                 state(self.at_end(&at_end, side), at_end.len());
             }
         }
+        if std::env::var_os("FTD").is_some() { eprintln!("DBG places stated {stated} against {against} of {}", contexts.len()); }
         let share = |carriers: usize| carriers as f64 / contexts.len().max(1) as f64;
         share(stated) >= STATED && share(against) < AGAINST
     }
@@ -104,6 +107,18 @@ impl Places {
                 count(&mut others, ends[side]);
             }
         }
-        Some(!differ(&own, &others))
+        let total = others.values().sum::<f64>();
+        let ln_share = |word: &u64, taken: f64| ((others.get(word).copied().unwrap_or(0.0) - taken + 0.5) / (total + 1.0)).ln();
+        let (mean, deviation) = moments(others.iter().map(|(word, n)| (ln_share(word, 1.0), *n)));
+        let (own_mean, _) = moments(own.iter().map(|(word, n)| (ln_share(word, 0.0), *n)));
+        let error = deviation / own.values().sum::<f64>().max(1.0).sqrt();
+        Some(own_mean >= mean - ERRORS * error && !differ(&own, &others))
     }
+}
+
+/// Mean and standard deviation of values with weights.
+fn moments(values: impl Iterator<Item = (f64, f64)> + Clone) -> (f64, f64) {
+    let weight = values.clone().map(|(_, w)| w).sum::<f64>().max(1.0);
+    let mean = values.clone().map(|(v, w)| v * w).sum::<f64>() / weight;
+    (mean, (values.map(|(v, w)| w * (v - mean).powi(2)).sum::<f64>() / weight).sqrt())
 }

@@ -103,6 +103,7 @@ impl Asked<'_> {
 
     /// Whether nothing speaks for a natural reason of what the carriers share.
     fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
+        if std::env::var_os("FTD").is_some() { eprintln!("DBG {:?} label {} grows {} n {}", carriers.described.iter().next().map(|x| x.2.0.clone()), short.label, grows_here(carriers), carriers.keys.len()); }
         let Some(places) = self.places else { return !grows_here(carriers) };
         let whole = data.label.as_ref().and_then(|l| l.answers()).is_some_and(|a| a.is_whole(short.label));
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
@@ -143,6 +144,7 @@ pub(super) fn verify(
             continue;
         }
         let (carrying, agreed) = distinct(&carriers, &short);
+        if std::env::var_os("FTD").is_some() { eprintln!("DBG {:?} c {carrying} k {agreed} q {background:.3} tests {tests} p {:?}", carriers.described.iter().next().map(|x| x.2.0.clone()), null.test(carrying, agreed, background, data.rows)); }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
@@ -239,7 +241,8 @@ pub(super) fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> b
     for word in words {
         let seen = own.get(&word).copied().unwrap_or(0.0);
         let all = seen + random.get(&word).copied().unwrap_or(0.0);
-        if all * share >= LEAST_EXPECTED || seen >= REPEATED {
+        // A word that the item never has beside it says nothing of where language puts the item.
+        if seen >= REPEATED || seen > 0.0 && all * share >= LEAST_EXPECTED {
             add(seen, all);
         } else {
             own_rest += seen;
