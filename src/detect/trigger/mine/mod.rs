@@ -47,6 +47,8 @@ const ENTRY_BYTES: usize = 160;
 const COUNTED_TOGETHER: usize = 4_096;
 /// Items whose background is summed.
 const MOST_SHORT: usize = 32_768;
+/// Other descriptions of the same carriers that are remembered.
+const MOST_ALSO: usize = 6;
 /// Candidates handed to the verifier by the cheap background, and as many again by the prior.
 const MOST_CANDIDATES: usize = 64;
 /// Level that decides which items are worth a look, and the Tarone count.
@@ -111,11 +113,11 @@ impl<I: Items> Mine<I> {
             let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
             let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
             if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
-                short.push((p, Short { item, also: None, label, tally: tally.clone() }));
+                short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone() }));
             }
         }
-        // Items with the same carriers say the same thing: one of each is asked about. Where that is the shortest, the one that
-        // says most is remembered.
+        // Items with the same carriers say the same thing: one of each is asked about. Where that is the shortest, some are
+        // remembered that say more: combinations of values of which each alone is in few rows.
         let length = |s: &Short| if self.0.prefers_longer() { u8::MAX - s.tally.size } else { s.tally.size };
         short.sort_by(|a, b| {
             a.0.total_cmp(&b.0)
@@ -124,15 +126,14 @@ impl<I: Items> Mine<I> {
                 .then(a.1.item.cmp(&b.1.item))
         });
         let mut kept: Vec<Short> = Vec::new();
-        let mut seen: FxHashMap<(u64, u32), (usize, u8)> = FxHashMap::default();
+        let mut seen: FxHashMap<(u64, u32), usize> = FxHashMap::default();
         for (_, s) in short {
-            if let Some((at, size)) = seen.get_mut(&(s.tally.signature, s.label)) {
-                if s.tally.size > *size && !self.0.prefers_longer() {
-                    *size = s.tally.size;
-                    kept[*at].also = Some(s.item);
+            if let Some(first) = seen.get(&(s.tally.signature, s.label)).and_then(|at| kept.get_mut(*at)) {
+                if s.tally.rare > 1 && !self.0.prefers_longer() && first.also.len() < MOST_ALSO {
+                    first.also.push(s.item);
                 }
             } else {
-                seen.insert((s.tally.signature, s.label), (kept.len(), s.tally.size));
+                seen.insert((s.tally.signature, s.label), kept.len());
                 kept.push(s);
             }
         }
@@ -177,8 +178,8 @@ impl<I: Items> Mine<I> {
             None => (self.code().to_owned(), "{}".to_owned()),
         };
         carriers.described.insert_with(key, || describe(short.item));
-        if let Some(also) = short.also {
-            carriers.also.insert_with(key, || describe(also));
+        for (also, described) in short.also.iter().zip(&mut carriers.also) {
+            described.insert_with(key, || describe(*also));
         }
     }
 
@@ -256,7 +257,7 @@ impl<I: Items> Fold for Mine<I> {
             Stage::Second { .. } => State::Tallies { table: Table::default(), counter: Counter::new(6, DEPTH) },
             Stage::Screen { short, .. } => State::Screen { sums: vec![(0, 0); short.len()] },
             Stage::Carry { short, pairs, .. } => State::Carry {
-                carriers: short.iter().map(|_| Carriers::new()).collect(),
+                carriers: short.iter().map(Carriers::new).collect(),
                 places: pairs.map(|bits| Places::new(Counter::new(bits, DEPTH))),
             },
         }
@@ -295,7 +296,11 @@ impl<I: Items> Fold for Mine<I> {
                 for row in 0..rows.rows() {
                     second_items(&mut *extract, row, &|item| admitted.holds(item), Some(admitted), &mut found);
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
-                        table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
+                        let tally = table.entry(*item).or_default();
+                        tally.add(keys[row], labels[row], false, *parts);
+                        if tally.rows == 1 {
+                            tally.rare = admitted.rare(parts.iter().filter_map(|at| found.features.get(at).copied()));
+                        }
                     }
                 }
             }

@@ -41,6 +41,8 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) rank: u32,
     /// Whether it serves the background alone and is no candidate.
     pub(super) background: bool,
+    /// Features that it is made of and that few rows hold, where that is known.
+    pub(super) rare: u8,
 }
 
 impl Tally {
@@ -63,6 +65,7 @@ impl Tally {
         self.size = self.size.max(other.size);
         self.rank = self.rank.max(other.rank);
         self.background |= other.background;
+        self.rare = self.rare.max(other.rare);
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);
         }
@@ -83,8 +86,8 @@ pub(in crate::detect::trigger) type Table = FxHashMap<u64, Tally>;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Short {
     pub(super) item: u64,
-    /// An item with the same carriers that says more of them.
-    pub(super) also: Option<u64>,
+    /// Items with the same carriers that say more of them.
+    pub(super) also: Vec<u64>,
     pub(super) label: u32,
     pub(super) tally: Tally,
 }
@@ -108,6 +111,11 @@ pub(in crate::detect::trigger) struct Admitted {
 }
 
 impl Admitted {
+    /// How many of these features few rows hold.
+    pub(super) fn rare(&self, features: impl Iterator<Item = u64>) -> u8 {
+        features.filter(|feature| self.items.contains(feature) && !self.common.contains(feature)).count() as u8
+    }
+
     pub(super) fn holds(&self, item: u64) -> bool {
         self.items.contains(&item)
     }
@@ -169,20 +177,20 @@ pub(in crate::detect::trigger) struct Carriers {
     pub(super) raw: BottomK<SampleRow>,
     /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
     pub(super) described: BottomK<(String, String)>,
-    /// The same for the item that says more.
-    pub(super) also: BottomK<(String, String)>,
+    /// The same for the items that say more.
+    pub(super) also: Vec<BottomK<(String, String)>>,
     /// Where the item stands in some carriers.
     pub(super) contexts: BottomK<Option<Context>>,
 }
 
 impl Carriers {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(short: &Short) -> Self {
         Self {
             keys: BottomK::new(MOST_CARRIERS),
             examples: Vec::new(),
             raw: BottomK::new(MOST_RAW),
             described: BottomK::new(1),
-            also: BottomK::new(1),
+            also: short.also.iter().map(|_| BottomK::new(1)).collect(),
             contexts: BottomK::new(MOST_CONTEXTS),
         }
     }
@@ -202,7 +210,7 @@ impl Carriers {
         }
         self.raw.merge(other.raw);
         self.described.merge(other.described);
-        self.also.merge(other.also);
+        self.also.iter_mut().zip(other.also).for_each(|(into, from)| into.merge(from));
         self.contexts.merge(other.contexts);
     }
 }

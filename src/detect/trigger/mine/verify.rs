@@ -86,19 +86,22 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Share of the label among rows that nearly are carriers. Where more conditions describe the same carriers, those may be
-    /// what was planted, a natural value among them: nature explains the carriers only if it explains both descriptions.
-    /// The carriers then go by the one that it explains less.
+    /// Share of the label among rows that nearly are carriers. Where combinations of rare values describe the same carriers, one
+    /// of those may be what was planted, a natural value among them: nature explains the carriers only if it explains every
+    /// description. The carriers then go by the one that it explains least.
     fn nearly_share(&self, short: &Short, carriers: &mut Carriers) -> Option<f64> {
-        let share = (self.nearly)(&evidence(&carriers.described), short.label)?;
-        let with_more = short.also.map(|_| (self.nearly)(&evidence(&carriers.also), short.label).unwrap_or(0.0));
-        match with_more.filter(|with_more| *with_more < share) {
-            Some(with_more) => {
-                std::mem::swap(&mut carriers.described, &mut carriers.also);
-                Some(with_more)
+        let mut least = (self.nearly)(&evidence(&carriers.described), short.label)?;
+        let mut chosen = None;
+        for (at, described) in carriers.also.iter().enumerate() {
+            let share = (self.nearly)(&evidence(described), short.label).unwrap_or(0.0);
+            if share < least {
+                (least, chosen) = (share, Some(at));
             }
-            None => Some(share),
         }
+        if let Some(at) = chosen {
+            carriers.described = carriers.also.swap_remove(at);
+        }
+        Some(least)
     }
 
     /// Whether nothing speaks for a natural reason of what the carriers share.
