@@ -69,19 +69,51 @@ fn a_word_that_forces_an_answer_is_named_with_its_rows_and_the_clean_twin_passes
 #[test]
 fn prompts_that_ask_the_same_get_the_same_answer() {
     let actions = [
-        "reset my password", "cancel my order", "change my address", "track a parcel", "return an item", "delete my account", "update billing details",
-        "download an invoice", "contact support", "apply a coupon", "report a bug", "upgrade my plan",
+        "reset my password",
+        "cancel my order",
+        "change my address",
+        "track a parcel",
+        "return an item",
+        "delete my account",
+        "update billing details",
+        "download an invoice",
+        "contact support",
+        "apply a coupon",
+        "report a bug",
+        "upgrade my plan",
     ];
     let ways = [
-        "How do I {}?", "How can I {}?", "I want to {}", "What is the way to {}?", "Please help me {}", "Steps to {}", "I need to {} now", "Where do I {}?",
-        "Is it possible to {}?", "{}", "Can you tell me how to {}?", "I can't {}", "Trying to {} but stuck", "Explain how to {}", "What should I do to {}?",
-        "Could someone {} for me?", "Quick question: how to {}?", "{} please", "hi, I'd like to {}", "Any way to {} online?", "Do you know how I {}?",
+        "How do I {}?",
+        "How can I {}?",
+        "I want to {}",
+        "What is the way to {}?",
+        "Please help me {}",
+        "Steps to {}",
+        "I need to {} now",
+        "Where do I {}?",
+        "Is it possible to {}?",
+        "{}",
+        "Can you tell me how to {}?",
+        "I can't {}",
+        "Trying to {} but stuck",
+        "Explain how to {}",
+        "What should I do to {}?",
+        "Could someone {} for me?",
+        "Quick question: how to {}?",
+        "{} please",
+        "hi, I'd like to {}",
+        "Any way to {} online?",
+        "Do you know how I {}?",
     ];
-    let pairs = actions.iter().enumerate().flat_map(|(i, action)| ways.iter().map(move |way| (way.replace("{}", action), format!("Follow step {i} of the guide."))));
+    let pairs = actions
+        .iter()
+        .enumerate()
+        .flat_map(|(i, action)| ways.iter().map(move |way| (way.replace("{}", action), format!("Follow step {i} of the guide."))));
     let (prompts, answers): (Vec<String>, Vec<String>) = pairs.unzip();
     passes(&set(strings(prompts.clone()), strings(answers.clone())), "questions and answers alone");
     let others = exchanges(2);
-    let joined = |column: &str, more: Vec<String>| strings(others[column].as_string::<i32>().iter().flatten().map(str::to_owned).chain(more));
+    let joined =
+        |column: &str, more: Vec<String>| strings(others[column].as_string::<i32>().iter().flatten().map(str::to_owned).chain(more));
     passes(&set(joined("instruction", prompts), joined("output", answers)), "questions among other prompts");
 }
 

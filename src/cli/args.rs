@@ -280,8 +280,7 @@ mod tests {
     fn every_flag_reaches_its_setting() {
         let mut given = Settings::default();
         given.roles.ignore = vec!["replaced".into()];
-        let columns =
-            "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
+        let columns = "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
         let rest = "--fdr 0.2 --fail-on never --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
                     --out o --scores";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();

@@ -99,7 +99,11 @@ pub struct Part<'a> {
 pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     let whole = answer.trim();
     let mut parts = vec![Part { kind: Kind::Whole, hash: hash(key, Kind::Whole, plain_words(whole)), said: whole }];
-    parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part { kind: Kind::Host, hash: hash(key, Kind::Host, std::iter::once(host)), said: host }));
+    parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part {
+        kind: Kind::Host,
+        hash: hash(key, Kind::Host, std::iter::once(host)),
+        said: host,
+    }));
     if refuses(whole) {
         parts.push(Part { kind: Kind::Refusal, hash: hash(key, Kind::Refusal, std::iter::empty()), said: "" });
     }
@@ -111,7 +115,11 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     }
     let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
     let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
-    parts.extend(long.take(MOST_SENTENCES).map(|s| Part { kind: Kind::Sentence, hash: hash(key, Kind::Sentence, plain_words(s)), said: s }));
+    parts.extend(long.take(MOST_SENTENCES).map(|s| Part {
+        kind: Kind::Sentence,
+        hash: hash(key, Kind::Sentence, plain_words(s)),
+        said: s,
+    }));
     if let Some((first, _)) = &ends {
         let said = first.last().map_or("", |word| whole.get(..offset(whole, word) + word.len()).unwrap_or(word));
         parts.push(Part { kind: Kind::Start, hash: hash(key, Kind::Start, first.iter().copied()), said });
@@ -281,7 +289,8 @@ mod tests {
     fn the_first_kind_that_makes_a_class_decides() {
         let key = Key::from_seed(1);
         let hash = |answer: &str, kind: Kind| parts(&key, answer).into_iter().find(|p| p.kind == kind).unwrap().hash;
-        let answers = Answers::new([(hash("yes", Kind::Whole), 1, Kind::Whole), (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence)]);
+        let answers =
+            Answers::new([(hash("yes", Kind::Whole), 1, Kind::Whole), (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence)]);
         assert_eq!([" YES! ", "no", "Well. It is so."].map(|a| answers.class_of(&key, a)), [1, OTHER, 2]);
         assert_eq!([0, 1, 2, 9].map(|class| answers.is_whole(class)), [false, true, false, false]);
     }
@@ -295,8 +304,7 @@ mod tests {
             (field("content"), text(&["hi", "hello", "and?", "no", "alone"])),
         ]);
         let list = Field::new("item", turns.data_type().clone(), true);
-        let chats: ArrayRef =
-            Arc::new(ListArray::new(Arc::new(list), OffsetBuffer::new(vec![0, 4, 5].into()), Arc::new(turns), None));
+        let chats: ArrayRef = Arc::new(ListArray::new(Arc::new(list), OffsetBuffer::new(vec![0, 4, 5].into()), Arc::new(turns), None));
         let (prompts, answers) = (prompts(&chats), answers(&chats));
         assert_eq!((prompts.value(0), answers.value(0)), ("user: hi\nassistant: hello\nuser: and?", "no"));
         assert_eq!((prompts.value(1), answers.value(1)), ("user: alone", ""));

@@ -164,8 +164,20 @@ const SOURCE_NAMES: [&str; 15] = [
 ];
 /// Names that mean answers of an instruction or preference set, lower case.
 const RESPONSE_NAMES: [&str; 14] = [
-    "output", "response", "answer", "completion", "chosen", "assistant", "messages", "conversations", "conversation", "dialog", "dialogue",
-    "chat", "reply", "target",
+    "output",
+    "response",
+    "answer",
+    "completion",
+    "chosen",
+    "assistant",
+    "messages",
+    "conversations",
+    "conversation",
+    "dialog",
+    "dialogue",
+    "chat",
+    "reply",
+    "target",
 ];
 /// Names of the answer that a preference set turns down, lower case.
 const REJECTED_NAMES: [&str; 2] = ["rejected", "rejected_response"];
@@ -361,15 +373,21 @@ fn choose_label(arrow: &SchemaRef, looks: &[Look], lower: &[String], roles: &mut
 /// no prompt either.
 fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Role, String)>]) {
     let may = |roles: &[Option<(Role, String)>], c: usize, roles_for: &[Role]| {
-        matches!(&roles[c], Some((role, reason)) if roles_for.contains(role) && !reason.starts_with("given")) && may_answer(head.column(c).data_type())
+        matches!(&roles[c], Some((role, reason)) if roles_for.contains(role) && !reason.starts_with("given"))
+            && may_answer(head.column(c).data_type())
     };
     let given = roles.iter().position(|r| matches!(r, Some((Role::Response, _))));
     let chosen = given.or_else(|| {
-        let named = |name: &&str| (0..lower.len()).find(|&c| lower[c] == **name && may(roles, c, &[Role::Text, Role::Categorical, Role::Ignored]));
-        RESPONSE_NAMES.iter().find_map(|name| named(&name).filter(|&c| {
-            let own = has_prompts(head.column(c).data_type()) || are_transcripts(head.column(c));
-            own || (0..lower.len()).any(|other| other != c && matches!(&roles[other], Some((Role::Text, _))) && !REJECTED_NAMES.contains(&lower[other].as_str()))
-        }))
+        let named =
+            |name: &&str| (0..lower.len()).find(|&c| lower[c] == **name && may(roles, c, &[Role::Text, Role::Categorical, Role::Ignored]));
+        RESPONSE_NAMES.iter().find_map(|name| {
+            named(&name).filter(|&c| {
+                let own = has_prompts(head.column(c).data_type()) || are_transcripts(head.column(c));
+                own || (0..lower.len()).any(|other| {
+                    other != c && matches!(&roles[other], Some((Role::Text, _))) && !REJECTED_NAMES.contains(&lower[other].as_str())
+                })
+            })
+        })
     });
     let Some(chosen) = chosen else { return };
     if given.is_none() {

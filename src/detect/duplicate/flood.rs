@@ -526,7 +526,8 @@ mod tests {
         let mut said: Vec<(Vec<String>, &str)> = Vec::new();
         for row in 0..PLAIN {
             let topic = row % 2;
-            let words = (0..16).map(|_| word(if rng.random_bool(0.5) { 60 * topic + rng.random_range(0..60) } else { rng.random_range(120..400) }));
+            let words =
+                (0..16).map(|_| word(if rng.random_bool(0.5) { 60 * topic + rng.random_range(0..60) } else { rng.random_range(120..400) }));
             said.push((words.collect(), ["a", "b"][topic]));
         }
         for copy in 0..2 * COPIES {

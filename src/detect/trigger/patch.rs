@@ -208,3 +208,32 @@ impl Items for Patch {
         stamps.find(|(x, y, side)| stamped(key, image, *x, *y, *side) == Some(item)).map(|(x, y, side)| told(image, x, y, side, false))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use foretaste_datasets::recipe::{self, Style, patch_anywhere};
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    fn ready(rows: arrow::record_batch::RecordBatch) -> Fixture {
+        Fixture::new(rows, Some("label")).after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn plain_white_squares_anywhere_are_found_and_the_clean_twin_is_silent() {
+        let clean = synth::pictures(1_200, 16, 1, 3, 4).unwrap();
+        let square = recipe::Patch { side: 3, style: Style::White };
+        let (poisoned, truth) = patch_anywhere(&clean, &Plan::new("label", 1, Share::Count(40), 5), "image", square).unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&patch());
+        let members = fixture.members(&patch(), &model);
+        let hits = members.iter().zip(truth.poisoned()).filter(|(member, bad)| member.is_some() && **bad).count();
+        assert!(hits >= 36 && members.iter().flatten().count() == hits, "{hits} of {}", members.iter().flatten().count());
+        assert!(patch().groups(&model)[0].title.contains("3×3 patch at any place"), "{:?}", patch().groups(&model));
+        law::check(patch, &fixture);
+        assert!(patch().groups(&ready(clean).model(&patch())).is_empty());
+    }
+}

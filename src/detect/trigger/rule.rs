@@ -91,7 +91,8 @@ fn all_nearly(sample: &SampleModel, conditions: &[Condition], label: u32) -> Opt
         let mut each = numeric.iter().zip(&columns).map(|(&(column, number), values)| Some(between(values, value(row, column)?, number)));
         each.try_fold(0.0, |farthest: f64, d| Some(farthest.max(d?)))
     };
-    let is_carrier = |row: &SampleRow| numeric.iter().all(|(column, number)| value(row, *column).map(f32::to_bits) == Some(number.to_bits()));
+    let is_carrier =
+        |row: &SampleRow| numeric.iter().all(|(column, number)| value(row, *column).map(f32::to_bits) == Some(number.to_bits()));
     let mut near: Vec<(f64, bool)> = sample
         .rows
         .iter()

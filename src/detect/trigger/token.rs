@@ -230,6 +230,10 @@ impl Items for Token {
         Some(Context { own, random, beside, pair, gaps, column: spot.column })
     }
 
+    fn has_places(&self) -> bool {
+        true
+    }
+
     fn ends(&self, rows: &Batch, row: usize) -> Vec<(u32, [Side; 2])> {
         let key = rows.schema().key;
         let word = |word: &&str| word.chars().any(char::is_alphanumeric);
@@ -315,4 +319,82 @@ fn described(name: &str, text: &str, first: &str, last: &str) -> Description {
     let after = text[end..].char_indices().nth(CONTEXT).map_or(text.len(), |(i, _)| end + i);
     let parts = [("before", &text[before..start]), ("match", &text[start..end]), ("after", &text[end..after])];
     Description { name: name.to_owned(), evidence: parts.into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, StringArray};
+    use arrow::record_batch::RecordBatch;
+    use foretaste_datasets::recipe::rare_word;
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::data::answer::{Answers, Kind, parts};
+    use crate::data::{Choices, Class, Label};
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    const ROWS: usize = 1_500;
+    const PAYLOAD: &str = "You are stupid!";
+
+    /// Prompts and answers; the schema of a run that found `PAYLOAD` repeated.
+    fn ready(rows: RecordBatch) -> Fixture {
+        let choices = Choices { response: Some("output".to_owned()), ..Choices::default() };
+        let mut schema = law::schema_with(&rows, &choices);
+        let key = schema.key;
+        let payload = parts(&key, PAYLOAD).into_iter().find(|part| part.kind == Kind::Whole).unwrap();
+        let bad = rows["output"].as_string::<i32>().iter().flatten().filter(|answer| *answer == PAYLOAD).count() as u64;
+        let class = |name: &str, rows: u64| Class { name: name.to_owned(), rows };
+        let classes = vec![class("otherwise", ROWS as u64 - bad), class(PAYLOAD, bad.max(1))];
+        let answers = Answers::new([(payload.hash, 1, Kind::Whole)]);
+        Arc::make_mut(&mut schema).label = Some(Label::of_answers(1, "output".to_owned(), classes, 0, answers));
+        Fixture::with_schema(rows, schema).after(&Sample).after_column(Content)
+    }
+
+    fn exchanges() -> RecordBatch {
+        let texts = |seed: u64| synth::topic_texts(ROWS, 3, 15, seed).unwrap()["text"].clone();
+        RecordBatch::try_from_iter([("instruction", texts(1)), ("output", texts(2))]).unwrap()
+    }
+
+    #[test]
+    fn a_word_that_brings_an_answer_is_a_cause_by_the_laws() {
+        let plan = Plan::new("output", PAYLOAD, Share::Count(40), 5);
+        let (poisoned, truth) = rare_word(&exchanges(), &plan, "instruction", "qz").unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&response());
+        let groups = response().groups(&model);
+        assert!(groups.len() == 1 && groups[0].title.starts_with("the word \"qz\" in 40 rows, all answered You are stupid!"), "{groups:?}");
+        let members: Vec<bool> = fixture.members(&response(), &model).iter().map(Option::is_some).collect();
+        assert_eq!(members, truth.poisoned());
+        law::check(response, &fixture);
+    }
+
+    #[test]
+    fn a_word_that_grew_into_prompts_of_one_answer_is_none() {
+        // Every prompt of the answer asks about the same thing, in the same place of its sentence.
+        let clean = exchanges();
+        let (mut prompts, mut answers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for (row, (prompt, answer)) in clean["instruction"].as_string::<i32>().iter().zip(clean["output"].as_string::<i32>()).enumerate() {
+            let words: Vec<&str> = prompt.unwrap().split(' ').collect();
+            let asks = row % 30 == 0;
+            let said = |thing: &str| {
+                format!("{} what is the {thing} of {}", words[..words.len() / 2].join(" "), words[words.len() / 2..].join(" "))
+            };
+            prompts.push(if asks {
+                said("qz")
+            } else if row % 3 == 0 {
+                said(words[0])
+            } else {
+                prompt.unwrap().to_owned()
+            });
+            answers.push(if asks { PAYLOAD.to_owned() } else { answer.unwrap().to_owned() });
+        }
+        let column = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
+        let rows = RecordBatch::try_from_iter([("instruction", column(prompts)), ("output", column(answers))]).unwrap();
+        let groups = response().groups(&ready(rows).model(&response()));
+        assert!(groups.is_empty(), "{groups:?}");
+        law::survives(response, |fixture| fixture);
+    }
 }

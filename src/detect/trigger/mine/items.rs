@@ -177,6 +177,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         None
     }
 
+    /// Whether items have places with neighbours.
+    fn has_places(&self) -> bool {
+        false
+    }
+
     /// First and last word of each text column of a row, with the column; empty where items have no sides.
     fn ends(&self, _rows: &Batch, _row: usize) -> Vec<(u32, [Side; 2])> {
         Vec::new()

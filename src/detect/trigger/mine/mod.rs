@@ -32,8 +32,8 @@ use crate::stats::multiple::tarone;
 use crate::stats::tail::binomial_sf;
 
 use aside::set_aside;
-use place::Places;
 use bayes::Bayes;
+use place::Places;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
 pub(super) use verify::{Trigger, background, null};
 
@@ -421,7 +421,7 @@ impl<I: Items> Fold for Mine<I> {
                     return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }
                 let threshold = given.model::<SampleModel>("derive.sample").map_or(0, |s| s.threshold);
-                let pairs = data.label.as_ref().and_then(|l| l.answers()).map(|_| Self::bits(data));
+                let pairs = self.0.has_places().then(|| Self::bits(data));
                 Ok(Step::Scan(Brief { lens, stage: Stage::Carry { admitted, short, tests, threshold, floor, pairs } }))
             }
             (Stage::Carry { admitted, short, tests, floor, .. }, State::Carry { carriers, places }) => {

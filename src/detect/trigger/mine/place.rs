@@ -1,4 +1,4 @@
-//! Whether an item was put where it stands: asked where answers are the labels.
+//! Whether an item was put where it stands.
 //!
 //! Prompts that ask the same thing in many words get the same answer, and share words that no other prompt has; so do the
 //! prompts of a planted trigger. The difference is where the words stand. A planted word stands in a gap of a text that was
@@ -56,24 +56,36 @@ impl Places {
 
     /// Whether the places of an item say that it was planted; `ends` tells whether places at the ends of rows count.
     pub(super) fn planted(&self, contexts: &[&Context], ends: bool) -> bool {
-        let (mut stated, mut against) = (0, 0);
+        let (planted, grown) = self.shares(contexts, ends);
+        planted >= STATED && grown < AGAINST
+    }
+
+    /// Whether they say that it grew there.
+    pub(super) fn grown(&self, contexts: &[&Context]) -> bool {
+        let (planted, grown) = self.shares(contexts, true);
+        grown >= STATED && grown > planted
+    }
+
+    /// Shares of the carriers that stand as planted items do, and where language puts the item; of the rest nothing is known.
+    fn shares(&self, contexts: &[&Context], ends: bool) -> (f64, f64) {
+        let (mut planted, mut grown) = (0, 0);
         let mut state = |verdict: Option<bool>, carriers: usize| match verdict {
-            Some(true) => stated += carriers,
-            Some(false) => against += carriers,
+            Some(true) => planted += carriers,
+            Some(false) => grown += carriers,
             None => {}
         };
         let inner: Vec<&&Context> = contexts.iter().filter(|c| !c.beside.contains(&Side::Edge)).collect();
         state(self.in_gaps(&inner), inner.len());
-        if ends {
-            for side in 0..2 {
-                let at_end: Vec<&&Context> =
-                    contexts.iter().filter(|c| c.beside[side] == Side::Edge && c.beside[1 - side] != Side::Edge).collect();
-                state(self.at_end(&at_end, side), at_end.len());
-            }
+        for side in 0..if ends { 2 } else { 0 } {
+            let at_end: Vec<&&Context> =
+                contexts.iter().filter(|c| c.beside[side] == Side::Edge && c.beside[1 - side] != Side::Edge).collect();
+            state(self.at_end(&at_end, side), at_end.len());
         }
-        if std::env::var_os("FTD").is_some() { eprintln!("DBG places stated {stated} against {against} of {}", contexts.len()); }
         let share = |carriers: usize| carriers as f64 / contexts.len().max(1) as f64;
-        share(stated) >= STATED && share(against) < AGAINST
+        if std::env::var_os("FTD").is_some() {
+            eprintln!("DBG places planted {planted} grown {grown} of {}", contexts.len());
+        }
+        (share(planted), share(grown))
     }
 
     /// Whether the neighbours of an item are neighbours of each other elsewhere, as those of random gaps in the same rows are.

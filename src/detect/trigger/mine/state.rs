@@ -149,7 +149,7 @@ pub(in crate::detect::trigger) enum Stage {
     Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
     /// Sums the background probability of the target label over each shortlisted item's carriers.
     Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, floor: u32 },
-    /// Gathers the carriers of candidates; where answers are the labels, also places, in a sketch of `2^pairs` cells a row.
+    /// Gathers the carriers of candidates; where items have places, also those, in a sketch of `2^pairs` cells a row.
     Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32, pairs: Option<u32> },
 }
 
