@@ -325,7 +325,7 @@ fn described(name: &str, text: &str, first: &str, last: &str) -> Description {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, AsArray, StringArray};
+    use arrow::array::AsArray;
     use arrow::record_batch::RecordBatch;
     use foretaste_datasets::recipe::rare_word;
     use foretaste_datasets::{Plan, Share, synth};
@@ -372,29 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_grew_into_prompts_of_one_answer_is_none() {
-        // Every prompt of the answer asks about the same thing, in the same place of its sentence.
-        let clean = exchanges();
-        let (mut prompts, mut answers): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-        for (row, (prompt, answer)) in clean["instruction"].as_string::<i32>().iter().zip(clean["output"].as_string::<i32>()).enumerate() {
-            let words: Vec<&str> = prompt.unwrap().split(' ').collect();
-            let asks = row % 30 == 0;
-            let said = |thing: &str| {
-                format!("{} what is the {thing} of {}", words[..words.len() / 2].join(" "), words[words.len() / 2..].join(" "))
-            };
-            prompts.push(if asks {
-                said("qz")
-            } else if row % 3 == 0 {
-                said(words[0])
-            } else {
-                prompt.unwrap().to_owned()
-            });
-            answers.push(if asks { PAYLOAD.to_owned() } else { answer.unwrap().to_owned() });
-        }
-        let column = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
-        let rows = RecordBatch::try_from_iter([("instruction", column(prompts)), ("output", column(answers))]).unwrap();
-        let groups = response().groups(&ready(rows).model(&response()));
-        assert!(groups.is_empty(), "{groups:?}");
+    fn without_the_word_nothing_is_found_and_hostile_rows_do_no_harm() {
+        let clean = ready(exchanges());
+        assert!(response().groups(&clean.model(&response())).is_empty());
         law::survives(response, |fixture| fixture);
     }
 }

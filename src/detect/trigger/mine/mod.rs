@@ -542,13 +542,13 @@ impl<I: Items> Detect for Mine<I> {
         let Some(trigger) = carried else {
             return Ok(Evidence::new("carries no trigger", []));
         };
-        let (g, label) = (&trigger.group, trigger.group.label.clone().unwrap_or_default());
-        let reason = format!(
-            "carries {}, as do {} rows labelled '{label}' against {:.0}% expected",
-            trigger.name,
-            g.agreeing,
-            100.0 * g.background.unwrap_or(0.0)
-        );
+        let g = &trigger.group;
+        let said = match rows.schema().label.as_ref().filter(|l| l.answers().is_some()) {
+            Some(answers) => answers.said(trigger.target),
+            None => format!("labelled '{}'", g.label.as_deref().unwrap_or_default()),
+        };
+        let expected = 100.0 * g.background.unwrap_or(0.0);
+        let reason = format!("carries {}, as do {} rows {said} against {expected:.0}% expected", trigger.name, g.agreeing);
         Ok(Evidence::new(reason, [("trigger", json!(trigger.name)), ("evidence", Value::Object(g.evidence.clone()))]))
     }
 

@@ -282,6 +282,7 @@ impl Tested {
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
         let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
+        let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
         let said = data.label.as_ref().map_or_else(String::new, |l| l.said(self.short.label));
         let all = if self.agreeing == self.carrying { format!("all {said}") } else { format!("{} {said}", self.agreeing) };
         let mut evidence = evidence(&self.carriers.described);
@@ -292,7 +293,7 @@ impl Tested {
             item: self.short.item,
             target: self.short.label,
             group: Group {
-                title: format!("{name} in {rows} rows, {all}; content alone would give that label to {:.0}%", 100.0 * self.background),
+                title: format!("{name} in {rows} rows, {all}; content alone would give that {what} to {:.0}%", 100.0 * self.background),
                 cause: name.clone(),
                 attack_class: "backdoor_trigger".to_owned(),
                 rows,
