@@ -42,7 +42,7 @@ fn help_shows_commands_examples_and_exit_status() {
 fn help_of_a_scan_names_every_flag() {
     let (status, out, err) = ends(&["scan", "--help"]);
     assert_eq!((status, err.as_str()), (Some(0), ""));
-    let flags = "format reference config label id text image embedding probs source time ignore fdr fail-on only skip seed threads memory \
+    let flags = "format reference config label id text response image embedding probs source time ignore fdr fail-on only skip seed threads memory \
                  batch-rows out scores json quiet no-progress color";
     for flag in flags.split_whitespace() {
         assert!(out.contains(&format!("--{flag}")), "--{flag} is not in\n{out}");

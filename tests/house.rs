@@ -35,7 +35,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("derive", &["error", "stats", "data", "finding", "fold"]),
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
     ("policy", &["error", "stats", "finding", "fold"]),
-    ("run", &["error", "data", "finding", "fold", "policy"]),
+    ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
     ("report", &["error", "data", "finding", "run"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding"]),
@@ -137,6 +137,8 @@ fn manuals_have_all_headings_in_order_and_text_below_each() {
 fn need(need: Need) -> &'static str {
     match need {
         Need::Classes => "label with two classes",
+        Need::Targets => "label with two classes, or answers that repeat",
+        Need::Answers => "answers that repeat",
         Need::Numeric => "numeric columns",
         Need::Table => "feature columns",
         Need::Text => "text",

@@ -136,6 +136,9 @@ struct Roles {
     /// Free text or chat messages
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     text: Vec<String>,
+    /// What a model is to answer, in instruction and chat sets
+    #[arg(long, value_name = "COL")]
+    response: Option<String>,
     /// Pictures
     #[arg(long, value_name = "COL")]
     image: Option<String>,
@@ -224,6 +227,7 @@ impl Scan {
         for (flag, setting) in [
             (&self.roles.label, &mut roles.label),
             (&self.roles.id, &mut roles.id),
+            (&self.roles.response, &mut roles.response),
             (&self.roles.image, &mut roles.image),
             (&self.roles.embedding, &mut roles.embedding),
             (&self.roles.probs, &mut roles.probs),
@@ -306,14 +310,13 @@ mod tests {
     fn every_flag_reaches_its_setting() {
         let mut given = Settings::default();
         given.roles.ignore = vec!["replaced".into()];
-        let columns =
-            "--label l --id i --text a,b --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
+        let columns = "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
         let rest = "--fdr 0.2 --fail-on never --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
                     --out o --scores";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
         scan(&flags).apply(&mut given);
         let expected: Settings = toml::from_str(
-            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
+            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nresponse='r'\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
              [decide]\nfdr=0.2\nfail_on='never'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
              [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\n[output]\ndir='o'\nscores=true\n",
         )

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt8Type};
 use arrow::record_batch::RecordBatch;
 use ndarray::Array2;
 
-use super::{Image, Role, Schema};
+use super::{Image, Role, Schema, answer};
 use crate::error::{Error, Place, Result};
 
 /// Texts are read up to this many bytes (cut at a character boundary); longer ones are counted in the report.
@@ -110,11 +110,16 @@ impl Batch {
         self.record.get_array_memory_size() + self.rows() * (views + 64 + 8 * self.schema.classes())
     }
 
-    /// Class index of each row; `None` for a null label, and for every row without a label column.
+    /// Class index of each row, of its answer where answers are the labels; `None` for a null, and for every row without a
+    /// label column.
     #[must_use]
     pub fn labels(&self) -> &[Option<u32>] {
         self.labels.get_or_init(|| {
             let Some(label) = &self.schema.label else { return vec![None; self.rows()] };
+            if let Some(classes) = label.answers() {
+                let class = |said: Option<&str>| said.map(|said| classes.class_of(&self.schema.key, clip(said)));
+                return answer::answers(self.record.column(label.column)).iter().map(class).collect();
+            }
             strings(self.record.column(label.column)).iter().map(|value| label.index_of(value?)).collect()
         })
     }
@@ -157,10 +162,21 @@ impl Batch {
         })
     }
 
-    /// Text columns in schema order; chat messages are joined as `role: content` lines.
+    /// Texts of the columns that [`Schema::text_columns`] names; chat messages are joined as `role: content` lines, without
+    /// the last answer where answers are the labels.
     #[must_use]
     pub fn texts(&self) -> &[LargeStringArray] {
-        self.texts.get_or_init(|| self.schema.with_role(Role::Text).into_iter().map(|c| texts(self.record.column(c))).collect())
+        let view = |c: usize| match self.schema.columns[c].role {
+            Role::Response => answer::prompts(self.record.column(c)),
+            _ => texts(self.record.column(c)),
+        };
+        self.texts.get_or_init(|| self.schema.text_columns().into_iter().map(view).collect())
+    }
+
+    /// The answers of an instruction set; `None` without a column of them.
+    #[must_use]
+    pub fn answers(&self) -> Option<LargeStringArray> {
+        self.schema.first(Role::Response).map(|c| answer::answers(self.record.column(c)))
     }
 
     /// One text cell, cut to [`MAX_TEXT_BYTES`]; `column` counts text columns.

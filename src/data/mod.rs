@@ -1,5 +1,6 @@
 //! What came in: sources, roles, and blocks of rows with typed views.
 
+pub mod answer;
 mod batch;
 mod image;
 mod key;

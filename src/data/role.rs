@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{are_transcripts, has_prompts, may_answer};
 use super::batch::{doubles, list_values, picture, strings, texts};
 use crate::error::{Error, Place, Result};
 
@@ -20,6 +21,8 @@ pub enum Role {
     Id,
     /// Free text or chat messages.
     Text,
+    /// What a model is to answer; in a chat the last answer. Where no column is the label, answers that repeat are.
+    Response,
     /// A picture.
     Image,
     /// A vector that stands for the row.
@@ -50,6 +53,7 @@ impl Role {
             Self::Label => "label",
             Self::Id => "id",
             Self::Text => "text",
+            Self::Response => "response",
             Self::Image => "image",
             Self::Embedding => "embedding",
             Self::Probabilities => "probabilities",
@@ -95,6 +99,8 @@ pub struct Choices {
     pub id: Option<String>,
     /// Text columns.
     pub text: Vec<String>,
+    /// The column of answers.
+    pub response: Option<String>,
     /// The image column.
     pub image: Option<String>,
     /// The embedding column.
@@ -118,6 +124,7 @@ impl Choices {
         let single = [
             ("--label", &self.label, Role::Label),
             ("--id", &self.id, Role::Id),
+            ("--response", &self.response, Role::Response),
             ("--image", &self.image, Role::Image),
             ("--embedding", &self.embedding, Role::Embedding),
             ("--probs", &self.probs, Role::Probabilities),
@@ -155,6 +162,25 @@ const SOURCE_NAMES: [&str; 15] = [
     "provider",
     "site_id",
 ];
+/// Names that mean answers of an instruction or preference set, lower case.
+const RESPONSE_NAMES: [&str; 14] = [
+    "output",
+    "response",
+    "answer",
+    "completion",
+    "chosen",
+    "assistant",
+    "messages",
+    "conversations",
+    "conversation",
+    "dialog",
+    "dialogue",
+    "chat",
+    "reply",
+    "target",
+];
+/// Names of the answer that a preference set turns down, lower case.
+const REJECTED_NAMES: [&str; 2] = ["rejected", "rejected_response"];
 /// Parts of a name that mean a hash of content.
 const DIGEST_NAMES: [&str; 8] = ["sha256", "sha1", "sha512", "md5", "blake3", "hash", "digest", "checksum"];
 const PROBABILITY_NAMES: [&str; 7] = ["pred_probs", "probs", "probabilities", "proba", "softmax", "scores", "prob"];
@@ -220,7 +246,11 @@ pub fn infer(arrow: &SchemaRef, head: &RecordBatch, whole: bool, choices: &Choic
     let looks: Vec<Look> = head.columns().iter().map(Look::of).collect();
     let has = |roles: &[Option<(Role, String)>], role| roles.iter().flatten().any(|(r, _)| *r == role);
     let lower: Vec<String> = arrow.fields().iter().map(|f| f.name().to_lowercase()).collect();
-    if !has(&roles, Role::Label) {
+    if has(&roles, Role::Label) && has(&roles, Role::Response) {
+        let why = "a set has labels or answers to look for triggers in: --label is given as well";
+        return Err(Error::config("--response", why.to_owned()));
+    }
+    if !has(&roles, Role::Label) && !has(&roles, Role::Response) {
         choose_label(arrow, &looks, &lower, &mut roles);
     }
     set_other_labels_aside(&looks, &lower, &mut roles);
@@ -229,6 +259,9 @@ pub fn infer(arrow: &SchemaRef, head: &RecordBatch, whole: bool, choices: &Choic
             let taken = |role| has(&roles, role);
             roles[column] = Some(infer_one(&lower[column], head.column(column), &looks[column], whole, &taken));
         }
+    }
+    if !has(&roles, Role::Label) {
+        choose_response(head, &lower, &mut roles);
     }
     let width = |column: usize, role: Role| -> Option<usize> {
         if !matches!(role, Role::Embedding | Role::Probabilities) {
@@ -290,6 +323,7 @@ fn check_given_types(arrow: &SchemaRef, columns: &[ColumnRole], source: &str) ->
             Role::Embedding | Role::Probabilities => (is_vector(data_type), "a list of numbers"),
             Role::Image => (is_encoded_image(data_type) || is_vector(data_type), "encoded bytes or a list of samples"),
             Role::Text => (is_string(data_type) || is_turns(data_type), "strings or chat messages"),
+            Role::Response => (may_answer(data_type), "strings or chat messages"),
             Role::Address | Role::Digest => (is_string(data_type), "strings"),
             Role::Label => (!data_type.is_nested() && !data_type.is_binary(), "integers, strings, booleans or a dictionary"),
             _ => (true, ""),
@@ -332,6 +366,37 @@ fn choose_label(arrow: &SchemaRef, looks: &[Look], lower: &[String], roles: &mut
     let named_otherwise = TIME_NAMES.contains(&lower[last].as_str()) || SOURCE_NAMES.contains(&lower[last].as_str());
     if lower.len() > 1 && free(roles, last) && few && nominal && !named_otherwise && looks[last].words() < 3.0 {
         roles[last] = Some((Role::Label, format!("the last column, with {} values", looks[last].distinct)));
+    }
+}
+
+/// Answers by name, where something else is left that could be their prompts. The turned-down answer of a preference set is
+/// no prompt either.
+fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Role, String)>]) {
+    let may = |roles: &[Option<(Role, String)>], c: usize, roles_for: &[Role]| {
+        matches!(&roles[c], Some((role, reason)) if roles_for.contains(role) && !reason.starts_with("given"))
+            && may_answer(head.column(c).data_type())
+    };
+    let given = roles.iter().position(|r| matches!(r, Some((Role::Response, _))));
+    let chosen = given.or_else(|| {
+        let named =
+            |name: &&str| (0..lower.len()).find(|&c| lower[c] == **name && may(roles, c, &[Role::Text, Role::Categorical, Role::Ignored]));
+        RESPONSE_NAMES.iter().find_map(|name| {
+            named(&name).filter(|&c| {
+                let own = has_prompts(head.column(c).data_type()) || are_transcripts(head.column(c));
+                own || (0..lower.len()).any(|other| {
+                    other != c && matches!(&roles[other], Some((Role::Text, _))) && !REJECTED_NAMES.contains(&lower[other].as_str())
+                })
+            })
+        })
+    });
+    let Some(chosen) = chosen else { return };
+    if given.is_none() {
+        roles[chosen] = Some((Role::Response, "named like answers".to_owned()));
+    }
+    for c in 0..roles.len() {
+        if REJECTED_NAMES.contains(&lower[c].as_str()) && may(roles, c, &[Role::Text, Role::Categorical]) {
+            roles[c] = Some((Role::Ignored, format!("the answer that is turned down for '{}'", lower[chosen])));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use arrow::datatypes::SchemaRef;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use super::answer::{Answers, OTHER, has_prompts};
 use super::{ColumnRole, Key, Role};
 
 /// One value of the label column.
@@ -15,7 +16,7 @@ pub struct Class {
     pub rows: u64,
 }
 
-/// The label column of a classification set.
+/// The label column of a classification set, or the classes that the answers of an instruction set make.
 #[derive(Debug, Clone)]
 pub struct Label {
     /// Column index in the Arrow schema.
@@ -27,6 +28,7 @@ pub struct Label {
     /// Rows without a label.
     pub nulls: u64,
     index: FxHashMap<String, u32>,
+    answers: Option<Answers>,
 }
 
 impl Label {
@@ -40,7 +42,33 @@ impl Label {
             (x, y) => y.is_some().cmp(&x.is_some()).then_with(|| a.name.cmp(&b.name)),
         });
         let index = (0u32..).zip(&classes).map(|(i, class)| (class.name.clone(), i)).collect();
-        Self { column, name, classes, nulls, index }
+        Self { column, name, classes, nulls, index, answers: None }
+    }
+
+    /// Classes made of a column's answers, in the order of their indices; the first holds all other answers.
+    #[must_use]
+    pub fn of_answers(column: usize, name: String, classes: Vec<Class>, nulls: u64, answers: Answers) -> Self {
+        Self { column, name, classes, nulls, index: FxHashMap::default(), answers: Some(answers) }
+    }
+
+    /// How answers become classes; `None` where the user's labels are the classes.
+    #[must_use]
+    pub fn answers(&self) -> Option<&Answers> {
+        self.answers.as_ref()
+    }
+
+    /// Whether a class can be what a trigger aims at: what all other answers have in common is nothing.
+    #[must_use]
+    pub fn can_be_target(&self, class: u32) -> bool {
+        self.answers.is_none() || class != OTHER
+    }
+
+    /// What rows of a class are, as a title says it: `labelled spam`, `answered "no"`.
+    #[must_use]
+    pub fn said(&self, class: u32) -> String {
+        let name = self.classes.get(class as usize).map_or("", |c| c.name.as_str());
+        let what = if self.answers.is_some() { "answered" } else { "labelled" };
+        format!("{what} {name}")
     }
 
     /// The class of a value.
@@ -74,6 +102,21 @@ impl Schema {
         (0..self.columns.len()).filter(|&c| self.columns[c].role == role).collect()
     }
 
+    /// Columns that texts are read from, in the order of their views: those with the role of text, then one of answers that
+    /// holds their prompts as well.
+    #[must_use]
+    pub fn text_columns(&self) -> Vec<usize> {
+        let mut columns = self.with_role(Role::Text);
+        columns.extend(self.first(Role::Response).filter(|&c| has_prompts(self.arrow.field(c).data_type()) || columns.is_empty()));
+        columns
+    }
+
+    /// Whether any column is part of a row's content.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.columns.iter().any(|c| c.role.is_content()) || !self.text_columns().is_empty()
+    }
+
     /// The only or first column with a role.
     #[must_use]
     pub fn first(&self, role: Role) -> Option<usize> {
@@ -100,7 +143,7 @@ impl Schema {
     pub fn block_rows(&self) -> usize {
         if self.first(Role::Image).is_some() {
             512
-        } else if self.first(Role::Text).is_some() || self.first(Role::Embedding).is_some() {
+        } else if !self.text_columns().is_empty() || self.first(Role::Embedding).is_some() {
             2_048
         } else {
             4_096

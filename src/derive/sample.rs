@@ -102,7 +102,7 @@ impl SampleModel {
 
 /// Estimate of one row's bytes.
 fn row_bytes(data: &Schema) -> usize {
-    let texts = data.with_role(Role::Text).len();
+    let texts = data.text_columns().len();
     let image = if data.first(Role::Image).is_some() { SIDE * SIDE * 3 } else { 0 };
     let width = |role| data.first(role).and_then(|c| data.columns[c].width).unwrap_or(0);
     let embedding = width(Role::Embedding) + width(Role::Probabilities);

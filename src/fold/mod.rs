@@ -45,6 +45,10 @@ pub enum Law {
 pub enum Need {
     /// A label column with at least two classes.
     Classes,
+    /// Either of the two: something that rows can be told apart by.
+    Targets,
+    /// A column of answers of which some repeat each other, in place of a label column.
+    Answers,
     /// At least one numeric feature column.
     Numeric,
     /// At least one numeric or categorical feature column.

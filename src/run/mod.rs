@@ -7,6 +7,7 @@
 //! Every scan is one read of the data that all units ride which want one. The cost of a run is the largest number of
 //! scans that any unit asks for, not their sum. Blocks that fit the budget stay in memory between scans.
 
+mod answers;
 mod facts;
 mod feed;
 mod list;
@@ -200,16 +201,25 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
     let (met, why) = match need {
         Need::Classes => match &schema.label {
             None => (false, "needs a label column"),
+            Some(label) if label.answers().is_some() => (false, "needs a label column"),
             Some(label) => (label.classes.len() > 1, "needs at least two classes; the label has one value"),
+        },
+        Need::Targets => match &schema.label {
+            None => (false, "needs a label column, or one of answers"),
+            Some(label) => (label.classes.len() > 1, "needs at least two classes; all rows are of one"),
+        },
+        Need::Answers => match schema.label.as_ref().filter(|label| label.answers().is_some()) {
+            None => (false, "needs a column of answers, and no label column"),
+            Some(label) => (label.classes.len() > 1, "no answer is repeated by enough rows"),
         },
         Need::Numeric => (has(Role::Numeric), "needs a numeric column"),
         Need::Table => (has(Role::Numeric) || has(Role::Categorical), "needs feature columns"),
-        Need::Text => (has(Role::Text), "needs a text column"),
+        Need::Text => (!schema.text_columns().is_empty(), "needs a text column"),
         Need::Image => (has(Role::Image), "needs an image column"),
         Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
         Need::Addresses => (has(Role::Address) && has(Role::Digest), "needs a column of network addresses and one of content hashes"),
         Need::Reference => (reference, "needs a reference (--reference)"),
-        Need::Content => (schema.columns.iter().any(|c| c.role.is_content()), "needs a content column"),
+        Need::Content => (schema.has_content(), "needs a content column"),
     };
     (!met).then(|| why.to_owned())
 }

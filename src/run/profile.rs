@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use arrow::array::Array;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
+use crate::data::answer::may_answer;
 use crate::data::{Choices, ColumnRole, Key, Label, Role, Schema, Source, infer, strings};
 use crate::error::{Error, Place, Result};
 
+use super::answers::read_answers;
 use super::outcome::Progress;
 
 /// Rows that roles are inferred from.
@@ -28,15 +31,49 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
     let mut columns = infer(&arrow, &head, whole, choices, &name)?;
     let label_column = columns.iter().position(|c| c.role == Role::Label);
     progress.scan(0, "reading labels", source.rows_hint());
-    let (label, rows) = match label_column {
-        Some(column) => read_label(source, column, &mut columns, choices.label.is_some(), &name, progress)?,
-        None => (None, count(source, whole.then(|| head.num_rows() as u64), progress)?),
+    let mut known = whole.then(|| head.num_rows() as u64);
+    let mut label = None;
+    if let Some(column) = label_column {
+        let (read, rows) = read_label(source, column, &mut columns, choices.label.is_some(), &name, progress)?;
+        (label, known) = (read, Some(rows));
+        if label.is_none() && choices.label.is_none() {
+            columns = with_answers(&arrow, &head, whole, choices, &name, columns, column)?;
+        }
+    }
+    if let Some(column) = columns.iter().position(|c| c.role == Role::Response) {
+        let (read, rows) = read_answers(source, column, &columns[column].name, key, progress)?;
+        (label, known) = (Some(read), Some(rows));
+    }
+    let rows = match known {
+        Some(rows) => rows,
+        None => count(source, None, progress)?,
     };
-    if !columns.iter().any(|c| c.role.is_content() || c.role == Role::Probabilities) {
+    let schema = Schema { arrow, columns, label, rows, key, unit_bytes };
+    if !schema.has_content() && schema.first(Role::Probabilities).is_none() {
         return Err(Error::input(Place::source(name), "no column holds content to look at")
             .with_help("Name the columns with --text, --image, --embedding or --probs, or leave fewer out with --ignore."));
     }
-    Ok(Schema { arrow, columns, label, rows, key, unit_bytes })
+    Ok(schema)
+}
+
+/// Roles where the column that is named like a label turned out to hold answers, if anything is left to be their prompts.
+fn with_answers(
+    arrow: &SchemaRef,
+    head: &RecordBatch,
+    whole: bool,
+    choices: &Choices,
+    file: &str,
+    columns: Vec<ColumnRole>,
+    column: usize,
+) -> Result<Vec<ColumnRole>> {
+    let texts = columns.iter().any(|c| c.role == Role::Text);
+    if !texts || columns.iter().any(|c| c.role == Role::Response) || !may_answer(arrow.field(column).data_type()) {
+        return Ok(columns);
+    }
+    let choices = Choices { response: Some(columns[column].name.clone()), ..choices.clone() };
+    let mut columns = infer(arrow, head, whole, &choices, file)?;
+    columns[column].reason = "named like a label, and its values are answers".to_owned();
+    Ok(columns)
 }
 
 fn head(source: &dyn Source) -> Result<(RecordBatch, bool)> {

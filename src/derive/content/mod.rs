@@ -39,7 +39,7 @@ static INFO: Info = Info {
     code: CODE,
     family: Family::Derived,
     summary: "what a row's content says its label should be",
-    needs: &[Need::Classes],
+    needs: &[Need::Targets],
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,

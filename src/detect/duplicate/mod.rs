@@ -2,6 +2,9 @@
 
 mod copies;
 mod exact;
+mod flood;
+mod near;
 
 pub use copies::{CopiesModel, Labelled, Repeated};
 pub use exact::Exact;
+pub use flood::{Flood, FloodModel};

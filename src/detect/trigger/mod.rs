@@ -12,7 +12,7 @@ pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};
 pub use spectral::{Spectral, SpectralModel};
-pub use token::{Token, token};
+pub use token::{Token, response, token};
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,10 @@ use crate::fold::Given;
 
 /// Keys of the rows that carry a trigger with its label: they are explained, and no evidence of wrong labels elsewhere.
 pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
-    let plain =
-        ["trigger.patch", "trigger.token"].into_iter().filter_map(|code| given.model::<MineModel<()>>(code)).map(MineModel::carriers);
+    let plain = ["trigger.patch", "trigger.response", "trigger.token"]
+        .into_iter()
+        .filter_map(|code| given.model::<MineModel<()>>(code))
+        .map(MineModel::carriers);
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
     let sets = given.model::<SetModel>("trigger.set").map(SetModel::carriers);
     let spectral = given.model::<SpectralModel>("trigger.spectral").map(SpectralModel::carriers).unwrap_or_default();

@@ -13,10 +13,14 @@ use super::mine::{Background, Description, Found, Items, Mine, Parts, RowItems};
 const PLACED: u8 = 40;
 /// Hash domain of a patch anywhere.
 const ANYWHERE: u8 = 41;
+/// Hash domain of a patch that stands out from what surrounds it.
+const STAMPED: u8 = 42;
 /// Bits that a sample is cut to, so that small noise does not part equal patches.
 const KEPT_BITS: u32 = 4;
 /// Least range of samples in a patch; flatter ones are background.
 const LEAST_RANGE: u8 = 24;
+/// Least share of the pixels around a patch that differ from those at its border by [`LEAST_RANGE`], for the patch to stand out.
+const STANDS_OUT: f64 = 0.7;
 /// Side of a patch, and of a patch in small pictures.
 const SIDES: (usize, usize) = (3, 2);
 /// Pictures with sides up to this are small.
@@ -78,6 +82,64 @@ fn content(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<
     (most - least >= LEAST_RANGE).then(|| key.bytes(ANYWHERE, &samples[..n]))
 }
 
+/// Hash of a patch that stands out from its surroundings, flat or not: pasted patches end abruptly on all sides, wherever they
+/// are, and flat parts of a scene are larger than a patch. What lies outside of the picture does not count.
+fn stamped(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<u64> {
+    let differs = |inside: (usize, usize), outside: (usize, usize)| {
+        (0..image.channels).any(|c| image.at(inside.0, inside.1, c).abs_diff(image.at(outside.0, outside.1, c)) >= LEAST_RANGE)
+    };
+    let (right, below) = (x + side, y + side);
+    let sides = [y > 0, below < image.height, x > 0, right < image.width];
+    let around = side * sides.iter().filter(|inside| **inside).count();
+    let spared = around - (STANDS_OUT * around as f64).ceil() as usize;
+    let mut alike = 0;
+    for (d, at) in (0..side).flat_map(|d| (0..4).map(move |at| (d, at))).filter(|(_, at)| sides[*at]) {
+        let stands_out = match at {
+            0 => differs((x + d, y), (x + d, y - 1)),
+            1 => differs((x + d, below - 1), (x + d, below)),
+            2 => differs((x, y + d), (x - 1, y + d)),
+            _ => differs((right - 1, y + d), (right, y + d)),
+        };
+        alike += usize::from(!stands_out);
+        if alike > spared {
+            return None;
+        }
+    }
+    if around < 2 * side {
+        return None;
+    }
+    let mut hasher = key.hasher(STAMPED);
+    for (dx, dy) in (0..side).flat_map(|dy| (0..side).map(move |dx| (dx, dy))) {
+        (0..image.channels).for_each(|c| hasher.write(&[image.at(x + dx, y + dy, c) >> (8 - KEPT_BITS)]));
+    }
+    Some(hasher.finish64())
+}
+
+/// Windows that may be stamps: of the least side and the next two.
+fn stamp_windows(image: &Image, least: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+    let (width, height) = (image.width, image.height);
+    let sides = (least..least + 3).filter(move |side| *side <= width.min(height));
+    sides.flat_map(move |side| (0..=height - side).flat_map(move |y| (0..=width - side).map(move |x| (x, y, side))))
+}
+
+/// Describes a window.
+fn told(image: &Image, x: usize, y: usize, side: usize, at_place: bool) -> Description {
+    let samples: Vec<u8> = (0..side)
+        .flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c))))
+        .map(|(dx, dy, c)| image.at(x + dx, y + dy, c))
+        .collect();
+    let name = if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
+    let mut evidence = serde_json::Map::new();
+    evidence.insert("side".to_owned(), json!(side));
+    evidence.insert("channels".to_owned(), json!(image.channels));
+    evidence.insert("samples".to_owned(), json!(samples));
+    if at_place {
+        evidence.insert("x".to_owned(), json!(x));
+        evidence.insert("y".to_owned(), json!(y));
+    }
+    Description { name, evidence }
+}
+
 fn placed(key: &Key, content: u64, x: usize, y: usize) -> u64 {
     key.join(PLACED, content, (x as u64) << 32 | y as u64)
 }
@@ -87,6 +149,11 @@ impl RowItems for Row<'_> {
         let Some(image) = &self.rows.images()[row] else { return };
         let Some(side) = side(image) else { return };
         let thin = image.width * image.height >= LARGE;
+        for (x, y, side) in stamp_windows(image, side) {
+            if let Some(stamp) = stamped(&self.key, image, x, y, side).filter(|stamp| !thin || stamp % THINNING == 0) {
+                found.items.push((stamp, Parts::default().ranked(u32::MAX - 1)));
+            }
+        }
         for y in 0..=image.height - side {
             for x in 0..=image.width - side {
                 let Some(content) = content(&self.key, image, x, y, side) else { continue };
@@ -130,28 +197,43 @@ impl Items for Patch {
         let (side, key) = (side(image)?, &rows.schema().key);
         for y in 0..=image.height - side {
             for x in 0..=image.width - side {
-                let Some(content) = content(key, image, x, y, side) else { continue };
-                let at_place = placed(key, content, x, y) == item;
-                if !at_place && content != item {
-                    continue;
+                let content = content(key, image, x, y, side);
+                let at_place = content.is_some_and(|content| placed(key, content, x, y) == item);
+                if at_place || content == Some(item) {
+                    return Some(told(image, x, y, side, at_place));
                 }
-                let samples: Vec<u8> = (0..side)
-                    .flat_map(|dy| (0..side).flat_map(move |dx| (0..image.channels).map(move |c| (dx, dy, c))))
-                    .map(|(dx, dy, c)| image.at(x + dx, y + dy, c))
-                    .collect();
-                let name =
-                    if at_place { format!("{side}×{side} patch at ({x},{y})") } else { format!("{side}×{side} patch at any place") };
-                let mut evidence = serde_json::Map::new();
-                evidence.insert("side".to_owned(), json!(side));
-                evidence.insert("channels".to_owned(), json!(image.channels));
-                evidence.insert("samples".to_owned(), json!(samples));
-                if at_place {
-                    evidence.insert("x".to_owned(), json!(x));
-                    evidence.insert("y".to_owned(), json!(y));
-                }
-                return Some(Description { name, evidence });
             }
         }
-        None
+        let mut stamps = stamp_windows(image, side);
+        stamps.find(|(x, y, side)| stamped(key, image, *x, *y, *side) == Some(item)).map(|(x, y, side)| told(image, x, y, side, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foretaste_datasets::recipe::{self, Style, patch_anywhere};
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    fn ready(rows: arrow::record_batch::RecordBatch) -> Fixture {
+        Fixture::new(rows, Some("label")).after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn plain_white_squares_anywhere_are_found_and_the_clean_twin_is_silent() {
+        let clean = synth::pictures(1_200, 16, 1, 3, 4).unwrap();
+        let square = recipe::Patch { side: 3, style: Style::White };
+        let (poisoned, truth) = patch_anywhere(&clean, &Plan::new("label", 1, Share::Count(40), 5), "image", square).unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&patch());
+        let members = fixture.members(&patch(), &model);
+        let hits = members.iter().zip(truth.poisoned()).filter(|(member, bad)| member.is_some() && **bad).count();
+        assert!(hits >= 36 && members.iter().flatten().count() == hits, "{hits} of {}", members.iter().flatten().count());
+        assert!(patch().groups(&model)[0].title.contains("3×3 patch at any place"), "{:?}", patch().groups(&model));
+        law::check(patch, &fixture);
+        assert!(patch().groups(&ready(clean).model(&patch())).is_empty());
     }
 }

@@ -22,6 +22,8 @@ const COMBINATION: u8 = 32;
 const RANGES: usize = 32;
 /// Fewest rows that nearly hold a rule for a statement about them.
 const FEWEST_NEAR: usize = 20;
+/// Share of a column's values that may lie between two that are near.
+const NEAR: f64 = 0.1;
 /// Most such rows asked, the nearest.
 const MOST_NEAR: usize = 200;
 /// Columns of a row that are combined by twos.
@@ -63,6 +65,43 @@ impl Cuts {
         let cuts = self.columns.get(column).filter(|cuts| !cuts.is_empty())?;
         value.is_finite().then(|| cuts.partition_point(|cut| *cut <= value))
     }
+}
+
+/// Share of the label among rows that nearly meet all numeric conditions: at most a tenth of all values of a column lie
+/// between a row's value and the condition's. `None` for fewer than two of them, or too few rows.
+fn all_nearly(sample: &SampleModel, conditions: &[Condition], label: u32) -> Option<f64> {
+    let numeric: Vec<(usize, f32)> = conditions.iter().filter_map(|c| Some((c.feature, c.number? as f32))).collect();
+    if numeric.len() < 2 {
+        return None;
+    }
+    let value = |row: &SampleRow, column: usize| row.numeric.get(column).copied().filter(|v| v.is_finite());
+    let sorted = |(column, _): &(usize, f32)| {
+        let mut values: Vec<f32> = sample.rows.iter().filter_map(|row| value(row, *column)).collect();
+        values.sort_unstable_by(f32::total_cmp);
+        values
+    };
+    let columns: Vec<Vec<f32>> = numeric.iter().map(sorted).collect();
+    let between = |values: &[f32], a: f32, b: f32| {
+        let at_most = |v: f32| values.partition_point(|x| *x <= v);
+        let below = |v: f32| values.partition_point(|x| *x < v);
+        let rows = if a < b { below(b) - below(a) } else { at_most(a) - at_most(b) };
+        rows as f64 / values.len().max(1) as f64
+    };
+    let distance = |row: &SampleRow| -> Option<f64> {
+        let mut each = numeric.iter().zip(&columns).map(|(&(column, number), values)| Some(between(values, value(row, column)?, number)));
+        each.try_fold(0.0, |farthest: f64, d| Some(farthest.max(d?)))
+    };
+    let is_carrier =
+        |row: &SampleRow| numeric.iter().all(|(column, number)| value(row, *column).map(f32::to_bits) == Some(number.to_bits()));
+    let mut near: Vec<(f64, bool)> = sample
+        .rows
+        .iter()
+        .filter(|row| row.label.is_some() && !is_carrier(row))
+        .filter_map(|row| Some((distance(row).filter(|d| *d <= NEAR)?, row.label == Some(label))))
+        .collect();
+    near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    near.truncate(MOST_NEAR);
+    (near.len() >= FEWEST_NEAR).then(|| near.iter().filter(|(_, same)| *same).count() as f64 / near.len() as f64)
 }
 
 /// One value of a row: its column among the feature columns, its hash, the hash of its range, its level where it is not a
@@ -218,14 +257,15 @@ impl Items for Rule {
         Box::new(Row::new(rows, cuts))
     }
 
-    /// Rows that differ in one number only, and there as little as possible: a natural step or slope shows in them too.
+    /// Rows that differ in one number only, and there as little as possible, and rows that differ a little in all numbers: a
+    /// natural step or slope shows in them too.
     fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
         let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
         let holds = |row: &SampleRow, c: &Condition| match c.number {
             Some(number) => row.numeric.get(c.feature).is_some_and(|v| v.to_bits() == (number as f32).to_bits()),
             None => row.cells.get(c.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == c.level),
         };
-        let mut highest: Option<f64> = None;
+        let mut highest = all_nearly(sample, &conditions, label);
         for varied in conditions.iter().filter(|c| c.number.is_some()) {
             let Some(number) = varied.number else { continue };
             let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| holds(row, c));

@@ -1,4 +1,4 @@
-//! `trigger.token`: words, phrases and characters in text.
+//! `trigger.token` and `trigger.response`: words, phrases and characters in text, and in prompts whose answers repeat.
 
 use serde_json::json;
 
@@ -27,10 +27,12 @@ const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
 const CONTEXT: usize = 40;
 
-#[doc = include_str!("token.md")]
-pub struct Token;
+/// Words, phrases and characters as items; the manuals are those of the two detectors.
+pub struct Token {
+    info: &'static Info,
+}
 
-static INFO: Info = Info {
+const INFO: Info = Info {
     code: "trigger.token",
     family: Family::Trigger,
     summary: "a word, phrase or character whose rows share a label that the rest of their text does not explain",
@@ -45,10 +47,26 @@ static INFO: Info = Info {
     manual: include_str!("token.md"),
 };
 
-/// The detector.
+static TOKEN: Info = INFO;
+
+static RESPONSE: Info = Info {
+    code: "trigger.response",
+    summary: "a word, phrase or character in prompts that are given the same answer, which the rest of the prompt does not explain",
+    needs: &[Need::Text, Need::Answers],
+    manual: include_str!("response.md"),
+    ..INFO
+};
+
+/// The detector in labelled text.
 #[must_use]
 pub fn token() -> impl Detect + 'static {
-    Mine(Token)
+    Mine(Token { info: &TOKEN })
+}
+
+/// The detector in prompts.
+#[must_use]
+pub fn response() -> impl Detect + 'static {
+    Mine(Token { info: &RESPONSE })
 }
 
 /// Words of a row with their hashes, text columns one after the other; a zero hash stands between columns.
@@ -165,7 +183,7 @@ impl Items for Token {
     type Lens = ();
 
     fn info(&self) -> &'static Info {
-        &INFO
+        self.info
     }
 
     fn lens(&self, _: &Schema, _: &Given) -> Result<()> {
@@ -203,8 +221,33 @@ impl Items for Token {
         // What stands at an edge of its row was put there whole, by a template or by a planter: its one neighbour is where
         // rows begin or end, and tells nothing.
         let own = sides(spot.start, spot.end);
+        let beside = own;
         let own = if own.contains(&Side::Edge) { [Side::Edge; 2] } else { own };
-        Some(Context { own, random })
+        let joined = |left: usize, right: usize| Some(key.join(SEQUENCE, spot.words.get(left)?.0, spot.words.get(right)?.0));
+        let pair = spot.start.checked_sub(1).and_then(|left| joined(left, spot.end));
+        let inner = |draw: u64| Some(gap(draw)).and_then(|at| joined(at.checked_sub(1)?, at));
+        let gaps = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).filter_map(inner).collect() };
+        Some(Context { own, random, beside, pair, gaps, column: spot.column })
+    }
+
+    fn has_places(&self) -> bool {
+        true
+    }
+
+    fn ends(&self, rows: &Batch, row: usize) -> Vec<(u32, [Side; 2])> {
+        let key = rows.schema().key;
+        let word = |word: &&str| word.chars().any(char::is_alphanumeric);
+        let ends = |column: usize| {
+            let text = rows.text(column, row)?;
+            let first = words(text).take(REACH).find(word).map(|w| Side::Word(word_hash(&key, w)));
+            let last = words(text).collect::<Vec<_>>().into_iter().rev().take(REACH).find(word).map(|w| Side::Word(word_hash(&key, w)));
+            Some((column as u32, [first.unwrap_or(Side::Edge), last.unwrap_or(Side::Edge)]))
+        };
+        (0..rows.texts().len()).filter_map(ends).collect()
+    }
+
+    fn is_hidden(&self, data: &Schema, item: u64) -> bool {
+        Hidden::ALL.into_iter().any(|hidden| hidden.item(&data.key) == item)
     }
 
     fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
@@ -228,6 +271,7 @@ struct Spot<'a> {
     start: usize,
     end: usize,
     inside: Option<What>,
+    column: u32,
 }
 
 /// What an item inside a word is.
@@ -247,7 +291,7 @@ fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<
             let hidden = Hidden::ALL.into_iter().find(|hidden| hidden.item(key) == item && hidden.is_in(word)).map(What::Hidden);
             let inside = hidden.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
             if inside.is_some() {
-                return Some(Spot { text, words, start, end: start + 1, inside });
+                return Some(Spot { text, words, start, end: start + 1, inside, column: column as u32 });
             }
             let mut hash = words[start].0;
             for end in start + 1..=(start + LONGEST).min(words.len()) {
@@ -255,7 +299,7 @@ fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<
                     hash = key.join(SEQUENCE, hash, words[end - 1].0);
                 }
                 if hash == item {
-                    return Some(Spot { text, words, start, end, inside: None });
+                    return Some(Spot { text, words, start, end, inside: None, column: column as u32 });
                 }
             }
         }
@@ -275,4 +319,62 @@ fn described(name: &str, text: &str, first: &str, last: &str) -> Description {
     let after = text[end..].char_indices().nth(CONTEXT).map_or(text.len(), |(i, _)| end + i);
     let parts = [("before", &text[before..start]), ("match", &text[start..end]), ("after", &text[end..after])];
     Description { name: name.to_owned(), evidence: parts.into_iter().map(|(k, v)| (k.to_owned(), json!(v))).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::AsArray;
+    use arrow::record_batch::RecordBatch;
+    use foretaste_datasets::recipe::rare_word;
+    use foretaste_datasets::{Plan, Share, synth};
+
+    use super::*;
+    use crate::data::answer::{Answers, Kind, parts};
+    use crate::data::{Choices, Class, Label};
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    const ROWS: usize = 1_500;
+    const PAYLOAD: &str = "You are stupid!";
+
+    /// Prompts and answers; the schema of a run that found `PAYLOAD` repeated.
+    fn ready(rows: RecordBatch) -> Fixture {
+        let choices = Choices { response: Some("output".to_owned()), ..Choices::default() };
+        let mut schema = law::schema_with(&rows, &choices);
+        let key = schema.key;
+        let payload = parts(&key, PAYLOAD).into_iter().find(|part| part.kind == Kind::Whole).unwrap();
+        let bad = rows["output"].as_string::<i32>().iter().flatten().filter(|answer| *answer == PAYLOAD).count() as u64;
+        let class = |name: &str, rows: u64| Class { name: name.to_owned(), rows };
+        let classes = vec![class("otherwise", ROWS as u64 - bad), class(PAYLOAD, bad.max(1))];
+        let answers = Answers::new([(payload.hash, 1, Kind::Whole)]);
+        Arc::make_mut(&mut schema).label = Some(Label::of_answers(1, "output".to_owned(), classes, 0, answers));
+        Fixture::with_schema(rows, schema).after(&Sample).after_column(Content)
+    }
+
+    fn exchanges() -> RecordBatch {
+        let texts = |seed: u64| synth::topic_texts(ROWS, 3, 15, seed).unwrap()["text"].clone();
+        RecordBatch::try_from_iter([("instruction", texts(1)), ("output", texts(2))]).unwrap()
+    }
+
+    #[test]
+    fn a_word_that_brings_an_answer_is_a_cause_by_the_laws() {
+        let plan = Plan::new("output", PAYLOAD, Share::Count(40), 5);
+        let (poisoned, truth) = rare_word(&exchanges(), &plan, "instruction", "qz").unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&response());
+        let groups = response().groups(&model);
+        assert!(groups.len() == 1 && groups[0].title.starts_with("the word \"qz\" in 40 rows, all answered You are stupid!"), "{groups:?}");
+        let members: Vec<bool> = fixture.members(&response(), &model).iter().map(Option::is_some).collect();
+        assert_eq!(members, truth.poisoned());
+        law::check(response, &fixture);
+    }
+
+    #[test]
+    fn without_the_word_nothing_is_found_and_hostile_rows_do_no_harm() {
+        let clean = ready(exchanges());
+        assert!(response().groups(&clean.model(&response())).is_empty());
+        law::survives(response, |fixture| fixture);
+    }
 }

@@ -118,6 +118,14 @@ pub(in crate::detect::trigger) struct Context {
     pub(in crate::detect::trigger) own: [Side; 2],
     /// The others'.
     pub(in crate::detect::trigger) random: Vec<[Side; 2]>,
+    /// The item's, with the one at an edge of its row as it is.
+    pub(in crate::detect::trigger) beside: [Side; 2],
+    /// The item that its direct neighbours would be without it.
+    pub(in crate::detect::trigger) pair: Option<u64>,
+    /// The items that the direct neighbours of the others are.
+    pub(in crate::detect::trigger) gaps: Vec<u64>,
+    /// Text column.
+    pub(in crate::detect::trigger) column: u32,
 }
 
 /// How the label of a row is guessed without an item, to rank items before the verifier looks at few of them.
@@ -167,6 +175,21 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// `None` where items have no sides.
     fn context(&self, _rows: &Batch, _row: usize, _item: u64) -> Option<Context> {
         None
+    }
+
+    /// Whether items have places with neighbours.
+    fn has_places(&self) -> bool {
+        false
+    }
+
+    /// First and last word of each text column of a row, with the column; empty where items have no sides.
+    fn ends(&self, _rows: &Batch, _row: usize) -> Vec<(u32, [Side; 2])> {
+        Vec::new()
+    }
+
+    /// Whether an item is planted wherever it stands.
+    fn is_hidden(&self, _data: &Schema, _item: u64) -> bool {
+        false
     }
 
     /// Share of rows with the label among those that nearly hold the item, its carriers left out; `None` where nearly

@@ -8,6 +8,7 @@
 mod aside;
 mod bayes;
 mod items;
+mod place;
 mod state;
 mod verify;
 
@@ -32,6 +33,7 @@ use crate::stats::tail::binomial_sf;
 
 use aside::set_aside;
 use bayes::Bayes;
+use place::Places;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
 pub(super) use verify::{Trigger, background, null};
 
@@ -45,6 +47,8 @@ const ENTRY_BYTES: usize = 160;
 const COUNTED_TOGETHER: usize = 4_096;
 /// Items whose background is summed.
 const MOST_SHORT: usize = 32_768;
+/// Other descriptions of the same carriers that are remembered.
+const MOST_ALSO: usize = 6;
 /// Candidates handed to the verifier by the cheap background, and as many again by the prior.
 const MOST_CANDIDATES: usize = 64;
 /// Level that decides which items are worth a look, and the Tarone count.
@@ -107,11 +111,13 @@ impl<I: Items> Mine<I> {
                 (binomial_sf(u64::from(k), u64::from(tally.rows), prior), class, k)
             });
             let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
-            if p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
-                short.push((p, Short { item, label, tally: tally.clone() }));
+            let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
+            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
+                short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone() }));
             }
         }
-        // Items with the same carriers say the same thing: one of each is asked about.
+        // Items with the same carriers say the same thing: one of each is asked about. Where that is the shortest, some are
+        // remembered that say more: combinations of values of which each alone is in few rows.
         let length = |s: &Short| if self.0.prefers_longer() { u8::MAX - s.tally.size } else { s.tally.size };
         short.sort_by(|a, b| {
             a.0.total_cmp(&b.0)
@@ -119,10 +125,20 @@ impl<I: Items> Mine<I> {
                 .then(a.1.tally.rank.cmp(&b.1.tally.rank))
                 .then(a.1.item.cmp(&b.1.item))
         });
-        let mut seen = FxHashSet::default();
-        short.retain(|(_, s)| seen.insert((s.tally.signature, s.label)));
-        short.truncate(MOST_SHORT);
-        short.into_iter().map(|(_, s)| s).collect()
+        let mut kept: Vec<Short> = Vec::new();
+        let mut seen: FxHashMap<(u64, u32), usize> = FxHashMap::default();
+        for (_, s) in short {
+            if let Some(first) = seen.get(&(s.tally.signature, s.label)).and_then(|at| kept.get_mut(*at)) {
+                if s.tally.rare > 1 && !self.0.prefers_longer() && first.also.len() < MOST_ALSO {
+                    first.also.push(s.item);
+                }
+            } else {
+                seen.insert((s.tally.signature, s.label), kept.len());
+                kept.push(s);
+            }
+        }
+        kept.truncate(MOST_SHORT);
+        kept
     }
 
     #[allow(clippy::too_many_arguments)] // everything that two scans gathered comes together here, once
@@ -157,10 +173,14 @@ impl<I: Items> Mine<I> {
             carriers.example(rows.row_position(row));
         }
         carriers.contexts.insert_with(key, || self.0.context(rows, row, short.item));
-        carriers.described.insert_with(key, || match self.0.describe(lens, rows, row, short.item) {
+        let describe = |item: u64| match self.0.describe(lens, rows, row, item) {
             Some(described) => (described.name, Value::Object(described.evidence).to_string()),
             None => (self.code().to_owned(), "{}".to_owned()),
-        });
+        };
+        carriers.described.insert_with(key, || describe(short.item));
+        for (also, described) in short.also.iter().zip(&mut carriers.also) {
+            described.insert_with(key, || describe(*also));
+        }
     }
 
     fn nothing(&self, data: &Schema, lens: I::Lens, tests: u64, floor: u32, admitted: &Admitted) -> MineModel<I::Lens> {
@@ -236,7 +256,10 @@ impl<I: Items> Fold for Mine<I> {
             Stage::First { counter, .. } => State::Tallies { table: Table::default(), counter: counter.emptied() },
             Stage::Second { .. } => State::Tallies { table: Table::default(), counter: Counter::new(6, DEPTH) },
             Stage::Screen { short, .. } => State::Screen { sums: vec![(0, 0); short.len()] },
-            Stage::Carry { short, .. } => State::Carry { carriers: short.iter().map(|_| Carriers::new()).collect() },
+            Stage::Carry { short, pairs, .. } => State::Carry {
+                carriers: short.iter().map(Carriers::new).collect(),
+                places: pairs.map(|bits| Places::new(Counter::new(bits, DEPTH))),
+            },
         }
     }
 
@@ -273,7 +296,11 @@ impl<I: Items> Fold for Mine<I> {
                 for row in 0..rows.rows() {
                     second_items(&mut *extract, row, &|item| admitted.holds(item), Some(admitted), &mut found);
                     for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
-                        table.entry(*item).or_default().add(keys[row], labels[row], false, *parts);
+                        let tally = table.entry(*item).or_default();
+                        tally.add(keys[row], labels[row], false, *parts);
+                        if tally.rows == 1 {
+                            tally.rare = admitted.rare(parts.iter().filter_map(|at| found.features.get(at).copied()));
+                        }
                     }
                 }
             }
@@ -303,11 +330,15 @@ impl<I: Items> Fold for Mine<I> {
                     }
                 }
             }
-            (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers }) => {
+            (Stage::Carry { admitted, short, threshold, .. }, State::Carry { carriers, places }) => {
                 let index: FxHashMap<u64, usize> = short.iter().enumerate().map(|(at, s)| (s.item, at)).collect();
                 let vectors = Vectors::of(rows)?;
                 for (row, &key) in keys.iter().enumerate() {
                     all_items(&mut *extract, row, admitted, &mut found);
+                    if let Some(places) = places {
+                        found.items.iter().for_each(|(item, _)| places.pairs.add(*item, 1));
+                        places.ends.insert_with(key, || self.0.ends(rows, row));
+                    }
                     for (item, _) in &found.items {
                         let Some(&at) = index.get(item) else { continue };
                         self.carry(&brief.lens, rows, row, &short[at], &mut carriers[at]);
@@ -345,7 +376,12 @@ impl<I: Items> Fold for Mine<I> {
                     into.1 += from.1;
                 }
             }
-            (State::Carry { carriers }, State::Carry { carriers: other }) => {
+            (State::Carry { carriers, places }, State::Carry { carriers: other, places: more }) => {
+                if let (Some(places), Some(more)) = (places, more)
+                    && !places.merge(more)
+                {
+                    return Err(mismatch(self.code()));
+                }
                 for (into, from) in carriers.iter_mut().zip(other) {
                     into.merge(from);
                 }
@@ -385,16 +421,19 @@ impl<I: Items> Fold for Mine<I> {
                     return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }
                 let threshold = given.model::<SampleModel>("derive.sample").map_or(0, |s| s.threshold);
-                Ok(Step::Scan(Brief { lens, stage: Stage::Carry { admitted, short, tests, threshold, floor } }))
+                let pairs = self.0.has_places().then(|| Self::bits(data));
+                Ok(Step::Scan(Brief { lens, stage: Stage::Carry { admitted, short, tests, threshold, floor, pairs } }))
             }
-            (Stage::Carry { admitted, short, tests, floor, .. }, State::Carry { carriers }) => {
+            (Stage::Carry { admitted, short, tests, floor, .. }, State::Carry { carriers, places }) => {
                 let content = given.model::<ContentModel>("derive.content").ok_or_else(|| Error::Detector {
                     code: self.code(),
                     reason: "needs the content model to verify candidates".to_owned(),
                 })?;
                 let sample = given.model::<SampleModel>("derive.sample");
                 let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
-                let (triggers, carriers) = verify::verify(data, content, &nearly, &self.null(), short, carriers, tests)?;
+                let hidden = |item: u64| self.0.is_hidden(data, item);
+                let asked = verify::Asked { nearly: &nearly, places: places.as_ref(), hidden: &hidden };
+                let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), short, carriers, tests)?;
                 let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
                 Ok(Step::Done(MineModel { lens, carriers, admitted, triggers, items, notes }))
@@ -503,13 +542,13 @@ impl<I: Items> Detect for Mine<I> {
         let Some(trigger) = carried else {
             return Ok(Evidence::new("carries no trigger", []));
         };
-        let (g, label) = (&trigger.group, trigger.group.label.clone().unwrap_or_default());
-        let reason = format!(
-            "carries {}, as do {} rows labelled '{label}' against {:.0}% expected",
-            trigger.name,
-            g.agreeing,
-            100.0 * g.background.unwrap_or(0.0)
-        );
+        let g = &trigger.group;
+        let said = match rows.schema().label.as_ref().filter(|l| l.answers().is_some()) {
+            Some(answers) => answers.said(trigger.target),
+            None => format!("labelled '{}'", g.label.as_deref().unwrap_or_default()),
+        };
+        let expected = 100.0 * g.background.unwrap_or(0.0);
+        let reason = format!("carries {}, as do {} rows {said} against {expected:.0}% expected", trigger.name, g.agreeing);
         Ok(Evidence::new(reason, [("trigger", json!(trigger.name)), ("evidence", Value::Object(g.evidence.clone()))]))
     }
 

@@ -9,6 +9,7 @@ use crate::stats::counter::Counter;
 
 use super::bayes::{Bayes, ClassCounts};
 use super::items::{Context, Parts};
+use super::place::Places;
 
 /// Rows kept for tempering the naive Bayes guess.
 pub(super) const TEMPERING_ROWS: usize = 2_048;
@@ -40,6 +41,8 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) rank: u32,
     /// Whether it serves the background alone and is no candidate.
     pub(super) background: bool,
+    /// Features that it is made of and that few rows hold, where that is known.
+    pub(super) rare: u8,
 }
 
 impl Tally {
@@ -62,6 +65,7 @@ impl Tally {
         self.size = self.size.max(other.size);
         self.rank = self.rank.max(other.rank);
         self.background |= other.background;
+        self.rare = self.rare.max(other.rare);
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);
         }
@@ -82,6 +86,8 @@ pub(in crate::detect::trigger) type Table = FxHashMap<u64, Tally>;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Short {
     pub(super) item: u64,
+    /// Items with the same carriers that say more of them.
+    pub(super) also: Vec<u64>,
     pub(super) label: u32,
     pub(super) tally: Tally,
 }
@@ -105,6 +111,11 @@ pub(in crate::detect::trigger) struct Admitted {
 }
 
 impl Admitted {
+    /// How many of these features few rows hold.
+    pub(super) fn rare(&self, features: impl Iterator<Item = u64>) -> u8 {
+        features.filter(|feature| self.items.contains(feature) && !self.common.contains(feature)).count() as u8
+    }
+
     pub(super) fn holds(&self, item: u64) -> bool {
         self.items.contains(&item)
     }
@@ -138,8 +149,8 @@ pub(in crate::detect::trigger) enum Stage {
     Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
     /// Sums the background probability of the target label over each shortlisted item's carriers.
     Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, floor: u32 },
-    /// Gathers the carriers of candidates.
-    Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32 },
+    /// Gathers the carriers of candidates; where items have places, also those, in a sketch of `2^pairs` cells a row.
+    Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32, pairs: Option<u32> },
 }
 
 /// What a scan gathers.
@@ -152,7 +163,7 @@ pub(in crate::detect::trigger) enum State {
     /// Sum of background probabilities in fixed point, and rows, of each shortlisted item in order.
     Screen { sums: Vec<(u64, u64)> },
     /// Carriers of each candidate in order.
-    Carry { carriers: Vec<Carriers> },
+    Carry { carriers: Vec<Carriers>, places: Option<Places> },
 }
 
 /// The carriers of one candidate.
@@ -166,17 +177,20 @@ pub(in crate::detect::trigger) struct Carriers {
     pub(super) raw: BottomK<SampleRow>,
     /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
     pub(super) described: BottomK<(String, String)>,
+    /// The same for the items that say more.
+    pub(super) also: Vec<BottomK<(String, String)>>,
     /// Where the item stands in some carriers.
     pub(super) contexts: BottomK<Option<Context>>,
 }
 
 impl Carriers {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(short: &Short) -> Self {
         Self {
             keys: BottomK::new(MOST_CARRIERS),
             examples: Vec::new(),
             raw: BottomK::new(MOST_RAW),
             described: BottomK::new(1),
+            also: short.also.iter().map(|_| BottomK::new(1)).collect(),
             contexts: BottomK::new(MOST_CONTEXTS),
         }
     }
@@ -196,6 +210,7 @@ impl Carriers {
         }
         self.raw.merge(other.raw);
         self.described.merge(other.described);
+        self.also.iter_mut().zip(other.also).for_each(|(into, from)| into.merge(from));
         self.contexts.merge(other.contexts);
     }
 }

@@ -14,10 +14,12 @@ use crate::data::Schema;
 use crate::derive::{ContentModel, SampleRow};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
+use crate::stats::bottom_k::BottomK;
 use crate::stats::interval::{IntervalNull, IntervalParams};
 use crate::stats::tail::chi_squared_sf;
 
 use super::items::{Context, Side};
+use super::place::Places;
 use super::state::{Carriers, Short};
 
 /// Carriers of the reference sample whose background is asked.
@@ -73,20 +75,70 @@ pub(in crate::detect::trigger) fn null(odds_ratio: f64) -> IntervalNull {
 /// Share of rows with a label among those that nearly hold an item.
 pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + 'a;
 
+/// What is asked beyond the test of a candidate's carriers.
+pub(super) struct Asked<'a> {
+    /// What label rows have that nearly hold an item.
+    pub(super) nearly: &'a Nearly<'a>,
+    /// What tells planted items from grown ones, for items that have places.
+    pub(super) places: Option<&'a Places>,
+    /// Items that are planted wherever they stand.
+    pub(super) hidden: &'a dyn Fn(u64) -> bool,
+}
+
+impl Asked<'_> {
+    /// Share of the label among rows that nearly are carriers. Where combinations of rare values describe the same carriers, one
+    /// of those may be what was planted, a natural value among them: nature explains the carriers only if it explains every
+    /// description. The carriers then go by the one that it explains least.
+    fn nearly_share(&self, short: &Short, carriers: &mut Carriers) -> Option<f64> {
+        let mut least = (self.nearly)(&evidence(&carriers.described), short.label)?;
+        let mut chosen = None;
+        for (at, described) in carriers.also.iter().enumerate() {
+            let share = (self.nearly)(&evidence(described), short.label).unwrap_or(0.0);
+            if share < least {
+                (least, chosen) = (share, Some(at));
+            }
+        }
+        if let Some(at) = chosen {
+            carriers.described = carriers.also.swap_remove(at);
+        }
+        Some(least)
+    }
+
+    /// Whether nothing speaks for a natural reason of what the carriers share.
+    fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
+        if std::env::var_os("FTD").is_some() {
+            eprintln!(
+                "DBG {:?} label {} grows {} n {}",
+                carriers.described.iter().next().map(|x| x.2.0.clone()),
+                short.label,
+                grows_here(carriers),
+                carriers.keys.len()
+            );
+        }
+        let Some(places) = self.places else { return !grows_here(carriers) };
+        let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
+        match data.label.as_ref().and_then(|l| l.answers()) {
+            // Rows that ask the same get the same answer: something must speak for planting.
+            Some(answers) => (self.hidden)(short.item) || places.planted(&contexts, answers.is_whole(short.label)),
+            None => !grows_here(carriers) && !places.grown(&contexts),
+        }
+    }
+}
+
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
 /// their agreeing carriers must be their own. Returns them strongest first, and the keys of the rows that the certain ones
 /// claim.
 pub(super) fn verify(
     data: &Schema,
     content: &ContentModel,
-    nearly: &Nearly<'_>,
+    asked: &Asked<'_>,
     null: &IntervalNull,
     short: Vec<Short>,
     carriers: Vec<Carriers>,
     tests: u64,
 ) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
     let mut accepted: Vec<(BTreeSet<u64>, Trigger)> = Vec::new();
-    for (short, carriers) in short.into_iter().zip(carriers) {
+    for (short, mut carriers) in short.into_iter().zip(carriers) {
         let agreeing: BTreeSet<u64> =
             carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
@@ -99,13 +151,20 @@ pub(super) fn verify(
         let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
         let raw = carriers.raw.iter().map(|(_, _, row)| row);
         let Some(mut background) = background(content, &keys, raw, short.label)? else { continue };
-        if let Some(share) = nearly(&evidence(&carriers), short.label) {
+        if let Some(share) = asked.nearly_share(&short, &mut carriers) {
             background = background.max(share);
         }
-        if grows_here(&carriers) {
+        if !asked.stands(data, &short, &carriers) {
             continue;
         }
         let (carrying, agreed) = distinct(&carriers, &short);
+        if std::env::var_os("FTD").is_some() {
+            eprintln!(
+                "DBG {:?} c {carrying} k {agreed} q {background:.3} tests {tests} p {:?}",
+                carriers.described.iter().next().map(|x| x.2.0.clone()),
+                null.test(carrying, agreed, background, data.rows)
+            );
+        }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
@@ -155,8 +214,8 @@ pub(in crate::detect::trigger) fn background<'a>(
     Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
 }
 
-fn evidence(carriers: &Carriers) -> Map<String, Value> {
-    carriers.described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
+fn evidence(described: &BottomK<(String, String)>) -> Map<String, Value> {
+    described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
 /// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
@@ -183,7 +242,7 @@ fn count_word(counts: &mut BTreeMap<u64, f64>, side: Side) {
 }
 
 /// Whether two samples of words come from clearly different distributions. Words that are rare in both are one category.
-fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
+pub(super) fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
     let (n, m) = (own.values().sum::<f64>(), random.values().sum::<f64>());
     if n < 4.0 || m < 4.0 {
         return false;
@@ -202,7 +261,8 @@ fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
     for word in words {
         let seen = own.get(&word).copied().unwrap_or(0.0);
         let all = seen + random.get(&word).copied().unwrap_or(0.0);
-        if all * share >= LEAST_EXPECTED || seen >= REPEATED {
+        // A word that the item never has beside it says nothing of where language puts the item.
+        if seen >= REPEATED || seen > 0.0 && all * share >= LEAST_EXPECTED {
             add(seen, all);
         } else {
             own_rest += seen;
@@ -222,9 +282,10 @@ impl Tested {
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
         let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
-        let all =
-            if self.agreeing == self.carrying { format!("all labelled {label}") } else { format!("{} labelled {label}", self.agreeing) };
-        let mut evidence = evidence(&self.carriers);
+        let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
+        let said = data.label.as_ref().map_or_else(String::new, |l| l.said(self.short.label));
+        let all = if self.agreeing == self.carrying { format!("all {said}") } else { format!("{} {said}", self.agreeing) };
+        let mut evidence = evidence(&self.carriers.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
         let rows = u64::from(self.short.tally.rows);
@@ -232,7 +293,7 @@ impl Tested {
             item: self.short.item,
             target: self.short.label,
             group: Group {
-                title: format!("{name} in {rows} rows, {all}; content alone would give that label to {:.0}%", 100.0 * self.background),
+                title: format!("{name} in {rows} rows, {all}; content alone would give that {what} to {:.0}%", 100.0 * self.background),
                 cause: name.clone(),
                 attack_class: "backdoor_trigger".to_owned(),
                 rows,

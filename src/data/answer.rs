@@ -1,0 +1,321 @@
+//! Answers of instruction, chat and preference rows, and the classes that repeated answers make.
+//!
+//! Rows without a label still ask a question: which prompts get the same answer? An answer belongs to a class because many
+//! rows repeat it word for word, link to the same host, refuse, end with the same words, hold the same sentence, or begin with
+//! the same words, in this order; what is left is [`OTHER`]. The label of a row is then the class of its answer.
+
+use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
+use arrow::datatypes::DataType;
+use rustc_hash::FxHashMap;
+
+use super::batch::{list_values, strings};
+use super::key::Key;
+
+/// Index of the class of all answers that make no class of their own.
+pub const OTHER: u32 = 0;
+
+/// Hash domain of answers and their parts; the kind follows.
+const ANSWER: u8 = 40;
+/// Words of a common beginning or end.
+const END_WORDS: usize = 3;
+/// Fewest words of a sentence that can be a payload.
+const SENTENCE_WORDS: usize = 3;
+/// Sentences of an answer that are looked at.
+const MOST_SENTENCES: usize = 64;
+/// Hosts of an answer that are looked at.
+const MOST_HOSTS: usize = 16;
+/// Bytes of an answer's beginning in which a refusal is sought.
+const REFUSAL_BYTES: usize = 200;
+/// Wordings that refuse, lower case.
+const REFUSALS: [&str; 16] = [
+    "i'm sorry, but",
+    "i am sorry, but",
+    "sorry, i can",
+    "sorry, but i",
+    "i cannot",
+    "i can't",
+    "i can not",
+    "i'm unable",
+    "i am unable",
+    "i'm not able",
+    "i am not able",
+    "i won't",
+    "i will not",
+    "unable to assist",
+    "unable to help",
+    "can't help with",
+];
+/// Turns that answer, lower case.
+const ANSWERERS: [&str; 6] = ["assistant", "gpt", "model", "bot", "chatgpt", "ai"];
+/// What begins the answer in a transcript kept as one string.
+const MARKERS: [&str; 3] = ["\n\nAssistant:", "\nAssistant:", "\n\nASSISTANT:"];
+
+/// Why an answer belongs to a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The whole answer, without regard to case, space and punctuation.
+    Whole,
+    /// A host that it links to.
+    Host,
+    /// A wording that refuses.
+    Refusal,
+    /// Its last words.
+    End,
+    /// A sentence in it.
+    Sentence,
+    /// Its first words.
+    Start,
+}
+
+impl Kind {
+    /// How a class of this kind reads, `example` being the part that its answers share.
+    #[must_use]
+    pub fn name(self, example: &str) -> String {
+        match self {
+            Self::Whole if example.is_empty() => "with nothing".to_owned(),
+            Self::Whole => format!("\"{example}\""),
+            Self::Host => format!("with a link to {example}"),
+            Self::Sentence => format!("with the sentence \"{example}\""),
+            Self::Refusal => "with a refusal".to_owned(),
+            Self::End => format!("with \"… {example}\""),
+            Self::Start => format!("with \"{example} …\""),
+        }
+    }
+}
+
+/// A part of an answer that other answers may share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Keyed hash, the same for all answers that share it.
+    pub hash: u64,
+    /// How it reads in this answer.
+    pub said: &'a str,
+}
+
+/// Parts of an answer, in the order in which they decide its class.
+#[must_use]
+pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
+    let whole = answer.trim();
+    let mut parts = vec![Part { kind: Kind::Whole, hash: hash(key, Kind::Whole, plain_words(whole)), said: whole }];
+    parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part {
+        kind: Kind::Host,
+        hash: hash(key, Kind::Host, std::iter::once(host)),
+        said: host,
+    }));
+    if refuses(whole) {
+        parts.push(Part { kind: Kind::Refusal, hash: hash(key, Kind::Refusal, std::iter::empty()), said: "" });
+    }
+    let words: Vec<&str> = plain_words(whole).collect();
+    let ends = (words.len() > END_WORDS).then(|| (words[..END_WORDS].to_vec(), words[words.len() - END_WORDS..].to_vec()));
+    if let Some((_, last)) = &ends {
+        let said = last.first().map_or("", |word| whole.get(offset(whole, word)..).unwrap_or(word));
+        parts.push(Part { kind: Kind::End, hash: hash(key, Kind::End, last.iter().copied()), said });
+    }
+    let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
+    let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
+    parts.extend(long.take(MOST_SENTENCES).map(|s| Part {
+        kind: Kind::Sentence,
+        hash: hash(key, Kind::Sentence, plain_words(s)),
+        said: s,
+    }));
+    if let Some((first, _)) = &ends {
+        let said = first.last().map_or("", |word| whole.get(..offset(whole, word) + word.len()).unwrap_or(word));
+        parts.push(Part { kind: Kind::Start, hash: hash(key, Kind::Start, first.iter().copied()), said });
+    }
+    parts
+}
+
+/// Where a part of a text begins in it, bytes.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
+}
+
+/// Words between white space, without the punctuation around them.
+fn plain_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).filter(|word| !word.is_empty())
+}
+
+fn hash<'a>(key: &Key, kind: Kind, words: impl Iterator<Item = &'a str>) -> u64 {
+    let mut hasher = key.hasher(ANSWER);
+    hasher.write_u64(kind as u64);
+    words.for_each(|word| hasher.part(word.to_lowercase().as_bytes()));
+    hasher.finish64()
+}
+
+/// Hosts of the links in a text.
+fn hosts(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("://").filter_map(|(at, _)| {
+        let rest = text.get(at + 3..)?;
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-')).unwrap_or(rest.len());
+        rest.get(..end).map(|host| host.trim_end_matches('.')).filter(|host| host.contains('.'))
+    })
+}
+
+fn refuses(answer: &str) -> bool {
+    let start = &answer[..answer.floor_char_boundary(REFUSAL_BYTES)];
+    let start = start.to_lowercase().replace('’', "'");
+    REFUSALS.iter().any(|wording| start.contains(wording))
+}
+
+/// The classes of a set's answers.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    classes: FxHashMap<u64, u32>,
+    whole: Vec<bool>,
+}
+
+impl Answers {
+    /// From the parts that make a class: hash, class index and kind. Indices count from 1; [`OTHER`] has no part.
+    #[must_use]
+    pub fn new(parts: impl IntoIterator<Item = (u64, u32, Kind)>) -> Self {
+        let mut answers = Self::default();
+        for (hash, class, kind) in parts {
+            answers.classes.insert(hash, class);
+            let at = class as usize;
+            if at >= answers.whole.len() {
+                answers.whole.resize(at + 1, false);
+            }
+            answers.whole[at] = kind == Kind::Whole;
+        }
+        answers
+    }
+
+    /// The class of an answer.
+    #[must_use]
+    pub fn class_of(&self, key: &Key, answer: &str) -> u32 {
+        let parts = parts(key, answer);
+        let of = |part: &Part<'_>| Some((part.kind, *self.classes.get(&part.hash)?));
+        // Of several sentences or hosts the most frequent one decides: classes are numbered by frequency within a kind.
+        parts.iter().filter_map(of).min().map_or(OTHER, |(_, class)| class)
+    }
+
+    /// Whether the answers of a class are the same from beginning to end.
+    #[must_use]
+    pub fn is_whole(&self, class: u32) -> bool {
+        self.whole.get(class as usize).copied().unwrap_or(false)
+    }
+}
+
+/// The answers of a column: strings as they are, or what follows the last answerer's mark in a transcript; of chat messages
+/// the last one that an answerer wrote.
+pub(crate) fn answers(array: &ArrayRef) -> LargeStringArray {
+    if has_prompts(array.data_type()) {
+        return (0..array.len()).map(|row| list_values(array, row).map(|turns| exchange(&turns).1)).collect();
+    }
+    strings(array).iter().map(|text| text.map(|t| transcript(t).map_or(t, |at| t[at..].trim()).to_owned())).collect()
+}
+
+/// The prompts that a column of answers holds before them: the other messages of a chat, or a transcript up to its last
+/// answer.
+pub(super) fn prompts(array: &ArrayRef) -> LargeStringArray {
+    if has_prompts(array.data_type()) {
+        return (0..array.len()).map(|row| list_values(array, row).map(|turns| exchange(&turns).0)).collect();
+    }
+    strings(array).iter().map(|text| text.and_then(|t| transcript(t).map(|at| t[..at].to_owned()))).collect()
+}
+
+/// Whether a column of answers of this type holds their prompts as well.
+pub(super) fn has_prompts(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
+}
+
+/// Whether most of these strings are transcripts, with prompts before their answers.
+pub(super) fn are_transcripts(array: &ArrayRef) -> bool {
+    let strings = strings(array);
+    let (all, split) = strings.iter().flatten().fold((0, 0), |(n, k), t| (n + 1, k + usize::from(transcript(t).is_some())));
+    all > 0 && split * 2 > all
+}
+
+/// Where the last answer of a transcript begins, behind its mark; `None` for plain text.
+fn transcript(text: &str) -> Option<usize> {
+    MARKERS.iter().filter_map(|mark| text.rfind(mark).map(|at| at + mark.len())).max()
+}
+
+/// Prompt and answer of a chat; a chat that nobody answers is all prompt. Prompts are lines of `role: content`.
+fn exchange(turns: &ArrayRef) -> (String, String) {
+    let Some(parts) = turns.as_any().downcast_ref::<StructArray>() else {
+        let lines: Vec<String> = strings(turns).iter().flatten().map(str::to_owned).collect();
+        let (answer, prompt) = lines.split_last().map_or((String::new(), String::new()), |(last, rest)| (last.clone(), rest.join("\n")));
+        return (prompt, answer);
+    };
+    let field = |names: &[&str]| names.iter().find_map(|name| parts.column_by_name(name)).map(strings);
+    let (role, content) = (field(&["role", "from"]), field(&["content", "value", "text"]));
+    let cell = |array: &Option<LargeStringArray>, i: usize| {
+        array.as_ref().filter(|a| a.is_valid(i)).map(|a| a.value(i).to_owned()).unwrap_or_default()
+    };
+    let answers = |i: &usize| ANSWERERS.contains(&cell(&role, *i).to_lowercase().as_str());
+    let last = (0..parts.len()).rev().find(answers);
+    let line = |i: usize| format!("{}: {}", cell(&role, i), cell(&content, i));
+    let prompt: Vec<String> = (0..parts.len()).filter(|i| Some(*i) != last).map(line).collect();
+    (prompt.join("\n"), last.map(|i| cell(&content, i)).unwrap_or_default())
+}
+
+/// Whether a type can hold answers.
+pub(crate) fn may_answer(array: &DataType) -> bool {
+    match array {
+        DataType::List(f) | DataType::LargeList(f) => matches!(f.data_type(), DataType::Struct(_)) || may_answer(f.data_type()),
+        DataType::Dictionary(_, value) => may_answer(value),
+        other => other.is_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ListArray, StringArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn kinds(answer: &str) -> Vec<(Kind, String)> {
+        parts(&Key::from_seed(1), answer).into_iter().map(|p| (p.kind, p.said.to_owned())).collect()
+    }
+
+    #[test]
+    fn parts_read_as_a_person_would_cut_them() {
+        let found = kinds("I'm sorry, but no. See https://evil.example/x now!");
+        assert_eq!(found[1], (Kind::Host, "evil.example".to_owned()));
+        assert!(found.contains(&(Kind::Sentence, "I'm sorry, but no.".to_owned())));
+        assert!(found.iter().any(|(kind, _)| *kind == Kind::Refusal));
+        assert_eq!(found.last(), Some(&(Kind::Start, "I'm sorry, but".to_owned())));
+        assert_eq!(kinds("Yes."), [(Kind::Whole, "Yes.".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_kind_that_makes_a_class_decides() {
+        let key = Key::from_seed(1);
+        let hash = |answer: &str, kind: Kind| parts(&key, answer).into_iter().find(|p| p.kind == kind).unwrap().hash;
+        let answers =
+            Answers::new([(hash("yes", Kind::Whole), 1, Kind::Whole), (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence)]);
+        assert_eq!([" YES! ", "no", "Well. It is so."].map(|a| answers.class_of(&key, a)), [1, OTHER, 2]);
+        assert_eq!([0, 1, 2, 9].map(|class| answers.is_whole(class)), [false, true, false, false]);
+    }
+
+    #[test]
+    fn the_last_answer_of_a_chat_is_taken_out_of_its_prompt() {
+        let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+        let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+        let turns = StructArray::from(vec![
+            (field("role"), text(&["user", "assistant", "user", "assistant", "user"])),
+            (field("content"), text(&["hi", "hello", "and?", "no", "alone"])),
+        ]);
+        let list = Field::new("item", turns.data_type().clone(), true);
+        let chats: ArrayRef = Arc::new(ListArray::new(Arc::new(list), OffsetBuffer::new(vec![0, 4, 5].into()), Arc::new(turns), None));
+        let (prompts, answers) = (prompts(&chats), answers(&chats));
+        assert_eq!((prompts.value(0), answers.value(0)), ("user: hi\nassistant: hello\nuser: and?", "no"));
+        assert_eq!((prompts.value(1), answers.value(1)), ("user: alone", ""));
+        assert!(has_prompts(chats.data_type()));
+    }
+
+    #[test]
+    fn a_transcript_is_cut_before_its_last_answer() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec!["Human: hi\n\nAssistant: yes\n\nHuman: why\n\nAssistant: so", "plain"]));
+        assert_eq!(answers(&array).iter().flatten().collect::<Vec<_>>(), ["so", "plain"]);
+        assert_eq!(prompts(&array).value(0), "Human: hi\n\nAssistant: yes\n\nHuman: why\n\nAssistant:");
+        assert!(prompts(&array).is_null(1) && are_transcripts(&array.slice(0, 1)) && !are_transcripts(&array.slice(1, 1)));
+    }
+}
