@@ -57,6 +57,8 @@ pub enum Need {
     Vectors,
     /// A column of network addresses and one of content hashes.
     Addresses,
+    /// Class probabilities that the user gave.
+    Probabilities,
     /// Any content at all: features, text, image, embedding or probabilities.
     Content,
 }

@@ -2,6 +2,8 @@
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bottom_k;
+pub mod confident;
+pub mod confusion;
 pub mod counter;
 pub mod covariance;
 pub mod design;
@@ -9,6 +11,7 @@ pub mod direction;
 pub mod features;
 pub mod interval;
 pub mod isolation;
+pub mod margin;
 pub mod mixture;
 pub mod multiple;
 pub mod neighbor;
