@@ -144,6 +144,7 @@ fn need(need: Need) -> &'static str {
         Need::Text => "text",
         Need::Image => "images",
         Need::Vectors => "numeric columns or an embedding",
+        Need::Probabilities => "class probabilities",
         Need::Addresses => "addresses, content hashes",
         Need::Reference => "a trusted reference",
         Need::Content => "any content",

@@ -63,6 +63,8 @@ pub enum Need {
     Addresses,
     /// A reference that the user trusts.
     Reference,
+    /// Class probabilities that the user gave.
+    Probabilities,
     /// Any content at all: features, text, image, embedding or probabilities.
     Content,
 }

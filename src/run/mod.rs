@@ -217,6 +217,7 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
         Need::Text => (!schema.text_columns().is_empty(), "needs a text column"),
         Need::Image => (has(Role::Image), "needs an image column"),
         Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
+        Need::Probabilities => (has(Role::Probabilities), "needs a column of class probabilities"),
         Need::Addresses => (has(Role::Address) && has(Role::Digest), "needs a column of network addresses and one of content hashes"),
         Need::Reference => (reference, "needs a reference (--reference)"),
         Need::Content => (schema.has_content(), "needs a content column"),

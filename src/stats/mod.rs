@@ -2,7 +2,9 @@
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bottom_k;
+pub mod confident;
 pub mod conformal;
+pub mod confusion;
 pub mod counter;
 pub mod covariance;
 pub mod design;
@@ -13,6 +15,7 @@ mod golden;
 pub mod interval;
 pub mod isolation;
 pub mod lof;
+pub mod margin;
 pub mod marginal;
 pub mod mixture;
 pub mod multiple;

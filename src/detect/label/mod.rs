@@ -1,7 +1,12 @@
 //! Wrong labels: rows whose label does not fit their content, or that of their copies.
 
+mod confident;
 mod conflict;
 mod crossfit;
+mod noise;
+mod region;
 
+pub use confident::{Confident, ConfidentBrief, ConfidentModel, ConfidentState, Doubt, Largest, Quotas};
 pub use conflict::{Conflict, ConflictModel};
 pub use crossfit::{Crossfit, CrossfitModel, SampleLogits};
+pub use region::{Region, RegionBrief, RegionModel, RegionState};

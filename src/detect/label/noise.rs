@@ -1,0 +1,323 @@
+//! How labels came about, as far as content tells: confusion, labels given without regard to content, classes relabelled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::confusion::{Curve, Fit, Trials};
+use crate::stats::mixture::LabelMixture;
+use crate::stats::multiple::benjamini_hochberg;
+use crate::stats::tail::normal_sf;
+
+/// Largest p-value for a claim that labels were given without regard to content.
+const UNIFORM_LEVEL: f64 = 0.001;
+/// Largest share of cells wrongly said to be moved.
+const CELL_RATE: f64 = 0.05;
+/// Share of labels that may fall without regard to content on classes that content hardly confuses: natural errors keep to
+/// classes that are alike.
+const TOLERATED: f64 = 0.005;
+/// The same where there is one other class, so that natural errors have nowhere else to go. Human-labelled test sets have
+/// 3.3 % of errors on average (Northcutt, Athalye, Mueller 2021), most of them where content is unsure.
+const TOLERATED_OF_TWO: f64 = 0.025;
+/// Share of a cell's rows that may not fade with the certainty of content: natural confusion has been seen with up to 0.26.
+const TOLERATED_FLAT: f64 = 1.0 / 3.0;
+/// Fewest rows for a cell's test.
+const FEWEST_IN_CELL: f64 = 6.0;
+/// Rows from which a cell has a curve of its own; smaller ones scale that of their kind.
+const OWN_CURVE: f64 = 30.0;
+/// Rows' worth of prior belief that a small cell follows the curve of its kind.
+const PRIOR_ROWS: f64 = 1.0;
+/// Likelihood ratio from which a part of a likely confusion that does not fade is natural all the same: labels that people
+/// disagree on.
+const NATURAL_FLOOR: f64 = 15.0;
+/// Classes up to which likely and unlikely confusions are told apart.
+const MOST_TOLD_APART: usize = 1_024;
+/// Estimates of uniform noise and of moved cells take turns: each is estimated without the other.
+const ROUNDS: usize = 3;
+
+/// A cell: rows that content calls one class and that are labelled another.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Cell {
+    curve: Curve,
+    /// Whether the part that does not fade is wrong labels; otherwise it is natural.
+    moved: bool,
+}
+
+/// A cell with more rows than confusion and uniform noise explain.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Moved {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    /// Share of the rows that content calls `from`.
+    pub(super) rate: f64,
+    /// Expected rows of the fit.
+    pub(super) expected: f64,
+    /// Expected rows of the opposite cell.
+    pub(super) reverse: f64,
+    /// Likelihood ratio against the tolerated floor.
+    pub(super) lrt: f64,
+    /// Not corrected for the number of cells.
+    pub(super) p: f64,
+}
+
+/// How labels came about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LabelNoise {
+    /// Share of labels given without regard to content.
+    epsilon: f64,
+    /// Whether that share is beyond doubt.
+    pub(super) uniform: bool,
+    /// Curves of likely and of unlikely confusions.
+    curves: [Curve; 2],
+    /// Whether a confusion is unlikely: classes × classes, by the class that content says.
+    unlikely: Vec<bool>,
+    classes: usize,
+    cells: BTreeMap<(u32, u32), Cell>,
+}
+
+/// What may be wrong with one label.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Wrong {
+    /// Probability that it was given without regard to content.
+    pub(super) drawn: f64,
+    /// Probability that it was moved from the class that content says.
+    pub(super) moved: f64,
+}
+
+/// Calibrated rows with their labels.
+struct Seen {
+    /// ln of the probabilities, rows × classes.
+    ln_p: Vec<f32>,
+    labels: Vec<u32>,
+    classes: usize,
+    /// Rows by the class that content says.
+    by_top: Vec<Vec<usize>>,
+}
+
+/// The most likely class.
+pub(super) fn most_likely(probabilities: &[f64]) -> Option<(usize, f64)> {
+    probabilities.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// Share of the labels other than `top` that uniform noise gives to `label`.
+fn unit(priors: &[f64], top: usize, label: usize) -> f64 {
+    let prior = |class: usize| priors.get(class).copied().unwrap_or(0.0);
+    let others = 1.0 - prior(top);
+    if others > 0.0 { (prior(label) / others).min(1.0) } else { 0.0 }
+}
+
+impl Seen {
+    fn new<'a>(rows: impl Iterator<Item = (&'a [f32], u32)>, base: &LabelMixture, classes: usize) -> Self {
+        let mut seen = Self { ln_p: Vec::new(), labels: Vec::new(), classes, by_top: vec![Vec::new(); classes] };
+        for (row, label) in rows.filter(|(row, _)| row.iter().all(|z| z.is_finite())) {
+            let calibrated = base.calibrated(row);
+            let Some(of_top) = most_likely(&calibrated).and_then(|(top, _)| seen.by_top.get_mut(top)) else { continue };
+            of_top.push(seen.labels.len());
+            seen.labels.push(label);
+            seen.ln_p.extend(calibrated.iter().map(|p| p.max(1e-30).ln() as f32));
+        }
+        seen
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        self.ln_p.get(row * self.classes..(row + 1) * self.classes).unwrap_or_default()
+    }
+
+    fn label(&self, row: usize) -> Option<usize> {
+        self.labels.get(row).map(|label| *label as usize)
+    }
+
+    /// For each class that content says, the half of the other classes that content finds least likely for their share.
+    fn unlikely(&self, priors: &[f64]) -> Vec<bool> {
+        let classes = self.classes;
+        if classes == 2 || classes > MOST_TOLD_APART {
+            return if classes == 2 { vec![true; 4] } else { Vec::new() };
+        }
+        let mut table = vec![false; classes * classes];
+        for ((top, rows), flags) in self.by_top.iter().enumerate().zip(table.chunks_exact_mut(classes)) {
+            let mut mean = vec![0.0; classes];
+            for &row in rows {
+                for (sum, ln_p) in mean.iter_mut().zip(self.row(row)) {
+                    *sum += f64::from(*ln_p).exp();
+                }
+            }
+            let lift = |class: usize| mean.get(class).copied().unwrap_or(0.0) / priors.get(class).copied().unwrap_or(0.0).max(1e-12);
+            let mut others: Vec<usize> = (0..classes).filter(|class| *class != top && !rows.is_empty()).collect();
+            others.sort_by(|a, b| lift(*a).total_cmp(&lift(*b)).then(a.cmp(b)));
+            others.truncate(((classes - 1) / 2).max(1));
+            for class in others {
+                if let Some(flag) = flags.get_mut(class) {
+                    *flag = true;
+                }
+            }
+        }
+        table
+    }
+
+    /// Trials of the cells that are asked for, with the floor in units of uniform noise.
+    fn pooled(&self, priors: &[f64], epsilon: f64, wanted: impl Fn(usize, usize) -> bool) -> Trials {
+        let mut trials = Trials::default();
+        for (top, rows) in self.by_top.iter().enumerate() {
+            let asked: Vec<(usize, f64)> = (0..self.classes)
+                .filter(|label| *label != top && wanted(top, *label))
+                .map(|label| (label, unit(priors, top, label)))
+                .collect();
+            for &row in rows {
+                let (ln_p, given) = (self.row(row), self.label(row));
+                for (label, unit) in &asked {
+                    let Some(ln_p) = ln_p.get(*label) else { continue };
+                    trials.add(f64::from(*ln_p), *unit, epsilon * unit, given == Some(*label));
+                }
+            }
+        }
+        trials
+    }
+
+    /// Trials of one cell, with the floor as a rate.
+    fn cell(&self, top: u32, label: u32, fixed: f64) -> Trials {
+        let mut trials = Trials::default();
+        for &row in self.by_top.get(top as usize).into_iter().flatten() {
+            let Some(ln_p) = self.row(row).get(label as usize) else { continue };
+            trials.add(f64::from(*ln_p), 1.0, fixed, self.label(row) == Some(label as usize));
+        }
+        trials
+    }
+
+    /// Rows of each cell that holds any.
+    fn mismatches(&self) -> BTreeMap<(u32, u32), u64> {
+        let mut counts = BTreeMap::new();
+        for (top, rows) in self.by_top.iter().enumerate() {
+            for label in rows.iter().filter_map(|row| self.label(*row)).filter(|label| *label != top) {
+                *counts.entry((top as u32, label as u32)).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// A cell's test: its curve, and the p-value of its floor.
+type Tested = BTreeMap<(u32, u32), (Fit, f64)>;
+
+/// Tests which cells have a floor beyond uniform noise and beyond a third of their rows.
+fn test_cells(seen: &Seen, priors: &[f64], epsilon: f64, tolerated: f64) -> Tested {
+    let mut tested = Tested::new();
+    for ((top, label), hits) in seen.mismatches() {
+        if (hits as f64) < FEWEST_IN_CELL {
+            continue;
+        }
+        let fixed = epsilon * unit(priors, top as usize, label as usize);
+        let trials = seen.cell(top, label, fixed);
+        let beyond = (hits as f64 / trials.rows().max(1.0) - fixed).max(0.0);
+        let held = tolerated.max(TOLERATED_FLAT * beyond);
+        if let Some(fit) = trials.fit(held) {
+            let p = if fit.free.floor > held { normal_sf(fit.lrt.sqrt()) } else { 1.0 };
+            tested.insert((top, label), (fit, p));
+        }
+    }
+    tested
+}
+
+/// The cells that are moved at a false-discovery rate among all K (K - 1).
+fn discovered(tested: &Tested, classes: usize) -> BTreeSet<(u32, u32)> {
+    let mut p: Vec<f64> = tested.values().map(|(_, p)| *p).collect();
+    p.sort_unstable_by(f64::total_cmp);
+    let count = benjamini_hochberg(&p, (classes * (classes - 1)) as u64, CELL_RATE);
+    let Some(most) = count.checked_sub(1).and_then(|last| p.get(last)) else { return BTreeSet::new() };
+    tested.iter().filter(|(_, (_, p))| p <= most).map(|(cell, _)| *cell).collect()
+}
+
+impl LabelNoise {
+    /// Fits all parts to rows of logits with their labels. `already` holds cells (from, to) that another test has found to be
+    /// moved, with its p-values. Also gives the moved cells.
+    ///
+    /// `None` where no row can be used.
+    pub(super) fn fit<'a>(
+        rows: impl Iterator<Item = (&'a [f32], u32)>,
+        base: &LabelMixture,
+        priors: &[f64],
+        already: &BTreeMap<(u32, u32), f64>,
+    ) -> Option<(Self, Vec<Moved>)> {
+        let classes = priors.len();
+        let seen = Seen::new(rows, base, classes);
+        let tolerated = if classes == 2 { TOLERATED_OF_TWO } else { TOLERATED };
+        let unlikely = seen.unlikely(priors);
+        let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
+        let fit_uniform = |without: &BTreeSet<(u32, u32)>| {
+            let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32));
+            // Where every unlikely cell is moved, the likely ones have to do; with none left, all.
+            let pools = [
+                seen.pooled(priors, 0.0, |top, label| is_unlikely(top, label) && kept(top, label)),
+                seen.pooled(priors, 0.0, kept),
+                seen.pooled(priors, 0.0, |_, _| true),
+            ];
+            pools.iter().find(|pool| pool.rows() > 0.0).and_then(|pool| pool.fit(tolerated))
+        };
+        let given: BTreeSet<(u32, u32)> = already.keys().copied().collect();
+        let mut moved = given.clone();
+        let mut tested = Tested::new();
+        let mut fitted = fit_uniform(&moved)?;
+        let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
+        for _ in 1..ROUNDS {
+            let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
+            tested = test_cells(&seen, priors, epsilon, tolerated);
+            moved = &discovered(&tested, classes) | &given;
+            fitted = fit_uniform(&moved)?;
+        }
+        let (epsilon, uniform) = (fitted.free.floor, is_uniform(&fitted));
+        let likely = seen.pooled(priors, epsilon, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
+        let likely = likely.fit(0.0).map_or(fitted.free, |fit| fit.free);
+        let curves = [likely, fitted.free];
+        let mut cells = BTreeMap::new();
+        for (cell @ (top, label), hits) in seen.mismatches() {
+            let trials = seen.cell(top, label, epsilon * unit(priors, top as usize, label as usize));
+            let unlikely = is_unlikely(top as usize, label as usize);
+            let [of_likely, of_unlikely] = curves;
+            let of_kind = if unlikely { of_unlikely } else { of_likely };
+            let own = if moved.contains(&cell) || hits as f64 >= OWN_CURVE { trials.fit(0.0) } else { None };
+            let curve = match own {
+                Some(fit) if moved.contains(&cell) || (fit.lrt > NATURAL_FLOOR && !unlikely) => fit.free,
+                Some(fit) => fit.held,
+                None => trials.scaled(of_kind, PRIOR_ROWS).fading(),
+            };
+            cells.insert(cell, Cell { curve, moved: moved.contains(&cell) });
+        }
+        let noise = Self { epsilon, uniform, curves, unlikely, classes, cells };
+        let causes = noise.causes(&seen, &moved, &tested, already);
+        Some((noise, causes))
+    }
+
+    fn causes(&self, seen: &Seen, moved: &BTreeSet<(u32, u32)>, tested: &Tested, already: &BTreeMap<(u32, u32), f64>) -> Vec<Moved> {
+        let rows = |top: u32| seen.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64);
+        let mismatches = seen.mismatches();
+        let cause = |&(from, to): &(u32, u32)| {
+            let rate = self.cells.get(&(from, to))?.curve.floor;
+            let (lrt, flat) = tested.get(&(from, to)).map_or((0.0, 1.0), |(fit, p)| (fit.lrt, *p));
+            let back = mismatches.get(&(to, from)).map_or(0.0, |hits| *hits as f64);
+            let reverse = tested.get(&(to, from)).map_or(back, |(fit, _)| fit.free.floor * rows(to));
+            // Two tests of one cell.
+            let p = (2.0 * flat.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
+            Some(Moved { from, to, rate, expected: rate * rows(from), reverse, lrt, p })
+        };
+        moved.iter().filter_map(cause).collect()
+    }
+
+    /// What may be wrong with a label, given the calibrated probabilities of its row.
+    pub(super) fn wrong(&self, calibrated: &[f64], label: u32, priors: &[f64]) -> Option<Wrong> {
+        let own = *calibrated.get(label as usize)?;
+        let (top, _) = most_likely(calibrated)?;
+        let drawn = self.epsilon * unit(priors, top, label as usize);
+        if top == label as usize {
+            // Drawn from the other classes' rows, so far as content leaves room for them.
+            let room = self.epsilon * priors.get(top).copied().unwrap_or(0.0) * (1.0 - own);
+            return Some(Wrong { drawn: room / (own + room), moved: 0.0 });
+        }
+        let [likely, unlikely] = self.curves;
+        let is_unlikely = self.unlikely.get(top * self.classes + label as usize).copied().unwrap_or(self.unlikely.is_empty());
+        let of_kind = Cell { curve: if is_unlikely { unlikely } else { likely }.fading(), moved: false };
+        let cell = self.cells.get(&(top as u32, label)).copied().unwrap_or(of_kind);
+        let natural = cell.curve.natural(own.max(1e-30).ln());
+        let total = (natural + cell.curve.floor + drawn).max(1e-300);
+        let moved = if cell.moved { cell.curve.floor / total } else { 0.0 };
+        Some(Wrong { drawn: drawn / total, moved })
+    }
+}
