@@ -1,6 +1,7 @@
 //! Scans every pack of a folder of data sets with known truth and prints what was decided and how well.
 //!
-//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose]`; the folder holds `catalog.jsonl` and,
+//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose] [--content]`; with `--content` only the content
+//! model runs and rows are ranked by how unlikely it finds their label. The folder holds `catalog.jsonl` and,
 //! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
 
 #![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
@@ -16,9 +17,11 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use foretaste::data::read::{Options, open};
-use foretaste::data::{Choices, Key};
+use foretaste::data::{Batch, Choices, Key, Schema};
+use foretaste::derive::{Content, Sample, softmax};
 use foretaste::detect;
-use foretaste::finding::Verdict;
+use foretaste::finding::{Evidence, Family, Tier, Verdict};
+use foretaste::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step, derived, detector};
 use foretaste::policy::Policy;
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -136,6 +139,14 @@ fn auroc(scores: &[f64], bad: &[bool]) -> Option<f64> {
     Some((sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
 }
 
+/// Share of bad rows among as many rows with the highest scores as there are bad ones.
+fn precision_at_bad(scores: &[f64], bad: &[bool]) -> Option<f64> {
+    let positives = bad.iter().filter(|b| **b).count();
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    (positives > 0).then(|| order[..positives].iter().filter(|&&i| bad[i]).count() as f64 / positives as f64)
+}
+
 fn column(scores: &[RecordBatch], name: &str) -> Option<Vec<f64>> {
     let mut out = Vec::new();
     for batch in scores {
@@ -145,7 +156,7 @@ fn column(scores: &[RecordBatch], name: &str) -> Option<Vec<f64>> {
     Some(out)
 }
 
-fn run(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
+fn run(case: &Case, seed: u64, content: bool) -> Result<(Outcome, Kept), Failure> {
     let source = open(&[case.data.display().to_string()], &Options::default())?;
     let order = Order {
         choices: Choices { label: case.label.clone(), ignore: case.other_labels.clone(), ..Choices::default() },
@@ -157,8 +168,74 @@ fn run(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
         skip: Vec::new(),
     };
     let mut kept = Kept::default();
-    let outcome = scan(&*source, detect::all(), &order, &mut kept, &Silent)?;
+    let units = if content { vec![derived(Sample), derived(Content), detector(Unlikely)] } else { detect::all() };
+    let outcome = scan(&*source, units, &order, &mut kept, &Silent)?;
     Ok((outcome, kept))
+}
+
+/// Scores rows by how unlikely the content model finds their label: what it can do before anything is decided.
+struct Unlikely;
+
+static UNLIKELY: Info = Info {
+    code: "label.unlikely",
+    family: Family::Label,
+    summary: "labels that content finds unlikely",
+    needs: &[Need::Classes],
+    after: &["derive.content"],
+    reads: &["derive.content"],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Rank,
+    max_tier: Tier::Review,
+    manual: "",
+};
+
+impl Fold for Unlikely {
+    type Brief = ();
+    type State = ();
+    type Model = ();
+
+    fn info(&self) -> &'static Info {
+        &UNLIKELY
+    }
+
+    fn begin(&self, _: &Schema, _: &Given) -> foretaste::error::Result<Step<(), ()>> {
+        Ok(Step::Done(()))
+    }
+
+    fn open(&self, (): &()) {}
+
+    fn observe(&self, (): &(), (): &mut (), _: &Batch) -> foretaste::error::Result<()> {
+        Ok(())
+    }
+
+    fn merge(&self, (): &(), (): &mut (), (): ()) -> foretaste::error::Result<()> {
+        Ok(())
+    }
+
+    fn close(&self, _: &Schema, _: &Given, (): (), (): ()) -> foretaste::error::Result<Step<(), ()>> {
+        Ok(Step::Done(()))
+    }
+
+    fn max_bytes(&self, _: &Schema) -> usize {
+        0
+    }
+}
+
+impl Detect for Unlikely {
+    fn score(&self, (): &(), rows: &Batch, out: &mut [Option<f64>]) -> foretaste::error::Result<()> {
+        let Some(logits) = rows.derived("derive.content") else { return Ok(()) };
+        for ((slot, row), label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
+            let logits: Vec<f64> = row.iter().map(|z| f64::from(*z)).collect();
+            let own = label.and_then(|label| softmax(&logits).get(label as usize).copied());
+            *slot = own.filter(|p| p.is_finite()).map(|p| -p.max(f64::MIN_POSITIVE).ln());
+        }
+        Ok(())
+    }
+
+    fn explain(&self, (): &(), _: &Batch, _: usize) -> foretaste::error::Result<Evidence> {
+        Ok(Evidence::new(String::new(), []))
+    }
 }
 
 fn main() -> Result<(), Failure> {
@@ -172,6 +249,7 @@ fn main() -> Result<(), Failure> {
     let only = value("--only").unwrap_or_default();
     let seed = value("--seed").and_then(|s| s.parse().ok()).unwrap_or(1);
     let verbose = args.iter().any(|a| a == "--verbose");
+    let content = args.iter().any(|a| a == "--content");
     println!(
         "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
         "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC by family"
@@ -181,7 +259,7 @@ fn main() -> Result<(), Failure> {
     for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(&only)) {
         let start = Instant::now();
         let name = format!("{}/{}", case.modality, case.name);
-        let (outcome, kept) = match run(&case, seed) {
+        let (outcome, kept) = match run(&case, seed, content) {
             Ok(done) => done,
             Err(error) => {
                 println!("{name:<44} error: {error}");
@@ -196,8 +274,13 @@ fn main() -> Result<(), Failure> {
         let precision = (!kept.listed.is_empty()).then(|| hits as f64 / kept.listed.len() as f64);
         let fpr = (kept.listed.len() - hits) as f64 / (bad.len() - positives).max(1) as f64;
         let families = ["trigger", "label", "duplicate", "outlier"];
-        let areas: Vec<String> =
-            families.iter().filter_map(|f| Some(format!("{f} {:.3}", auroc(&column(&kept.scores, f)?, &bad)?))).collect();
+        let area = |family: &&str| {
+            let scores = column(&kept.scores, family)?;
+            let area = auroc(&scores, &bad)?;
+            let at_bad = precision_at_bad(&scores, &bad).filter(|_| *family == "label");
+            Some(format!("{family} {area:.3}") + &at_bad.map_or_else(String::new, |p| format!("/{p:.3}")))
+        };
+        let areas: Vec<String> = families.iter().filter_map(area).collect();
         let show = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
         println!(
             "{name:<44} {:>6} {positives:>6} {:>5} {:>7} {:>6} {:>6} {fpr:>8.5}  {:<38} {:.1}",

@@ -21,7 +21,10 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Content),
         detector(duplicate::Exact),
         detector(label::Conflict),
-        detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
+        detector(
+            label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
+                .beside(|given| given.model::<ContentModel>("derive.content")?.neighbours()),
+        ),
         detector(outlier::Iforest),
         detector(outlier::Knn),
         detector(outlier::Maha),

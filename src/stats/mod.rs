@@ -1,6 +1,8 @@
 //! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, runs in parallel or draws from a
 //! source that is not seeded, so every result is the same for the same input.
 
+pub mod bayes;
+pub mod boost;
 pub mod bottom_k;
 pub mod counter;
 pub mod covariance;
@@ -9,11 +11,15 @@ pub mod direction;
 pub mod features;
 pub mod interval;
 pub mod isolation;
+pub mod logistic;
 pub mod mixture;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;
+pub mod patches;
+pub mod pool;
 pub mod pot;
+pub mod projection;
 pub mod ridge;
 pub mod robust;
 mod spd;
