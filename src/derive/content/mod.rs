@@ -4,6 +4,8 @@ mod features;
 mod near;
 mod panel;
 mod pictures;
+#[cfg(test)]
+mod tests;
 mod trees;
 mod vector;
 mod words;

@@ -17,7 +17,7 @@ const MOST_ROUNDS: usize = 150;
 /// Fewest rounds that are worth growing.
 const LEAST_ROUNDS: usize = 20;
 /// Most entries that are added to histograms, as far as can be told beforehand.
-const WORK: usize = 1_500_000_000;
+const WORK: usize = 700_000_000;
 /// Times that a round adds every row to a histogram, at most.
 const LEVELS: usize = 4;
 /// Fewest labelled rows.
