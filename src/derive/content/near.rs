@@ -104,7 +104,7 @@ impl Near {
     }
 
     /// Classes of the nearest rows that may vote on each row, the nearest first; `own` as in [`Reference::nearest`].
-    fn classes(&self, features: &Features, row: &SampleRow, own: Option<usize>, count: usize) -> Result<Vec<u32>> {
+    pub(super) fn classes(&self, features: &Features, row: &SampleRow, own: Option<usize>, count: usize) -> Result<Vec<u32>> {
         let raw = features.scaled(&[row])?;
         let place = self.projection.as_ref().map_or(Ok(raw.clone()), |projection| projection.map(raw.view()))?;
         let nearest = self.reference.nearest(place.view(), &[own], count)?;

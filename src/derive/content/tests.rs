@@ -44,7 +44,7 @@ fn rows(kind: Kind) -> Vec<SampleRow> {
                 Kind::Picture => {
                     let shift = uniform() * 6.0;
                     let along = |p: usize| [p % 14, p / 14, p % 14 + p / 14][class] as f32;
-                    row.pixels = (0..196).map(|p| ((along(p) + shift) % 6.0 < 3.0) as u8 * 90 + (uniform() * 120.0) as u8).collect();
+                    row.pixels = (0..196).map(|p| u8::from((along(p) + shift) % 6.0 < 3.0) * 90 + (uniform() * 120.0) as u8).collect();
                 }
                 // Five words that lean to the class and ten that do not, of two thousand.
                 Kind::Text => {
@@ -91,7 +91,7 @@ fn wrong_labels_are_the_least_likely() {
         let found = order.iter().take(planted).filter(|i| **i % WRONG == 7).count();
         assert!(found * 10 >= planted * 7, "{kind:?}: {found} of {planted}");
         // Rows that the model never saw are told as well as those left out.
-        let fresh = super::tests::rows(kind);
+        let fresh = self::rows(kind);
         let logits = model.panel.logits(&model.features, &model.ridge, &fresh).unwrap();
         let right = (0..ROWS).filter(|i| probability(logits.row(*i), i % CLASSES) > 0.5).count();
         assert!(right * 10 >= ROWS * 8, "{kind:?}: {right}");
@@ -118,10 +118,22 @@ fn nobody_is_judged_by_a_model_that_saw_the_label() {
 #[test]
 fn nearest_rows_are_of_the_class() {
     let rows = rows(Kind::Vector);
-    let model = ContentModel { given: None, fitted: Some(fitted(&rows)) };
-    assert!(model.neighbours().is_some());
-    let text = ContentModel { given: None, fitted: Some(fitted(&super::tests::rows(Kind::Text))) };
-    assert!(text.neighbours().is_none());
+    let fitted = fitted(&rows);
+    let near = fitted.panel.near().unwrap();
+    let alike = |i: usize| {
+        let labels = near.classes(&fitted.features, &rows[i], Some(i), Neighbours::COUNT).unwrap();
+        assert_eq!(labels.len(), Neighbours::COUNT);
+        labels.iter().filter(|label| **label as usize == i % CLASSES).count()
+    };
+    let all: usize = (0..ROWS).map(alike).sum();
+    assert!(all * 10 >= ROWS * Neighbours::COUNT * 7, "{all}");
+    assert!(ContentModel { given: None, fitted: Some(fitted) }.neighbours().is_some());
+}
+
+#[test]
+fn texts_have_no_nearest_rows_to_show() {
+    let model = ContentModel { given: None, fitted: Some(fitted(&rows(Kind::Text))) };
+    assert!(model.neighbours().is_none());
 }
 
 #[test]
