@@ -27,7 +27,10 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(duplicate::Flood),
         detector(label::Confident),
         detector(label::Conflict),
-        detector(label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))),
+        detector(
+            label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
+                .beside(|given| given.model::<ContentModel>("derive.content")?.neighbours()),
+        ),
         detector(label::Region),
         detector(outlier::Conformal),
         detector(outlier::Conjunction),

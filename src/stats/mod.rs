@@ -1,6 +1,8 @@
 //! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, runs in parallel or draws from a
 //! source that is not seeded, so every result is the same for the same input.
 
+pub mod bayes;
+pub mod boost;
 pub mod bottom_k;
 pub mod confident;
 pub mod conformal;
@@ -15,13 +17,17 @@ mod golden;
 pub mod interval;
 pub mod isolation;
 pub mod lof;
+pub mod logistic;
 pub mod margin;
 pub mod marginal;
 pub mod mixture;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;
+pub mod patches;
+pub mod pool;
 pub mod pot;
+pub mod projection;
 pub mod ranking;
 pub mod residual;
 pub mod ridge;

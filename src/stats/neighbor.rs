@@ -3,7 +3,7 @@
 //! A subsampled reference ranks better than all rows: odd rows that resemble each other are not each other's neighbours
 //! (Sugiyama and Borgwardt 2013, "Rapid distance-based outlier detection via sampling").
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -44,29 +44,52 @@ impl Reference {
     /// there are fewer; NaN where there is none to compare with. `own` is the position of a row in the reference, which is then left
     /// out for it. Fails where widths differ.
     pub fn kth_distances(&self, rows: ArrayView2<f32>, own: &[Option<usize>], k: usize) -> Result<Vec<f32>> {
+        let mut out = Vec::with_capacity(rows.nrows());
+        self.each(rows, own, k, |row, nearest| {
+            out.push(nearest.last().map_or(f32::NAN, |(last, _)| (last + row.dot(&row)).max(0.0).sqrt()));
+        })?;
+        Ok(out)
+    }
+
+    /// Positions of every row's `k` nearest reference rows, the nearest first, of equals the earlier; fewer where there are fewer.
+    /// `own` and failures as in [`kth_distances`](Self::kth_distances).
+    pub fn nearest(&self, rows: ArrayView2<f32>, own: &[Option<usize>], k: usize) -> Result<Vec<Vec<u32>>> {
+        let mut out = Vec::with_capacity(rows.nrows());
+        self.each(rows, own, k, |_, nearest| out.push(nearest.iter().map(|(_, at)| *at).collect()))?;
+        Ok(out)
+    }
+
+    /// Calls `take` with every row and its nearest reference rows: squared distance less the row's squared length, and position.
+    fn each(
+        &self,
+        rows: ArrayView2<f32>,
+        own: &[Option<usize>],
+        k: usize,
+        mut take: impl FnMut(ArrayView1<f32>, &[(f32, u32)]),
+    ) -> Result<()> {
         if rows.ncols() != self.rows.ncols() || own.len() != rows.nrows() {
             let reason = format!("{} × {} rows do not fit a reference of width {}", rows.nrows(), rows.ncols(), self.rows.ncols());
             return Err(Error::Detector { code: "neighbor", reason });
         }
-        let mut out = Vec::with_capacity(rows.nrows());
-        let mut nearest: Vec<f32> = Vec::with_capacity(k.max(1) + 1);
+        let k = k.max(1);
+        let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(k + 1);
         for (rows, own) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(own.chunks(BLOCK)) {
             let products = rows.dot(&self.rows.t());
             for ((row, products), own) in rows.outer_iter().zip(products.outer_iter()).zip(own) {
                 nearest.clear();
                 for (j, (product, length2)) in products.iter().zip(&self.lengths2).enumerate() {
-                    // What is common to all distances of the row is added at the end.
+                    // What is common to all distances of the row is left to the caller.
                     let distance = length2 - 2.0 * product;
-                    if nearest.len() >= k.max(1) && nearest.last().is_some_and(|last| *last <= distance) || *own == Some(j) {
+                    if nearest.len() >= k && nearest.last().is_some_and(|(last, _)| *last <= distance) || *own == Some(j) {
                         continue;
                     }
-                    nearest.insert(nearest.partition_point(|x| *x <= distance), distance);
-                    nearest.truncate(k.max(1));
+                    nearest.insert(nearest.partition_point(|(x, _)| *x <= distance), (distance, j as u32));
+                    nearest.truncate(k);
                 }
-                out.push(nearest.last().map_or(f32::NAN, |last| (last + row.dot(&row)).max(0.0).sqrt()));
+                take(row, &nearest);
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
@@ -84,6 +107,14 @@ mod tests {
         for (found, expected) in reference.kth_distances(rows.view(), &own, 3).unwrap().iter().zip(expected) {
             assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
         }
+    }
+
+    #[test]
+    fn nearest_rows_come_in_order() {
+        let reference = Reference::new(Array2::from_shape_fn((5, 1), |(i, _)| [4.0, 0.0, 1.0, 1.0, 9.0][i]));
+        let row = Array2::from_elem((1, 1), 1.0);
+        assert_eq!(reference.nearest(row.view(), &[None], 4).unwrap(), [[2, 3, 1, 0]]);
+        assert_eq!(reference.nearest(row.view(), &[Some(2)], 9).unwrap(), [[3, 1, 0, 4]]);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Rows `x` (D columns), targets `y` (K columns), penalty λ: weights `W = A⁻¹XᵀY` with `A = XᵀX + λI` (Hoerl and Kennard
 //! 1970). Nothing is centred: a constant column in the design is an intercept, penalised like the others.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use std::sync::OnceLock;
+
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::design::Design;
@@ -25,10 +27,18 @@ fn wrong(reason: impl Into<String>) -> Error {
 #[derive(Debug, Clone)]
 struct Factor {
     equations: NormalEquations,
-    inverse: Array2<f64>,
+    cholesky: Cholesky,
+    /// Made when it is first asked for.
+    inverse: OnceLock<Array2<f64>>,
     /// `R` with `R Rᵀ` = the dense corner of the inverse: the leverage of a dense row is `‖xR‖²`, one single-precision
     /// product that cannot turn negative.
     root: Array2<f32>,
+}
+
+impl Factor {
+    fn inverse(&self) -> &Array2<f64> {
+        self.inverse.get_or_init(|| self.cholesky.inverse())
+    }
 }
 
 /// A fitted ridge regression. Serialised it is its weights only: a model that travelled predicts, but leverages,
@@ -53,13 +63,16 @@ impl Ridge {
 
     /// As [`fit`](Self::fit), from rows that were gathered before.
     pub fn from_equations(equations: NormalEquations, lambda: f64) -> Result<Self> {
-        let Solution { factor, weights, lambda, raises } = equations.solve(lambda)?;
-        let inverse = factor.inverse();
+        let Solution { factor: cholesky, weights, lambda, raises } = equations.solve(lambda)?;
         let dense = equations.dense();
-        let root = Cholesky::new(part(inverse.view(), 0..dense, 0..dense), 0.0)
-            .ok_or_else(|| wrong("the equations are too close to singular for this penalty"))?
-            .factor();
-        let factor = Factor { equations, inverse, root: root.mapv(|x| x as f32) };
+        let inverse = OnceLock::new();
+        let root = if dense == weights.nrows() {
+            cholesky.whitening()
+        } else {
+            let corner = part(inverse.get_or_init(|| cholesky.inverse()).view(), 0..dense, 0..dense);
+            Cholesky::new(corner, 0.0).ok_or_else(|| wrong("the equations are too close to singular for this penalty"))?.factor()
+        };
+        let factor = Factor { equations, cholesky, inverse, root: root.mapv(|x| x as f32) };
         Ok(Self { weights: weights.mapv(|w| w as f32), dense, lambda, raises, factor: Some(factor) })
     }
 
@@ -80,6 +93,31 @@ impl Ridge {
             }
         }
         best.map(|(_, ridge)| ridge).ok_or_else(|| wrong("no penalty to choose from"))
+    }
+
+    /// As [`choose`](Self::choose) for equations that were gathered before, from some of their rows; but of penalties whose error is
+    /// within one standard error of the smallest it takes the largest, which is less led astray by labels that are wrong together
+    /// (the rule of Breiman et al. 1984). `grid` ascends.
+    pub fn choose_cautiously(equations: &NormalEquations, rows: &Design, truth: ArrayView2<f32>, grid: &[f64]) -> Result<Self> {
+        let mut tried = Vec::with_capacity(grid.len());
+        for &lambda in grid {
+            let ridge = Self::from_equations(equations.clone(), lambda)?;
+            let guesses = ridge.leave_one_out(rows, truth)?;
+            let squares =
+                |(guess, y): (ArrayView1<f32>, ArrayView1<f32>)| guess.iter().zip(y).map(|(g, y)| f64::from(g - y).powi(2)).sum::<f64>();
+            let errors: Vec<f64> = guesses.outer_iter().zip(truth.outer_iter()).map(squares).collect();
+            let n = errors.len().max(1) as f64;
+            let mean = errors.iter().sum::<f64>() / n;
+            let deviation = (errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / n).sqrt();
+            tried.push((mean, deviation / n.sqrt(), ridge));
+        }
+        let least = tried.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(f64::INFINITY, |(mean, error, _)| mean + error);
+        tried
+            .into_iter()
+            .rev()
+            .find(|(mean, _, _)| *mean <= least)
+            .map(|(_, _, ridge)| ridge)
+            .ok_or_else(|| wrong("no penalty to choose from"))
     }
 
     /// D × K.
@@ -134,7 +172,8 @@ impl Ridge {
     /// for the dense part and the square of the number of entries, plus `D1` per entry, for the sparse part.
     pub fn leverage(&self, design: &Design) -> Result<Vec<f32>> {
         self.check(design)?;
-        let Factor { inverse, root, .. } = self.factor()?;
+        let factor = self.factor()?;
+        let root = &factor.root;
         let split = self.dense;
         let mut leverages = Vec::with_capacity(design.rows());
         for rows in design.dense_part().axis_chunks_iter(Axis(0), BLOCK) {
@@ -142,7 +181,7 @@ impl Ridge {
                 let mut leverage = f64::from(image.dot(&image));
                 let entries = design.sparse_part().row(leverages.len());
                 for (count, (column, value)) in entries.clone().enumerate() {
-                    let inverse = inverse.row(split + column);
+                    let inverse = factor.inverse().row(split + column);
                     let mixed: f64 = row.iter().zip(inverse).map(|(&x, a)| f64::from(x) * a).sum();
                     let before: f64 = entries.clone().take(count).map(|(other, x)| f64::from(x) * inverse[split + other]).sum();
                     let value = f64::from(value);
@@ -178,7 +217,7 @@ impl Ridge {
         }
         let factor = self.factor()?;
         if group.rows() <= self.weights.nrows() / 2
-            && let Some(weights) = self.woodbury(&factor.inverse, group, targets)
+            && let Some(weights) = self.woodbury(factor.inverse(), group, targets)
         {
             return Ok(weights);
         }

@@ -45,6 +45,7 @@ pub(super) fn add(partial: &Array2<f32>, mut sum: ArrayViewMut2<f64>) {
 }
 
 /// `A = L Lᵀ`.
+#[derive(Debug, Clone)]
 pub(super) struct Cholesky {
     lower: Mat<f64>,
 }

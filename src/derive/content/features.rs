@@ -1,5 +1,7 @@
 //! From a raw row to the features that the content model is linear in.
 
+use std::borrow::Borrow;
+
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,8 @@ pub(super) struct Features {
     scaler: Option<Standardizer>,
     fourier: Option<Fourier>,
     cuts: Vec<Vec<f32>>,
+    /// Whether rows have neither levels nor words.
+    is_dense: bool,
     vocabulary: FxHashMap<u64, (u32, f32)>,
 }
 
@@ -56,8 +60,9 @@ impl Features {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths =
             Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
-        let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
-        let mut features = Self { widths, scaler: None, fourier: None, cuts, vocabulary: FxHashMap::default() };
+        let cuts = (0..widths.numeric).map(|column| cuts(rows, column, RANGES)).collect();
+        let is_dense = rows.iter().all(|row| row.cells.is_empty() && row.tokens.is_empty());
+        let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: FxHashMap::default() };
         features.vocabulary = features.words(rows);
         let raw = features.raw(rows);
         if raw.ncols() > 0 {
@@ -74,7 +79,7 @@ impl Features {
     }
 
     /// Features of rows.
-    pub(super) fn map(&self, rows: &[SampleRow]) -> Result<Design> {
+    pub(super) fn map(&self, rows: &[impl Borrow<SampleRow>]) -> Result<Design> {
         let ones = Array2::from_elem((rows.len(), 1), 1.0f32);
         let scaled = self.scaled(rows)?;
         let mut parts = vec![ones];
@@ -89,7 +94,8 @@ impl Features {
         let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
         let mut sparse = Csr::empty(self.vocabulary.len());
         for row in rows {
-            let hits: Vec<(u32, f32)> = self.items(row).into_iter().filter_map(|item| self.vocabulary.get(&item).copied()).collect();
+            let hits: Vec<(u32, f32)> =
+                self.items(row.borrow()).into_iter().filter_map(|item| self.vocabulary.get(&item).copied()).collect();
             let norm = hits.iter().map(|(_, w)| w * w).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
             sparse.push(hits.into_iter().map(|(column, weight)| (column, weight / norm)))?;
         }
@@ -131,10 +137,11 @@ impl Features {
         (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
     }
 
-    fn raw(&self, rows: &[SampleRow]) -> Array2<f32> {
+    fn raw(&self, rows: &[impl Borrow<SampleRow>]) -> Array2<f32> {
         let Widths { numeric, pixels, embedding } = self.widths;
         let mut out = Array2::zeros((rows.len(), numeric + pixels + embedding));
         for (mut slot, row) in out.outer_iter_mut().zip(rows) {
+            let row: &SampleRow = row.borrow();
             for (j, value) in row.numeric.iter().take(numeric).enumerate() {
                 slot[j] = *value;
             }
@@ -148,7 +155,24 @@ impl Features {
         out
     }
 
-    fn scaled(&self, rows: &[SampleRow]) -> Result<Array2<f32>> {
+    /// Whether distances between rows' dense parts say how alike the rows are: there is nothing beside them.
+    pub(super) fn is_comparable(&self) -> bool {
+        self.fourier.is_some() && self.is_dense
+    }
+
+    /// The scale alone, to compare rows by.
+    pub(super) fn scale_alone(&self) -> Self {
+        let (widths, scaler, is_dense) = (self.widths, self.scaler.clone(), self.is_dense);
+        Self { widths, scaler, fourier: None, cuts: Vec::new(), is_dense, vocabulary: FxHashMap::default() }
+    }
+
+    /// Whether a row is one vector without a place for its parts, as an embedding is and a picture is not.
+    pub(super) fn is_vector(&self) -> bool {
+        self.is_comparable() && self.widths.pixels == 0
+    }
+
+    /// Numbers, pixels and embedding on one scale, rows × columns.
+    pub(super) fn scaled(&self, rows: &[impl Borrow<SampleRow>]) -> Result<Array2<f32>> {
         let mut raw = self.raw(rows);
         if let Some(scaler) = &self.scaler {
             let scaled = scaler.transform(numeric(&raw, self.widths.numeric).view())?;
@@ -166,11 +190,11 @@ fn numeric(raw: &Array2<f32>, width: usize) -> Array2<f32> {
     raw.select(Axis(1), &(0..width).collect::<Vec<_>>())
 }
 
-/// Where the ranges of a numeric column begin.
-fn cuts(rows: &[SampleRow], column: usize) -> Vec<f32> {
+/// Where the ranges of a numeric column begin, at most `ranges` of them.
+pub(super) fn cuts(rows: &[SampleRow], column: usize, ranges: usize) -> Vec<f32> {
     let mut values: Vec<f32> = rows.iter().filter_map(|r| r.numeric.get(column).copied()).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f32::total_cmp);
-    let quantiles = |values: &[f32]| (1..RANGES / 2).filter_map(|r| values.get(r * values.len() * 2 / RANGES).copied()).collect::<Vec<_>>();
+    let quantiles = |values: &[f32]| (1..ranges / 2).filter_map(|r| values.get(r * values.len() * 2 / ranges).copied()).collect::<Vec<_>>();
     let mut cuts = quantiles(&values);
     values.dedup();
     cuts.extend(quantiles(&values));

@@ -1,6 +1,14 @@
 //! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
 
 mod features;
+mod near;
+mod panel;
+mod pictures;
+#[cfg(test)]
+mod tests;
+mod trees;
+mod vector;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -12,11 +20,12 @@ use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
 use crate::stats::design::{Csr, Design};
-use crate::stats::mixture::temperature;
 use crate::stats::ridge::Ridge;
 
 use super::sample::{SampleModel, SampleRow, Vectors, raw};
 use features::Features;
+pub use near::Neighbours;
+use panel::{Fitting, Panel, calibration};
 
 const CODE: &str = "derive.content";
 /// Ridge penalties tried; rows of features have about unit length.
@@ -64,6 +73,8 @@ struct Fitted {
     ridge: Ridge,
     /// Factor that turns ridge scores into logits.
     beta: f32,
+    /// What all opinions together say, not only the ridge classifier.
+    panel: Panel,
     keys: Vec<u64>,
     threshold: u64,
     labels: Vec<Option<u32>>,
@@ -128,6 +139,13 @@ impl ContentModel {
         Ok(scores)
     }
 
+    /// What finds the rows of the sample that a row is most like; `None` where rows cannot be compared.
+    #[must_use]
+    pub fn neighbours(&self) -> Option<Neighbours> {
+        let fitted = self.fitted.as_ref()?;
+        Some(Neighbours::new(&fitted.features, fitted.panel.near()?, &fitted.keys, &fitted.labels))
+    }
+
     /// Position of a row in the sample that the model was fitted on.
     #[must_use]
     pub fn position(&self, key: u64) -> Option<usize> {
@@ -187,8 +205,9 @@ pub fn softmax(logits: &[f64]) -> Vec<f64> {
 }
 
 impl Fitted {
-    fn fit(sample: &SampleModel, classes: usize, seed: u64) -> Result<Option<Self>> {
-        let labels: Vec<Option<u32>> = sample.rows.iter().map(|row| row.label).collect();
+    /// With `alone` the ridge classifier is not joined by other opinions.
+    fn fit(sample: &SampleModel, classes: usize, seed: u64, alone: bool) -> Result<Option<Self>> {
+        let labels: Vec<Option<u32>> = sample.rows.iter().map(|row| row.label.filter(|label| (*label as usize) < classes)).collect();
         let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
         let has_content = sample.rows.iter().any(|r| {
             !r.numeric.is_empty() || !r.cells.is_empty() || !r.tokens.is_empty() || !r.pixels.is_empty() || !r.embedding.is_empty()
@@ -208,16 +227,16 @@ impl Fitted {
         let wanted = targets.select(Axis(0), &labelled);
         let ridge = Ridge::choose(&known, wanted.view(), &PENALTIES)?;
         let own = ridge.leave_one_out(&known, wanted.view())?;
-        let mut held_out = ridge.predict(&design)?;
+        let mut linear = ridge.predict(&design)?;
         for (row, &i) in own.outer_iter().zip(&labelled) {
-            held_out.row_mut(i).assign(&row);
+            linear.row_mut(i).assign(&row);
         }
-        let flat: Vec<f32> = own.iter().copied().collect();
         let given: Vec<u32> = labels.iter().flatten().copied().collect();
-        let beta = temperature(&flat, classes, &given).map_or(1.0, |t| (1.0 / t) as f32);
-        held_out.mapv_inplace(|v| v * beta);
+        let beta = calibration(&own, &given) as f32;
+        let (panel, held_out) =
+            Panel::fit(Fitting { features: &features, rows: &sample.rows, labels: &labels, targets: &targets, linear, seed, alone })?;
         let (keys, threshold) = (sample.keys.clone(), sample.threshold);
-        Ok(Some(Self { features, ridge, beta, keys, threshold, labels, held_out, design: Some((design, targets)) }))
+        Ok(Some(Self { features, ridge, beta, panel, keys, threshold, labels, held_out, design: Some((design, targets)) }))
     }
 
     /// Logits of a block's rows, rows × classes.
@@ -234,9 +253,9 @@ impl Fitted {
         }
         if !outside.is_empty() {
             let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, &vectors)).collect();
-            let scores = self.ridge.predict(&self.features.map(&raws)?)?;
-            for (&row, score) in outside.iter().zip(scores.outer_iter()) {
-                out.row_mut(row).assign(&score.mapv(|v| v * self.beta));
+            let logits = self.panel.logits(&self.features, &self.ridge, &raws)?;
+            for (&row, logits) in outside.iter().zip(logits.outer_iter()) {
+                out.row_mut(row).assign(&logits);
             }
         }
         Ok(out)
@@ -275,8 +294,10 @@ impl Fold for Content {
         let Some(sample) = given.model::<SampleModel>("derive.sample") else {
             return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
         };
-        let fitted = Fitted::fit(sample, data.classes(), data.key.seed())?;
-        Ok(Step::Done(ContentModel { given: given_logits(data, sample), fitted }))
+        let given = given_logits(data, sample);
+        // What the user's model says takes the place of all other opinions.
+        let fitted = Fitted::fit(sample, data.classes(), data.key.seed(), given.is_some())?;
+        Ok(Step::Done(ContentModel { given, fitted }))
     }
 
     fn open(&self, (): &()) {}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data::{Batch, Role, Schema};
+use crate::derive::Neighbours;
 use crate::detect::without_scan;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
@@ -53,6 +54,7 @@ pub type SampleLogits = fn(&Given) -> Option<(Array2<f32>, Vec<u32>)>;
 #[doc = include_str!("crossfit.md")]
 pub struct Crossfit {
     logits: SampleLogits,
+    neighbours: fn(&Given) -> Option<Neighbours>,
 }
 
 static INFO: Info = Info {
@@ -80,6 +82,8 @@ pub struct CrossfitModel {
     rows_each: f64,
     /// `None` where no content could be judged.
     fitted: Option<Fitted>,
+    /// Finds the rows that a listed row is most like.
+    neighbours: Option<Neighbours>,
 }
 
 /// What was found about the labels, and what it may claim.
@@ -242,7 +246,7 @@ impl CrossfitModel {
         let fitted = rows.and_then(|rows| Fitted::new(&rows, &priors, trusted));
         let labelled: u64 = classes().map(|class| class.rows).sum();
         let rows_each = fitted.as_ref().map_or(1.0, |fitted| labelled as f64 / fitted.base.rows.max(1) as f64).max(1.0);
-        Self { names: classes().map(|class| class.name.clone()).collect(), priors, rows_each, fitted }
+        Self { names: classes().map(|class| class.name.clone()).collect(), priors, rows_each, fitted, neighbours: None }
     }
 
     fn judge(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<Judged> {
@@ -287,7 +291,13 @@ impl Crossfit {
     /// The detector, with a way to find the logits that it is fitted to.
     #[must_use]
     pub fn new(logits: SampleLogits) -> Self {
-        Self { logits }
+        Self { logits, neighbours: |_| None }
+    }
+
+    /// With a way to find the rows that a listed row is most like, which its reason then names.
+    #[must_use]
+    pub fn beside(self, neighbours: fn(&Given) -> Option<Neighbours>) -> Self {
+        Self { neighbours, ..self }
     }
 }
 
@@ -301,7 +311,7 @@ impl Fold for Crossfit {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), CrossfitModel>> {
-        Ok(Step::Done(CrossfitModel::fit(data, (self.logits)(given))))
+        Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), ..CrossfitModel::fit(data, (self.logits)(given)) }))
     }
 }
 
@@ -339,7 +349,13 @@ impl Detect for Crossfit {
         let says = model.name(class);
         let detail =
             [("label", json!(labelled)), ("suggested", json!(says)), ("probability", json!(share)), ("posterior", json!(judged.score))];
-        Ok(Evidence::new(format!("labelled '{labelled}', content says '{says}' ({share:.2})"), detail))
+        let mut reason = format!("labelled '{labelled}', content says '{says}' ({share:.2})");
+        if let Some(neighbours) = &model.neighbours {
+            let labels = neighbours.labels(rows, row)?;
+            let alike = labels.iter().filter(|label| **label as usize == class).count();
+            reason = format!("{reason}; {alike} of {} nearest rows are '{says}'", labels.len());
+        }
+        Ok(Evidence::new(reason, detail))
     }
 
     fn notes(&self, model: &CrossfitModel) -> Vec<String> {
