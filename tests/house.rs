@@ -141,6 +141,7 @@ fn need(need: Need) -> &'static str {
         Need::Text => "text",
         Need::Image => "images",
         Need::Vectors => "numeric columns or an embedding",
+        Need::Embedding => "embedding",
         Need::Addresses => "addresses, content hashes",
         Need::Content => "any content",
     }

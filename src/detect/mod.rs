@@ -6,6 +6,7 @@ pub mod duplicate;
 pub mod label;
 pub mod outlier;
 pub mod provenance;
+pub mod text;
 pub mod trigger;
 
 use crate::derive::{Content, ContentModel, Sample};
@@ -27,6 +28,12 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(outlier::Maha),
         detector(outlier::Univariate),
         detector(provenance::Address),
+        detector(text::code()),
+        detector(text::Gibberish),
+        detector(text::inject()),
+        detector(text::Style),
+        detector(text::unicode()),
+        detector(trigger::Activation),
         detector(trigger::patch()),
         detector(trigger::rule()),
         detector(trigger::Set),

@@ -17,6 +17,8 @@ pub enum Family {
     Duplicate,
     /// Places that rows came from.
     Provenance,
+    /// Hygiene of text: hidden characters, hidden instructions.
+    Text,
     /// Rows that belong nowhere.
     Outlier,
     /// Not a detector: structure that others use.
@@ -25,7 +27,7 @@ pub enum Family {
 
 impl Family {
     /// The families that make claims, in report order.
-    pub const CLAIMING: [Self; 5] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Outlier];
+    pub const CLAIMING: [Self; 6] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Text, Self::Outlier];
 
     /// The name used in codes, files and the report.
     #[must_use]
@@ -35,6 +37,7 @@ impl Family {
             Self::Label => "label",
             Self::Duplicate => "duplicate",
             Self::Provenance => "provenance",
+            Self::Text => "text",
             Self::Outlier => "outlier",
             Self::Derived => "derive",
         }

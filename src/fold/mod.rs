@@ -55,6 +55,8 @@ pub enum Need {
     Image,
     /// Numeric feature columns or an embedding.
     Vectors,
+    /// An embedding.
+    Embedding,
     /// A column of network addresses and one of content hashes.
     Addresses,
     /// Any content at all: features, text, image, embedding or probabilities.

@@ -176,6 +176,7 @@ fn unmet(need: Need, schema: &Schema) -> Option<String> {
         Need::Text => (has(Role::Text), "needs a text column"),
         Need::Image => (has(Role::Image), "needs an image column"),
         Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
+        Need::Embedding => (has(Role::Embedding), "needs an embedding column"),
         Need::Addresses => (has(Role::Address) && has(Role::Digest), "needs a column of network addresses and one of content hashes"),
         Need::Content => (schema.columns.iter().any(|c| c.role.is_content()), "needs a content column"),
     };

@@ -10,6 +10,7 @@ pub mod features;
 pub mod interval;
 pub mod isolation;
 pub mod mixture;
+pub mod mode;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;
