@@ -33,7 +33,7 @@ static INFO: Info = Info {
 
 /// Idioms are common in honest code: they rank, and list nothing by themselves.
 const fn kind(code: &'static str, name: &'static str) -> Kind {
-    Kind { code, name, belief: 0.04, usual: 1.0 }
+    Kind { code, name, belief: 0.04, usual: 1.0, least: 1 }
 }
 
 static KINDS: [Kind; 6] = [

@@ -53,6 +53,8 @@ pub(super) struct Kind {
     pub(super) belief: f64,
     /// Share of the rows up to which few rows have one.
     pub(super) usual: f64,
+    /// Fewest rows for a claim: fewer teach a model nothing.
+    pub(super) least: u64,
 }
 
 /// A marked span.
@@ -262,7 +264,7 @@ impl<R: Rules> Fold for Marked<R> {
         for (kind, seen) in R::kinds().iter().zip(&state.kinds) {
             let few = (kind.usual * state.texts as f64).max(FEW as f64);
             let usual = seen.rows as f64 > few;
-            model.beliefs.push(if usual { kind.belief.min(USUAL) } else { kind.belief });
+            model.beliefs.push(if usual || seen.rows < kind.least { kind.belief.min(USUAL) } else { kind.belief });
             if usual && kind.belief > USUAL {
                 let note = "in so many rows they are how texts look here, and no row is listed for them";
                 model.notes.push(format!("{} of {} rows hold {}: {note}", seen.rows, state.texts, kind.name));

@@ -39,7 +39,7 @@ const ENCODED: usize = 4;
 const UNSEEN: usize = 5;
 
 const fn kind(code: &'static str, name: &'static str, belief: f64, usual: f64) -> Kind {
-    Kind { code, name, belief, usual }
+    Kind { code, name, belief, usual, least: 1 }
 }
 
 static KINDS: [Kind; 6] = [

@@ -45,9 +45,11 @@ enum What {
 }
 
 const fn kind(code: &'static str, name: &'static str, belief: f64, usual: f64) -> Kind {
-    Kind { code, name, belief, usual }
+    Kind { code, name, belief, usual, least: 1 }
 }
 
+/// Fewest rows of what spam is written with as well: a few are spam.
+const LONE: u64 = 4;
 /// What little belief is left where web pages, keyboards and fonts leave the same characters behind.
 const LEFT_BEHIND: f64 = 0.02;
 
@@ -55,9 +57,9 @@ static KINDS: [Kind; 11] = [
     kind("tag_characters", "tag characters", 0.99, 0.1),
     kind("variation_selectors", "variation selectors where nothing varies", 0.99, 0.1),
     kind("zero_width_run", "runs of different zero-width characters", 0.98, 0.1),
-    kind("invisible_in_word", "invisible characters inside words", 0.96, 0.1),
+    Kind { least: LONE, ..kind("invisible_in_word", "invisible characters inside words", 0.96, 0.1) },
     kind("direction_override", "direction overrides in left-to-right text", 0.97, 0.05),
-    kind("look_alike_letters", "look-alike letters of another script", 0.96, 0.1),
+    Kind { least: LONE, ..kind("look_alike_letters", "look-alike letters of another script", 0.96, 0.1) },
     kind("deleting_controls", "control characters that erase or move", 0.93, 0.02),
     kind("noncharacters", "code points that are no characters", 0.93, 0.02),
     kind("invisible_elsewhere", "invisible characters beside words", LEFT_BEHIND, 1.0),

@@ -125,6 +125,9 @@ fn few_rows_are_suspect_and_many_are_a_note() {
     let model = fixture.model(&unit);
     assert!(fixture.scores(&unit, &model).iter().all(|score| score.unwrap() < 0.1));
     assert!(unit.notes(&model)[0].starts_with("300 of 1500 rows hold invisible characters inside words"));
+    let (lone, _) = set(|row, text| (row < 3).then(|| (hidden_in(text), None)));
+    let model = lone.model(&unit);
+    assert!(lone.scores(&unit, &model).iter().all(|score| score.unwrap() < 0.1));
     let (clean, _) = set(|_, _| None);
     let model = clean.model(&unit);
     assert!(clean.scores(&unit, &model).iter().all(|score| *score == Some(0.0)));
