@@ -15,6 +15,7 @@ pub mod multiple;
 pub mod neighbor;
 pub mod normal;
 pub mod pot;
+pub mod ranking;
 pub mod ridge;
 pub mod robust;
 mod spd;
