@@ -145,6 +145,7 @@ fn need(need: Need) -> &'static str {
         Need::Image => "images",
         Need::Vectors => "numeric columns or an embedding",
         Need::Probabilities => "class probabilities",
+        Need::Embedding => "embedding",
         Need::Addresses => "addresses, content hashes",
         Need::Reference => "a trusted reference",
         Need::Content => "any content",

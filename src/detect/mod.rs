@@ -7,6 +7,7 @@ pub mod duplicate;
 pub mod label;
 pub mod outlier;
 pub mod provenance;
+pub mod text;
 pub mod trigger;
 
 use crate::derive::{Content, ContentModel, ReferenceSample, Sample};
@@ -45,6 +46,12 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(outlier::Spelling),
         detector(outlier::Univariate),
         detector(provenance::Address),
+        detector(text::code()),
+        detector(text::Gibberish),
+        detector(text::inject()),
+        detector(text::Style),
+        detector(text::unicode()),
+        detector(trigger::Activation),
         detector(trigger::patch()),
         detector(trigger::response()),
         detector(trigger::rule()),

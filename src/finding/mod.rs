@@ -17,6 +17,8 @@ pub enum Family {
     Duplicate,
     /// Places that rows came from.
     Provenance,
+    /// Hygiene of text: hidden characters, hidden instructions.
+    Text,
     /// Rows that belong nowhere.
     Outlier,
     /// Differences from a trusted reference.
@@ -27,7 +29,8 @@ pub enum Family {
 
 impl Family {
     /// The families that make claims, in report order.
-    pub const CLAIMING: [Self; 6] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Outlier, Self::Drift];
+    pub const CLAIMING: [Self; 7] =
+        [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Text, Self::Outlier, Self::Drift];
 
     /// The name used in codes, files and the report.
     #[must_use]
@@ -37,6 +40,7 @@ impl Family {
             Self::Label => "label",
             Self::Duplicate => "duplicate",
             Self::Provenance => "provenance",
+            Self::Text => "text",
             Self::Outlier => "outlier",
             Self::Drift => "drift",
             Self::Derived => "derive",

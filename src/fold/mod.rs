@@ -59,6 +59,8 @@ pub enum Need {
     Image,
     /// Numeric feature columns or an embedding.
     Vectors,
+    /// An embedding.
+    Embedding,
     /// A column of network addresses and one of content hashes.
     Addresses,
     /// A reference that the user trusts.

@@ -16,8 +16,7 @@ use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::Info;
 
-/// Share of the data set's error that a family may spend. What is left over belongs to families that are yet to come
-/// (text hygiene).
+/// Share of the data set's error that a family may spend; together they spend all of it.
 #[must_use]
 pub fn share(family: Family) -> f64 {
     match family {
@@ -25,7 +24,7 @@ pub fn share(family: Family) -> f64 {
         Family::Label => 0.2,
         Family::Duplicate => 0.1,
         Family::Provenance => 0.15,
-        Family::Outlier | Family::Drift => 0.05,
+        Family::Text | Family::Outlier | Family::Drift => 0.05,
         Family::Derived => 0.0,
     }
 }

@@ -218,6 +218,7 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
         Need::Image => (has(Role::Image), "needs an image column"),
         Need::Vectors => (has(Role::Numeric) || has(Role::Embedding), "needs numeric columns or an embedding"),
         Need::Probabilities => (has(Role::Probabilities), "needs a column of class probabilities"),
+        Need::Embedding => (has(Role::Embedding), "needs an embedding column"),
         Need::Addresses => (has(Role::Address) && has(Role::Digest), "needs a column of network addresses and one of content hashes"),
         Need::Reference => (reference, "needs a reference (--reference)"),
         Need::Content => (schema.has_content(), "needs a content column"),

@@ -194,6 +194,13 @@ impl TrimmedMahalanobis {
         self.means.nrows()
     }
 
+    /// Rows (n × d) without correlations, n × d: their squared distances are those of this covariance. Fails where rows have
+    /// another number of columns.
+    pub fn whiten(&self, rows: ArrayView2<f32>) -> Result<Array2<f32>> {
+        self.check(rows.ncols())?;
+        Ok(rows.dot(&self.whitening))
+    }
+
     fn check(&self, columns: usize) -> Result<()> {
         if self.means.ncols() != columns || self.whitening.dim() != (columns, columns) {
             return Err(wrong(format!("rows have {columns} columns, the model has {}", self.means.ncols())));

@@ -156,7 +156,7 @@ pub fn search(white: ArrayView2<f32>, classes: &[u32], count: usize, most: usize
 }
 
 /// Projections of a class's rows on its leading eigenvectors, both ways, and on its mean.
-fn first_scores(products: &Array2<f32>, eigenvectors: usize, rng: &mut ChaCha8Rng) -> Vec<Array1<f32>> {
+pub(super) fn first_scores(products: &Array2<f32>, eigenvectors: usize, rng: &mut ChaCha8Rng) -> Vec<Array1<f32>> {
     let n = products.nrows();
     let means = products.sum_axis(Axis(0)) / n as f32;
     let mean = means.sum() / n as f32;
@@ -181,7 +181,7 @@ fn first_scores(products: &Array2<f32>, eigenvectors: usize, rng: &mut ChaCha8Rn
 }
 
 /// The `size` rows that lie furthest along the mean of the others of them.
-fn sharpen(products: &Array2<f32>, scores: &Array1<f32>, size: usize) -> BTreeSet<usize> {
+pub(super) fn sharpen(products: &Array2<f32>, scores: &Array1<f32>, size: usize) -> BTreeSet<usize> {
     let furthest = |scores: &Array1<f32>| {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));

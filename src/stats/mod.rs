@@ -21,6 +21,7 @@ pub mod logistic;
 pub mod margin;
 pub mod marginal;
 pub mod mixture;
+pub mod mode;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;

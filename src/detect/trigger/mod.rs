@@ -1,5 +1,6 @@
 //! Backdoor triggers: items whose carriers share a label that the rest of their content does not explain.
 
+mod activation;
 mod mine;
 mod patch;
 mod rule;
@@ -7,7 +8,9 @@ mod set;
 mod spectral;
 mod token;
 
+pub use activation::{Activation, ActivationModel};
 pub use mine::MineModel;
+pub(super) use mine::{background, null};
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};
@@ -27,5 +30,6 @@ pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
     let sets = given.model::<SetModel>("trigger.set").map(SetModel::carriers);
     let spectral = given.model::<SpectralModel>("trigger.spectral").map(SpectralModel::carriers).unwrap_or_default();
-    plain.chain(rules).chain(sets).flatten().copied().chain(spectral).collect()
+    let apart = given.model::<ActivationModel>("trigger.activation").map(ActivationModel::carriers).unwrap_or_default();
+    plain.chain(rules).chain(sets).flatten().copied().chain(spectral).chain(apart).collect()
 }

@@ -35,7 +35,8 @@ use aside::set_aside;
 use bayes::Bayes;
 use place::Places;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
-pub(super) use verify::{Trigger, background, null};
+pub(super) use verify::Trigger;
+pub(in crate::detect) use verify::{background, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;

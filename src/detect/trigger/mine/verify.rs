@@ -68,7 +68,7 @@ struct Tested {
 }
 
 /// The null hypothesis of a miner.
-pub(in crate::detect::trigger) fn null(odds_ratio: f64) -> IntervalNull {
+pub(in crate::detect) fn null(odds_ratio: f64) -> IntervalNull {
     IntervalNull::new(IntervalParams { odds_ratio, min_purity: PURITY, ..IntervalParams::default() }).unwrap_or_default()
 }
 
@@ -198,7 +198,7 @@ fn distinct(carriers: &Carriers, short: &Short) -> (u64, u64) {
 
 /// Mean probability of the label over carriers, from the content model without them: `keys` are those of all carriers,
 /// `raw` the carriers outside the reference sample that are asked beside those in it. `None` without a model to ask.
-pub(in crate::detect::trigger) fn background<'a>(
+pub(in crate::detect) fn background<'a>(
     content: &ContentModel,
     keys: &[u64],
     raw: impl Iterator<Item = &'a SampleRow>,

@@ -1,0 +1,275 @@
+//! `trigger.activation`: rows of one label whose embeddings lie apart from the others of that label.
+
+mod judge;
+
+use std::collections::BTreeSet;
+
+use ndarray::{Array2, ArrayView2};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::{Batch, Schema};
+use crate::derive::{ContentModel, SampleModel};
+use crate::detect::without_scan;
+use crate::error::Result;
+use crate::finding::{Evidence, Family, Group, Tier};
+use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::stats::mode::Mode;
+
+use judge::{FEWEST_OF_CLASS, Labelled};
+
+/// Largest value of an embedding; a row with one beyond is left out.
+const LARGEST: f32 = 1e12;
+/// Most columns; more are projected onto as many.
+const MOST_COLUMNS: usize = 128;
+
+#[doc = include_str!("../activation.md")]
+pub struct Activation;
+
+static INFO: Info = Info {
+    code: "trigger.activation",
+    family: Family::Trigger,
+    summary: "rows of one label whose embeddings lie apart from the others of that label, farther than the nearest other class",
+    needs: &[Need::Embedding, Need::Classes],
+    after: &["derive.sample", "derive.content"],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Group,
+    max_tier: Tier::Alarm,
+    manual: include_str!("../activation.md"),
+};
+
+/// Rows of a class that lie apart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Apart {
+    target: u32,
+    mode: Mode,
+    /// Keys of the fitted ones.
+    keys: Vec<u64>,
+    group: Group,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ActivationModel {
+    /// Columns of the embedding.
+    width: usize,
+    projection: Option<Array2<f32>>,
+    /// Strongest first.
+    found: Vec<Apart>,
+    /// Keys of the fitted rows that lie apart, ascending, and where.
+    carriers: Vec<(u64, u32)>,
+    /// Largest key of the fitted rows.
+    threshold: u64,
+    notes: Vec<String>,
+}
+
+/// Signs times 1/√columns: keeps distances on average (Achlioptas 2003).
+fn projection(width: usize, seed: u64) -> Array2<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let size = (MOST_COLUMNS as f32).sqrt().recip();
+    Array2::from_shape_simple_fn((width, MOST_COLUMNS), || if rng.random::<bool>() { size } else { -size })
+}
+
+fn usable(row: &[f32]) -> bool {
+    row.iter().all(|x| x.abs() <= LARGEST)
+}
+
+impl ActivationModel {
+    /// Keys of the rows of the sample that lie apart.
+    #[must_use]
+    pub fn carriers(&self) -> BTreeSet<u64> {
+        self.carriers.iter().map(|(key, _)| *key).collect()
+    }
+
+    fn fit(data: &Schema, sample: &SampleModel, content: &ContentModel) -> Result<Self> {
+        let width = sample.rows.iter().map(|row| row.embedding.len()).max().unwrap_or(0);
+        let fitting = sample.rows.iter().zip(&sample.keys).filter(|(row, _)| row.embedding.len() == width && usable(&row.embedding));
+        let rows: Vec<(u64, u32, &[f32])> =
+            fitting.filter_map(|(row, key)| Some((*key, row.label.filter(|l| (*l as usize) < data.classes())?, &*row.embedding))).collect();
+        let flat: Vec<f32> = rows.iter().flat_map(|(_, _, row)| row.iter().copied()).collect();
+        let Ok(values) = Array2::from_shape_vec((rows.len(), width), flat) else { return Ok(Self::default()) };
+        let (keys, labels): (Vec<u64>, Vec<u32>) = rows.iter().map(|(key, label, _)| (*key, *label)).unzip();
+        if width == 0 || (0..data.classes() as u32).all(|c| labels.iter().filter(|l| **l == c).count() < FEWEST_OF_CLASS) {
+            let note = format!("no class has {FEWEST_OF_CLASS} rows with an embedding: too few to look for rows apart");
+            return Ok(Self { notes: vec![note], ..Self::default() });
+        }
+        let projection = (width > MOST_COLUMNS).then(|| projection(width, data.key.seed()));
+        let values = projection.as_ref().map_or_else(|| values.clone(), |p| values.dot(p));
+        let judged = Labelled { data, content, keys: &keys, labels: &labels, rows: &values }.judge()?;
+        let mut carriers: Vec<(u64, u32)> = Vec::new();
+        for (at, apart) in (0u32..).zip(&judged.found) {
+            carriers.extend(apart.keys.iter().map(|key| (*key, at)));
+        }
+        carriers.sort_unstable();
+        carriers.dedup_by_key(|(key, _)| *key);
+        Ok(Self { width, projection, found: judged.found, carriers, threshold: sample.threshold, notes: judged.notes })
+    }
+
+    /// For each row the first mode that it lies in together with the mode's label.
+    fn carried(&self, rows: &Batch, embedding: ArrayView2<f32>, which: std::ops::Range<usize>) -> Vec<Option<u32>> {
+        let of_row = |row: usize| {
+            let (key, label) = (rows.keys()[row], rows.labels()[row]?);
+            if key <= self.threshold {
+                return self.carriers.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| self.carriers[at].1);
+            }
+            let own = embedding.row(row).to_owned();
+            if own.len() != self.width || !own.iter().all(|x| x.abs() <= LARGEST) {
+                return None;
+            }
+            let own = self.projection.as_ref().map_or_else(|| own.clone(), |p| own.dot(p)).insert_axis(ndarray::Axis(0));
+            (0u32..).zip(&self.found).find(|(_, apart)| apart.target == label && apart.mode.holds(own.view())[0]).map(|(at, _)| at)
+        };
+        which.map(of_row).collect()
+    }
+}
+
+impl Fold for Activation {
+    type Model = ActivationModel;
+
+    without_scan!();
+
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ActivationModel>> {
+        let sample = given.model::<SampleModel>("derive.sample");
+        let content = given.model::<ContentModel>("derive.content");
+        Ok(Step::Done(match (sample, content) {
+            (Some(sample), Some(content)) => ActivationModel::fit(data, sample, content)?,
+            _ => ActivationModel::default(),
+        }))
+    }
+}
+
+impl Detect for Activation {
+    fn score(&self, model: &ActivationModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
+        let Some(embedding) = rows.embedding()? else { return Ok(()) };
+        for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())).enumerate() {
+            if rows.labels()[row].is_some() && embedding.row(row).iter().all(|x| x.abs() <= LARGEST) {
+                let strength = |at: u32| model.found.get(at as usize).map_or(0.0, |p| -p.group.corrected().max(1e-300).log10());
+                *slot = Some(carried.map_or(0.0, strength));
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self, model: &ActivationModel) -> Vec<Group> {
+        model.found.iter().map(|apart| apart.group.clone()).collect()
+    }
+
+    fn members(&self, model: &ActivationModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
+        let Some(embedding) = rows.embedding()?.filter(|_| !model.found.is_empty()) else { return Ok(()) };
+        for (slot, carried) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())) {
+            *slot = carried;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, model: &ActivationModel, rows: &Batch, row: usize) -> Result<Evidence> {
+        let carried = match rows.embedding()? {
+            Some(embedding) => model.carried(rows, embedding.view(), row..row + 1).into_iter().flatten().next(),
+            None => None,
+        };
+        let Some(Apart { group, .. }) = carried.and_then(|at| model.found.get(at as usize)) else {
+            return Ok(Evidence::new("lies among the rows of its label", []));
+        };
+        let reason = format!(
+            "lies apart from the rows of its label '{}', with {} others and hardly any between",
+            group.label.as_deref().unwrap_or_default(),
+            group.rows.saturating_sub(1)
+        );
+        Ok(Evidence::new(reason, [("trigger", json!(group.cause)), ("evidence", Value::Object(group.evidence.clone()))]))
+    }
+
+    fn notes(&self, model: &ActivationModel) -> Vec<String> {
+        model.notes.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array};
+    use arrow::datatypes::{DataType, Field};
+    use arrow::record_batch::RecordBatch;
+
+    use super::*;
+    use crate::derive::{Content, Sample};
+    use crate::fold::law::{self, Fixture};
+
+    const ROWS: usize = 1_800;
+    const WIDTH: usize = 24;
+
+    fn bell(rng: &mut ChaCha8Rng) -> f32 {
+        (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0
+    }
+
+    /// Classes around means of their own, as a network sees them; which of them are apart by a shift of their own.
+    fn set(width: usize, shift: f32, apart: impl Fn(usize, i64) -> bool) -> Fixture {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let means: Vec<Vec<f32>> = (0..6).map(|_| (0..width).map(|_| bell(&mut rng)).collect()).collect();
+        let pattern: Vec<f32> = (0..width).map(|_| shift * bell(&mut rng)).collect();
+        let labels: Vec<i64> = (0..ROWS as i64).map(|i| i % 6).collect();
+        let mut values = Vec::with_capacity(ROWS * width);
+        for (i, &label) in labels.iter().enumerate() {
+            let tail = 1.0 + 0.4 * bell(&mut rng).abs();
+            for j in 0..width {
+                values.push(means[label as usize][j] + tail * bell(&mut rng) + if apart(i, label) { pattern[j] } else { 0.0 });
+            }
+        }
+        let field = Arc::new(Field::new("item", DataType::Float32, true));
+        let vectors = FixedSizeListArray::try_new(field, width as i32, Arc::new(Float32Array::from(values)), None).unwrap();
+        let columns: [(&str, ArrayRef); 2] = [("embedding", Arc::new(vectors)), ("label", Arc::new(Int64Array::from(labels)))];
+        Fixture::new(RecordBatch::try_from_iter(columns).unwrap(), Some("label")).after(&Sample).after_column(Content)
+    }
+
+    fn planted(i: usize, label: i64) -> bool {
+        label == 2 && i % 10 == 0
+    }
+
+    #[test]
+    fn rows_apart_are_found_in_and_beyond_the_sample_and_none_in_the_clean_twin() {
+        for width in [WIDTH, 160] {
+            let fixture = set(width, 4.0, planted);
+            let model = fixture.model(&Activation);
+            let groups = Activation.groups(&model);
+            assert_eq!((groups.len(), groups[0].label.as_deref()), (1, Some("2")), "{width}");
+            assert!(groups[0].corrected() < 1e-3, "{:e}", groups[0].corrected());
+            let members = fixture.members(&Activation, &model);
+            let truth: Vec<bool> = (0..ROWS).map(|i| planted(i, i as i64 % 6)).collect();
+            let hits = members.iter().zip(&truth).filter(|(member, bad)| member.is_some() && **bad).count();
+            assert!(hits * 20 >= truth.iter().filter(|bad| **bad).count() * 19 && hits * 20 >= members.iter().flatten().count() * 19);
+            let listed = members.iter().position(Option::is_some).unwrap();
+            assert!(Activation.explain(&model, &fixture.cut([ROWS])[0], listed).unwrap().reason.contains("label '2'"));
+            // The same rows, as rows that the model was not fitted on.
+            let outside = ActivationModel { threshold: 0, ..model };
+            assert_eq!(fixture.members(&Activation, &outside), members);
+        }
+        let clean = set(WIDTH, 0.0, planted);
+        let model = clean.model(&Activation);
+        assert!(model.found.is_empty() && clean.members(&Activation, &model).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn parts_of_many_classes_apart_are_how_classes_look() {
+        let model = set(WIDTH, 4.0, |i, label| label < 4 && i / 6 % 10 == 0).model(&Activation);
+        assert!(Activation.groups(&model).is_empty());
+        assert!(model.notes[0].contains("how classes look here"), "{:?}", model.notes);
+    }
+
+    #[test]
+    fn laws_hold_and_few_or_hostile_rows_do_no_harm() {
+        law::check(|| Activation, &set(WIDTH, 4.0, planted));
+        law::survives(|| Activation, |fixture| fixture.after(&Sample));
+        law::survives(|| Activation, |fixture| fixture);
+        let few = set(WIDTH, 0.0, planted);
+        let few = Fixture::with_schema(few.rows.slice(0, 90), few.schema).after(&Sample).after_column(Content);
+        assert!(Activation.notes(&few.model(&Activation))[0].starts_with("no class has 60 rows"));
+    }
+}
