@@ -20,6 +20,7 @@ pub mod patches;
 pub mod pool;
 pub mod pot;
 pub mod projection;
+pub mod ranking;
 pub mod ridge;
 pub mod robust;
 mod spd;
