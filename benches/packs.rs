@@ -7,21 +7,19 @@
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 #![allow(clippy::too_many_lines, reason = "one table from top to bottom")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Float64Type, UInt64Type};
+use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 use foretaste::data::read::{Options, open};
 use foretaste::data::{Choices, Key};
 use foretaste::detect;
+use foretaste::evaluate::{Answer, Evaluation, Flags, Measures, Truth};
 use foretaste::finding::Verdict;
 use foretaste::policy::Policy;
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -40,31 +38,22 @@ struct Case {
     clean: bool,
 }
 
+/// The answer, and a few reasons to look at.
 #[derive(Default)]
 struct Kept {
-    listed: BTreeMap<u64, Vec<String>>,
+    answer: Answer,
     reasons: Vec<String>,
-    scores: Vec<RecordBatch>,
 }
 
 impl Sink for Kept {
     fn rows(&mut self, rows: &RecordBatch) -> foretaste::error::Result<()> {
-        let at = rows.column_by_name("row").unwrap().as_primitive::<UInt64Type>();
-        let families = rows.column_by_name("families").unwrap().as_list::<i32>();
         let reasons = rows.column_by_name("reason").unwrap().as_string::<i32>();
-        for row in 0..rows.num_rows() {
-            let families = families.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect();
-            self.listed.insert(at.value(row), families);
-            if self.reasons.len() < 5 {
-                self.reasons.push(reasons.value(row).to_owned());
-            }
-        }
-        Ok(())
+        self.reasons.extend(reasons.iter().flatten().take(5 - self.reasons.len().min(5)).map(str::to_owned));
+        self.answer.rows(rows)
     }
 
     fn scores(&mut self, scores: &RecordBatch) -> foretaste::error::Result<()> {
-        self.scores.push(scores.clone());
-        Ok(())
+        self.answer.scores(scores)
     }
 
     fn wants_scores(&self) -> bool {
@@ -100,49 +89,11 @@ fn cases(folder: &Path) -> Result<Vec<Case>, Failure> {
     Ok(out)
 }
 
-fn read(path: &Path) -> Result<RecordBatch, Failure> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path)?)?.build()?;
-    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>()?;
-    Ok(concat_batches(&batches[0].schema(), &batches)?)
-}
-
-/// Bad rows: the flipped column's own flags, or any flag.
-fn truth(case: &Case) -> Result<Vec<bool>, Failure> {
-    let batch = read(&case.truth)?;
-    let flags = |name: &str| -> Option<BooleanArray> { batch.column_by_name(name).map(|c| c.as_boolean().clone()) };
-    if let Some(flipped) = case.label.as_ref().and_then(|l| flags(&format!("flipped_{l}"))) {
-        return Ok(flipped.iter().map(|v| v == Some(true)).collect());
-    }
-    let all: Vec<BooleanArray> = ["is_poisoned", "is_label_error", "is_outlier"].into_iter().filter_map(flags).collect();
-    Ok((0..batch.num_rows()).map(|row| all.iter().any(|f| f.is_valid(row) && f.value(row))).collect())
-}
-
-/// Area under the ROC curve with ties shared; rows without a score rank lowest.
-fn auroc(scores: &[f64], bad: &[bool]) -> Option<f64> {
-    let positives = bad.iter().filter(|b| **b).count() as f64;
-    let negatives = bad.len() as f64 - positives;
-    if positives == 0.0 || negatives == 0.0 {
-        return None;
-    }
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let (mut sum, mut at) = (0.0, 0);
-    while at < order.len() {
-        let end = (at..order.len()).find(|&i| scores[order[i]] > scores[order[at]]).unwrap_or(order.len());
-        let rank = (at + 1 + end) as f64 / 2.0;
-        sum += rank * order[at..end].iter().filter(|&&i| bad[i]).count() as f64;
-        at = end;
-    }
-    Some((sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
-}
-
-fn column(scores: &[RecordBatch], name: &str) -> Option<Vec<f64>> {
-    let mut out = Vec::new();
-    for batch in scores {
-        let values = cast(batch.column_by_name(name)?, &DataType::Float64).ok()?;
-        out.extend(values.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NEG_INFINITY)));
-    }
-    Some(out)
+/// A label column of several has flags of its own.
+fn truth(case: &Case) -> Result<Truth, Failure> {
+    let own = case.label.as_ref().filter(|_| !case.other_labels.is_empty()).map(|label| format!("flipped_{label}"));
+    let flags = Flags { bad: own.into_iter().collect(), ..Flags::default() };
+    Ok(Truth::read(&case.truth.display().to_string(), &flags, None)?)
 }
 
 fn run(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
@@ -174,7 +125,7 @@ fn main() -> Result<(), Failure> {
     let verbose = args.iter().any(|a| a == "--verbose");
     println!(
         "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
-        "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC by family"
+        "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC/precision at n by family"
     );
     let (mut errors, mut clean_worst, mut alarms, mut wrong_clean) = (Vec::new(), 0.0f64, 0, 0);
     let mut kinds: BTreeMap<(String, String), Vec<Judged>> = BTreeMap::new();
@@ -189,21 +140,17 @@ fn main() -> Result<(), Failure> {
                 continue;
             }
         };
-        let bad = truth(&case)?;
-        let positives = bad.iter().filter(|b| **b).count();
-        let hits = kept.listed.keys().filter(|r| bad[**r as usize]).count();
-        let recall = (positives > 0).then(|| hits as f64 / positives as f64);
-        let precision = (!kept.listed.is_empty()).then(|| hits as f64 / kept.listed.len() as f64);
-        let fpr = (kept.listed.len() - hits) as f64 / (bad.len() - positives).max(1) as f64;
-        let families = ["trigger", "label", "duplicate", "outlier"];
+        let told = Evaluation::new(&kept.answer.concluded(&outcome), &truth(&case)?)?;
+        let Measures { listed, recall, precision, false_positive_rate, .. } = told.overall;
+        let fpr = false_positive_rate.unwrap_or(0.0);
         let areas: Vec<String> =
-            families.iter().filter_map(|f| Some(format!("{f} {:.3}", auroc(&column(&kept.scores, f)?, &bad)?))).collect();
+            told.families.iter().filter_map(|(f, m)| Some(format!("{f} {:.3}/{:.3}", m.auroc?, m.precision_at_n?))).collect();
         let show = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
         println!(
-            "{name:<44} {:>6} {positives:>6} {:>5} {:>7} {:>6} {:>6} {fpr:>8.5}  {:<38} {:.1}",
-            bad.len(),
+            "{name:<44} {:>6} {:>6} {:>5} {listed:>7} {:>6} {:>6} {fpr:>8.5}  {:<38} {:.1}",
+            told.rows,
+            told.bad,
             outcome.verdict.name(),
-            kept.listed.len(),
             show(recall),
             show(precision),
             areas.join(" "),
@@ -228,16 +175,18 @@ fn main() -> Result<(), Failure> {
                     unit.notes.join("; ")
                 );
             }
-            let by: BTreeSet<&String> = kept.listed.values().flatten().collect();
-            println!("    families {by:?}");
+            for (name, m) in told.families.iter().chain(&told.detectors).filter(|(_, m)| m.listed > 0 || m.auroc.is_some()) {
+                println!("    {name:<20} listed {} right {} AUROC {} AP {}", m.listed, m.right, show(m.auroc), show(m.average_precision));
+            }
             for reason in &kept.reasons {
                 println!("    {reason}");
             }
         }
         if case.clean {
-            clean_worst = clean_worst.max(kept.listed.len() as f64 / bad.len() as f64);
+            let share = listed as f64 / told.rows as f64;
+            clean_worst = clean_worst.max(share);
             alarms += usize::from(outcome.verdict == Verdict::Fail);
-            wrong_clean += usize::from(outcome.verdict == Verdict::Fail || kept.listed.len() as f64 > 0.001 * bad.len() as f64);
+            wrong_clean += usize::from(outcome.verdict == Verdict::Fail || share > 0.001);
         }
         kinds.entry((case.kind.clone(), case.modality.clone())).or_default().push((outcome.verdict, recall, precision, fpr));
     }

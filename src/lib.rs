@@ -66,6 +66,7 @@
 //! | [`policy`] | the one place that decides |
 //! | [`run`] | shared scans, memory, threads, listing |
 //! | [`report`] | files, page, summary, standards |
+//! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
 //! | [`engine`] | all of these put together |
 //!
@@ -79,6 +80,7 @@ pub mod derive;
 pub mod detect;
 pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod finding;
 pub mod fold;
 pub mod policy;

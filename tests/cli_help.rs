@@ -25,9 +25,14 @@ fn ends_in(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
 fn help_shows_commands_examples_and_exit_status() {
     let (status, out, err) = ends(&["--help"]);
     assert_eq!((status, err.as_str()), (Some(0), ""));
-    for part in
-        ["Usage: foretaste", "  scan ", "  explain ", "foretaste scan train.parquet\n", "Exit status: 0 within the policy, 1 over it"]
-    {
+    for part in [
+        "Usage: foretaste",
+        "  scan ",
+        "  explain ",
+        "  evaluate ",
+        "foretaste scan train.parquet\n",
+        "Exit status: 0 within the policy, 1 over it",
+    ] {
         assert!(out.contains(part), "{part:?} is not in\n{out}");
     }
     assert!(!out.contains('\u{1b}'), "colour in a pipe");

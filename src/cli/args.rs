@@ -14,6 +14,7 @@ Examples:
   foretaste scan train.csv --fail-on warn --json > report.json
   foretaste scan new.parquet --reference trusted.parquet
   foretaste explain trigger.patch
+  foretaste evaluate foretaste-report truth.parquet
 
 Exit status: 0 within the policy, 1 over it (see --fail-on), 2 error or incomplete scan.";
 
@@ -37,6 +38,30 @@ pub(super) enum Command {
         /// Code of a detector (trigger.patch) or a family (trigger)
         code: Option<String>,
     },
+    /// Compare a report with the truth: recall, precision, ranking, by family and attack
+    Evaluate(Evaluate),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// Folder of a report; with scores.parquet (scan --scores) rankings are measured too
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// Which rows are bad: boolean columns `is_…`, or ids of bad rows alone; any format that a scan reads
+    #[arg(value_name = "TRUTH")]
+    pub(super) truth: String,
+    /// Column of the truth that holds the data's ids [default: named like the data's id column, else rows go by position]
+    #[arg(long, value_name = "COL")]
+    pub(super) on: Option<String>,
+    /// Boolean columns that mark bad rows [default: all `is_…` but `is_cover`]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(super) bad: Vec<String>,
+    /// Column that names the attack [default: attack]
+    #[arg(long, value_name = "COL")]
+    pub(super) attack: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// When to use colour.
@@ -257,7 +282,7 @@ mod tests {
     fn scan(flags: &[&str]) -> Scan {
         match Cli::try_parse_from(["foretaste", "scan", "train.parquet"].iter().chain(flags)).unwrap().command {
             Command::Scan(scan) => *scan,
-            Command::Explain { .. } => panic!("not a scan"),
+            Command::Explain { .. } | Command::Evaluate(_) => panic!("not a scan"),
         }
     }
 

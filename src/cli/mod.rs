@@ -1,6 +1,7 @@
 //! The command line: flags in, a report and an exit status out.
 
 mod args;
+mod evaluate;
 mod explain;
 mod progress;
 mod scan;
@@ -78,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, folder: &Path, engine: &dyn
     terminal.set_colour(cli.color);
     let ended = match cli.command {
         args::Command::Scan(flags) => scan::scan(*flags, folder, engine, terminal),
+        args::Command::Evaluate(flags) => evaluate::evaluate(flags, terminal),
         args::Command::Explain { code } => explain::explain(code.as_deref(), engine, terminal),
     };
     ended.unwrap_or_else(|error| {

@@ -19,6 +19,7 @@ pub mod multiple;
 pub mod neighbor;
 pub mod normal;
 pub mod pot;
+pub mod ranking;
 pub mod residual;
 pub mod ridge;
 pub mod robust;
