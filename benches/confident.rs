@@ -38,7 +38,7 @@ const CLEANLAB: &str = "import sys; from cleanlab.experimental.label_issues_batc
 /// The header of a NumPy file of little-endian numbers.
 fn header(kind: &str, shape: &str) -> Vec<u8> {
     let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
-    while (text.len() + 11) % 64 != 0 {
+    while !(text.len() + 11).is_multiple_of(64) {
         text.push(' ');
     }
     text.push('\n');

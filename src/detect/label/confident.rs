@@ -366,10 +366,11 @@ impl Fold for Confident {
                 let Quotas { rows, thresholds, joint, .. } = quotas;
                 let (mut by_noise_rate, mut by_class) = (BTreeMap::new(), BTreeMap::new());
                 for ((label, class), largest) in cells {
-                    match largest.least() {
-                        Some(least) if label == class => drop(by_class.insert(label, -least)),
-                        Some(least) => drop(by_noise_rate.insert((label, class), least)),
-                        None => (),
+                    let Some(least) = largest.least() else { continue };
+                    if label == class {
+                        by_class.insert(label, -least);
+                    } else {
+                        by_noise_rate.insert((label, class), least);
                     }
                 }
                 let (by_noise_rate, by_class) = (Some(by_noise_rate), Some(by_class));

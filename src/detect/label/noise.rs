@@ -10,7 +10,9 @@ use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
 /// Largest p-value for a claim that labels were given without regard to content.
-const UNIFORM_LEVEL: f64 = 0.001;
+const UNIFORM_LEVEL: f64 = 0.01;
+/// The same where there are two classes: there, natural errors come close to what is tolerated.
+const UNIFORM_LEVEL_OF_TWO: f64 = 0.001;
 /// Largest share of cells wrongly said to be moved.
 const CELL_RATE: f64 = 0.05;
 /// Share of labels that may fall without regard to content on classes that content hardly confuses: natural errors keep to
@@ -256,7 +258,8 @@ impl LabelNoise {
         let mut moved = given.clone();
         let mut tested = Tested::new();
         let mut fitted = fit_uniform(&moved)?;
-        let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
+        let level = if classes == 2 { UNIFORM_LEVEL_OF_TWO } else { UNIFORM_LEVEL };
+        let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= level;
         for _ in 1..ROUNDS {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
             tested = test_cells(&seen, priors, epsilon, tolerated);

@@ -74,6 +74,8 @@ enum Cut {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegionBrief {
     columns: Vec<(usize, Cut)>,
+    /// Cuts of columns that were left out for want of memory.
+    left_out: usize,
 }
 
 /// Rows of sure content in one part.
@@ -230,7 +232,8 @@ fn ranges(sample: &SampleModel, at: usize) -> Vec<f64> {
 }
 
 fn null() -> Result<IntervalNull> {
-    let lenient = IntervalParams { min_purity: 0.0, relaxed_purity: 0.0, min_lift: LEAST_LIFT, max_support: 1.0, ..IntervalParams::default() };
+    let lenient =
+        IntervalParams { min_purity: 0.0, relaxed_purity: 0.0, min_lift: LEAST_LIFT, max_support: 1.0, ..IntervalParams::default() };
     IntervalNull::new(lenient)
 }
 
@@ -308,8 +311,9 @@ impl Fold for Region {
             columns.extend(numeric.map(|(at, column)| (column, Cut::Ranges(ranges(sample, at)))));
         }
         let most = (data.unit_bytes / (PART_BYTES * MOST_PARTS)).min(MOST_COLUMNS);
+        let left_out = columns.len().saturating_sub(most);
         columns.truncate(most);
-        let brief = RegionBrief { columns };
+        let brief = RegionBrief { columns, left_out };
         if brief.columns.is_empty() {
             return Ok(Step::Done(RegionModel { brief, causes: Vec::new(), tests: 0 }));
         }
@@ -422,6 +426,11 @@ impl Detect for Region {
             100.0 * cause.outside
         );
         Ok(Evidence::new(reason, [("column", json!(cause.column)), ("part", json!(cause.tally.name))]))
+    }
+
+    fn notes(&self, model: &RegionModel) -> Vec<String> {
+        let left_out = model.brief.left_out;
+        if left_out > 0 { vec![format!("{left_out} columns were not looked at for want of memory")] } else { Vec::new() }
     }
 }
 
