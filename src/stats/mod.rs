@@ -2,7 +2,6 @@
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bayes;
-pub mod boost;
 pub mod bottom_k;
 pub mod confident;
 pub mod conformal;
@@ -17,7 +16,6 @@ mod golden;
 pub mod interval;
 pub mod isolation;
 pub mod lof;
-pub mod logistic;
 pub mod margin;
 pub mod marginal;
 pub mod mixture;

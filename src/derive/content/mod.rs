@@ -6,8 +6,6 @@ mod panel;
 mod pictures;
 #[cfg(test)]
 mod tests;
-mod trees;
-mod vector;
 mod words;
 
 use std::collections::BTreeSet;

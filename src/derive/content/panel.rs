@@ -12,8 +12,6 @@ use crate::stats::ridge::Ridge;
 use super::features::Features;
 use super::near::Near;
 use super::pictures::Pictures;
-use super::trees::Trees;
-use super::vector::Vector;
 use super::words::Words;
 
 /// Most cells of rows × classes for which several opinions are held at once.
@@ -26,10 +24,6 @@ enum Member {
     Linear,
     Pictures(Box<Pictures>),
     Words(Box<Words>),
-    /// The rows nearest to it.
-    Near,
-    Trees(Box<Trees>),
-    Vector(Box<Vector>),
 }
 
 /// Opinions with their weights; those without weight are not kept.
@@ -72,16 +66,7 @@ impl Panel {
             if let Some((words, logits)) = Words::fit(rows, labels, classes)? {
                 found.push((Member::Words(Box::new(words)), logits));
             }
-            if let Some((trees, logits)) = Trees::fit(rows, labels, classes) {
-                found.push((Member::Trees(Box::new(trees)), logits));
-            }
-            if let Some((vector, logits)) = Vector::fit(features, rows, labels, classes)? {
-                found.push((Member::Vector(Box::new(vector)), logits));
-            }
-            if let Some((voters, logits)) = Near::fit(features, rows, labels, classes, seed)? {
-                found.push((Member::Near, logits));
-                near = Some(voters);
-            }
+            near = Near::fit(features, rows, labels, seed)?;
         }
         let known: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
         let given: Vec<u32> = labels.iter().flatten().copied().collect();
@@ -113,12 +98,6 @@ impl Panel {
                 Member::Linear => ridge.predict(&features.map(rows)?)?,
                 Member::Pictures(pictures) => pictures.scores(features, rows)?,
                 Member::Words(words) => words.logits(rows)?,
-                Member::Near => match &self.near {
-                    Some(near) => near.logits(features, rows)?,
-                    None => continue,
-                },
-                Member::Trees(trees) => trees.logits(rows),
-                Member::Vector(vector) => vector.logits(features, rows)?,
             };
             out.scaled_add(*factor, &logits);
         }
