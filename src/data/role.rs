@@ -381,7 +381,7 @@ fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Ro
         let named =
             |name: &&str| (0..lower.len()).find(|&c| lower[c] == **name && may(roles, c, &[Role::Text, Role::Categorical, Role::Ignored]));
         RESPONSE_NAMES.iter().find_map(|name| {
-            named(&name).filter(|&c| {
+            named(name).filter(|&c| {
                 let own = has_prompts(head.column(c).data_type()) || are_transcripts(head.column(c));
                 own || (0..lower.len()).any(|other| {
                     other != c && matches!(&roles[other], Some((Role::Text, _))) && !REJECTED_NAMES.contains(&lower[other].as_str())

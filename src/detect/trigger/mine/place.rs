@@ -82,9 +82,6 @@ impl Places {
             state(self.at_end(&at_end, side), at_end.len());
         }
         let share = |carriers: usize| carriers as f64 / contexts.len().max(1) as f64;
-        if std::env::var_os("FTD").is_some() {
-            eprintln!("DBG places planted {planted} grown {grown} of {}", contexts.len());
-        }
         (share(planted), share(grown))
     }
 

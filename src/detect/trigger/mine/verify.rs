@@ -106,20 +106,11 @@ impl Asked<'_> {
 
     /// Whether nothing speaks for a natural reason of what the carriers share.
     fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
-        if std::env::var_os("FTD").is_some() {
-            eprintln!(
-                "DBG {:?} label {} grows {} n {}",
-                carriers.described.iter().next().map(|x| x.2.0.clone()),
-                short.label,
-                grows_here(carriers),
-                carriers.keys.len()
-            );
-        }
         let Some(places) = self.places else { return !grows_here(carriers) };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
-            Some(answers) => (self.hidden)(short.item) || places.planted(&contexts, answers.is_whole(short.label)),
+            Some(answers) => (self.hidden)(short.item) || !grows_here(carriers) && places.planted(&contexts, answers.is_whole(short.label)),
             None => !grows_here(carriers) && !places.grown(&contexts),
         }
     }
@@ -158,13 +149,6 @@ pub(super) fn verify(
             continue;
         }
         let (carrying, agreed) = distinct(&carriers, &short);
-        if std::env::var_os("FTD").is_some() {
-            eprintln!(
-                "DBG {:?} c {carrying} k {agreed} q {background:.3} tests {tests} p {:?}",
-                carriers.described.iter().next().map(|x| x.2.0.clone()),
-                null.test(carrying, agreed, background, data.rows)
-            );
-        }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
