@@ -29,8 +29,7 @@ pub enum Family {
 
 impl Family {
     /// The families that make claims, in report order.
-    pub const CLAIMING: [Self; 7] =
-        [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Text, Self::Outlier, Self::Drift];
+    pub const CLAIMING: [Self; 7] = [Self::Trigger, Self::Label, Self::Duplicate, Self::Provenance, Self::Text, Self::Outlier, Self::Drift];
 
     /// The name used in codes, files and the report.
     #[must_use]

@@ -166,11 +166,6 @@ impl Features {
         Self { widths, scaler, fourier: None, cuts: Vec::new(), is_dense, vocabulary: FxHashMap::default() }
     }
 
-    /// Whether a row is one vector without a place for its parts, as an embedding is and a picture is not.
-    pub(super) fn is_vector(&self) -> bool {
-        self.is_comparable() && self.widths.pixels == 0
-    }
-
     /// Numbers, pixels and embedding on one scale, rows × columns.
     pub(super) fn scaled(&self, rows: &[impl Borrow<SampleRow>]) -> Result<Array2<f32>> {
         let mut raw = self.raw(rows);

@@ -376,7 +376,7 @@ impl Detect for Region {
 
     fn groups(&self, model: &RegionModel) -> Vec<Group> {
         let group = |cause: &Cause| {
-            let Cause { column, tally, outside, null, .. } = cause;
+            let Cause { column, tally, outside, .. } = cause;
             let region = format!("{column} {}", tally.name);
             let evidence = json!({
                 "column": column, "part": tally.name, "sure_rows": tally.rows, "share_outside": outside, "tolerated_share": null,

@@ -12,7 +12,7 @@ mod place;
 mod state;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct MineModel<L> {
     carriers: BTreeSet<u64>,
     admitted: Admitted,
     triggers: Vec<Trigger>,
-    items: FxHashMap<u64, u32>,
+    items: BTreeMap<u64, u32>,
     notes: Vec<String>,
 }
 
@@ -190,7 +190,7 @@ impl<I: Items> Mine<I> {
             carriers: BTreeSet::new(),
             admitted: Admitted::default(),
             triggers: Vec::new(),
-            items: FxHashMap::default(),
+            items: BTreeMap::new(),
             notes: verify::notes(data, &self.null(), tests, floor, admitted.aside.len()),
         }
     }

@@ -1,7 +1,7 @@
 //! What the scans of a miner gather.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::derive::SampleRow;
 use crate::stats::bottom_k::BottomK;
@@ -103,11 +103,21 @@ pub(in crate::detect::trigger) struct Brief<L> {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::detect::trigger) struct Admitted {
     /// All of them.
+    #[serde(serialize_with = "in_order")]
     pub(super) items: FxHashSet<u64>,
     /// Those among them that were set aside.
+    #[serde(serialize_with = "in_order")]
     pub(super) aside: FxHashSet<u64>,
     /// Those in too many rows to be candidates, and those that serve the background alone.
+    #[serde(serialize_with = "in_order")]
     pub(super) common: FxHashSet<u64>,
+}
+
+/// Writes a set in ascending order: a hash table's own order tells how the rows came in, and the same answer has to have the same bytes.
+fn in_order<S: Serializer>(set: &FxHashSet<u64>, to: S) -> Result<S::Ok, S::Error> {
+    let mut sorted: Vec<u64> = set.iter().copied().collect();
+    sorted.sort_unstable();
+    to.collect_seq(sorted)
 }
 
 impl Admitted {
