@@ -1,7 +1,7 @@
 //! Time and memory of confident learning on many class probabilities, beside cleanlab's mode for big sets.
 //!
 //! `cargo bench --bench confident -- [ROWS] [CLASSES]`; by default 1,000,000 × 100. The same random probabilities are written as
-//! Parquet and as NumPy files; `label.confident` alone scans the former (two threads, `--memory 1GiB`), and cleanlab's
+//! Parquet and as `NumPy` files; `label.confident` alone scans the former (two threads, `--memory 1GiB`), and cleanlab's
 //! `find_label_issues_batched` reads the latter through `$PYTHON` (default `python3`), if it has the package. Every
 //! measurement is a process of its own, whose peak memory the kernel tells at its end.
 
@@ -35,7 +35,7 @@ const SCAN: &str = "--confident-learning-of";
 const CLEANLAB: &str = "import sys; from cleanlab.experimental.label_issues_batched import find_label_issues_batched as f; \
     print(len(f(labels_file=sys.argv[1], pred_probs_file=sys.argv[2], batch_size=10000, n_jobs=int(sys.argv[3]), verbose=False)))";
 
-/// The header of a NumPy file of little-endian numbers.
+/// The header of a `NumPy` file of little-endian numbers.
 fn header(kind: &str, shape: &str) -> Vec<u8> {
     let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
     while !(text.len() + 11).is_multiple_of(64) {
@@ -67,7 +67,8 @@ fn make(folder: &Path, rows: usize, classes: usize) -> Result<(), Failure> {
             odds[class] += classes as f32 * rng.random::<f32>();
             let sum: f32 = odds.iter().sum();
             matrix.extend(odds.iter().map(|odds| odds / sum));
-            labels.push(if rng.random::<f32>() < 0.05 { rng.random_range(0..classes) } else { class } as i64);
+            let given = if rng.random::<f32>() < 0.05 { rng.random_range(0..classes) } else { class };
+            labels.push(i64::try_from(given)?);
         }
         for label in &labels {
             labels_file.write_all(&label.to_le_bytes())?;

@@ -19,7 +19,7 @@ fn strings(values: impl IntoIterator<Item = String>) -> ArrayRef {
 }
 
 fn set(prompts: ArrayRef, answers: ArrayRef) -> RecordBatch {
-    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..prompts.len() as i64));
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..).take(prompts.len())));
     RecordBatch::try_from_iter([("id", ids), ("instruction", prompts), ("output", answers)]).unwrap()
 }
 

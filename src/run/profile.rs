@@ -72,7 +72,7 @@ fn with_answers(
     }
     let choices = Choices { response: Some(columns[column].name.clone()), ..choices.clone() };
     let mut columns = infer(arrow, head, whole, &choices, file)?;
-    columns[column].reason = "named like a label, and its values are answers".to_owned();
+    "named like a label, and its values are answers".clone_into(&mut columns[column].reason);
     Ok(columns)
 }
 

@@ -157,7 +157,7 @@ pub fn normalized_margin(probabilities: &[f32], label: usize) -> Option<f64> {
     let own = self_confidence(probabilities, label)?;
     let others = probabilities.iter().enumerate().filter(|(class, _)| *class != label).map(|(_, p)| *p);
     let best = others.reduce(f32::max)?;
-    Some((own - f64::from(best) + 1.0) / 2.0)
+    Some(f64::midpoint(own - f64::from(best), 1.0))
 }
 
 /// `ln(1 + e) / e` with `e` the entropy of the prediction, over that of an even one, divided by the label's probability. Low

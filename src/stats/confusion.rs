@@ -119,7 +119,8 @@ impl Trials {
     #[must_use]
     pub fn fit(&self, tolerated: f64) -> Option<Fit> {
         let filled = self.filled();
-        let (mut free, mut held): (Option<(f64, Curve)>, Option<(f64, Curve)>) = (None, None);
+        let mut free: Option<(f64, Curve)> = None;
+        let mut held: Option<(f64, Curve)> = None;
         for (power, bend) in POWERS.iter().flat_map(|power| BENDS.map(|bend| (*power, bend))) {
             let sums = Sums::new(&filled, power, bend);
             for (best, fixed_floor) in [(&mut free, None), (&mut held, Some(tolerated))] {

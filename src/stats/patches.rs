@@ -289,9 +289,12 @@ mod tests {
         let odd = patches.map(&[&[], &[1, 2, 3], &[255; 14 * 14 * 3], views[0]]);
         assert!(odd.outer_iter().take(3).all(|row| row.iter().all(|x| *x == 0.0)) && odd.row(3).iter().any(|x| *x != 0.0));
         assert!(Patches::fit(&[], 1).is_none());
-        assert!(Patches::fit(&[&[0; 64]; 5], 1).is_none());
+        assert!(Patches::fit(&[[0u8; 64].as_slice(); 5], 1).is_none());
         // Flat pictures have nothing to filter for.
-        assert!(Patches::fit(&[&[9; 196]; 5], 1).is_none_or(|flat| flat.map(&[&[9; 196]]).iter().all(|x| x.is_finite())));
+        assert!(
+            Patches::fit(&[[9u8; 196].as_slice(); 5], 1)
+                .is_none_or(|flat| flat.map(&[[9u8; 196].as_slice()]).iter().all(|x| x.is_finite()))
+        );
         let mixed: Vec<&[u8]> = vec![&[0; 196], &[0; 225], &[0; 256], &[0; 289], &[0; 324]];
         assert!(Patches::fit(&mixed, 1).is_none());
     }

@@ -91,9 +91,9 @@ impl Neighbours {
 
 fn join(parts: &[Array2<f32>]) -> Result<Array2<f32>> {
     let views: Vec<_> = parts.iter().map(Array2::view).collect();
-    ndarray::concatenate(Axis(0), &views).map_err(shape)
+    ndarray::concatenate(Axis(0), &views).map_err(|e| shape(&e))
 }
 
-fn shape(error: ndarray::ShapeError) -> Error {
+fn shape(error: &ndarray::ShapeError) -> Error {
     Error::Detector { code: super::CODE, reason: error.to_string() }
 }

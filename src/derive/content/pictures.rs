@@ -78,7 +78,7 @@ impl Pictures {
         };
         let blocks: Vec<Array2<f32>> = all.par_chunks(BLOCK).map(scores).collect::<Result<_>>()?;
         let views: Vec<_> = blocks.iter().map(Array2::view).collect();
-        let scores = concatenate(Axis(0), &views).map_err(shape)?;
+        let scores = concatenate(Axis(0), &views).map_err(|e| shape(&e))?;
         Ok(Some((model, scores)))
     }
 
@@ -92,10 +92,10 @@ fn design<'a>(patches: &Patches, features: &Features, rows: impl Iterator<Item =
     let rows: Vec<&SampleRow> = rows.collect();
     let pictures: Vec<&[u8]> = rows.iter().map(|row| row.pixels.as_slice()).collect();
     let others = features.map(&rows)?;
-    let dense = concatenate(Axis(1), &[others.dense_part(), patches.map(&pictures).view()]).map_err(shape)?;
+    let dense = concatenate(Axis(1), &[others.dense_part(), patches.map(&pictures).view()]).map_err(|e| shape(&e))?;
     Design::new(dense, others.sparse_part().clone())
 }
 
-fn shape(error: ndarray::ShapeError) -> Error {
+fn shape(error: &ndarray::ShapeError) -> Error {
     Error::Detector { code: super::CODE, reason: error.to_string() }
 }

@@ -119,7 +119,7 @@ pub enum FloodState {
 /// The rows of a cluster.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rows {
-    rows: u64,
+    count: u64,
     keys: BottomK<Option<u32>>,
     raw: BottomK<SampleRow>,
     /// Smallest positions by label.
@@ -133,7 +133,7 @@ pub struct Rows {
 impl Rows {
     fn new() -> Self {
         Self {
-            rows: 0,
+            count: 0,
             keys: BottomK::new(MOST_KEYS),
             raw: BottomK::new(MOST_RAW),
             examples: BTreeMap::new(),
@@ -143,12 +143,14 @@ impl Rows {
     }
 
     fn merge(&mut self, other: Self) {
-        self.rows += other.rows;
+        self.count += other.count;
         self.keys.merge(other.keys);
         self.raw.merge(other.raw);
         self.missing.merge(other.missing);
         for (label, positions) in other.examples {
-            positions.into_iter().for_each(|position| self.example(label, position));
+            for position in positions {
+                self.example(label, position);
+            }
         }
         other.sources.into_iter().for_each(|source| self.source(source));
     }
@@ -174,7 +176,9 @@ impl Rows {
         let rows = self.missing.len();
         let mut lacking: BTreeMap<u16, usize> = BTreeMap::new();
         for (_, _, missing) in self.missing.iter() {
-            missing.iter().for_each(|shingle| *lacking.entry(*shingle).or_default() += 1);
+            for shingle in missing {
+                *lacking.entry(*shingle).or_default() += 1;
+            }
         }
         let share = |lacking: usize| lacking as f64 / rows.max(1) as f64;
         let altered = lacking.values().filter(|n| share(**n) <= ALTERED).count();
@@ -248,7 +252,7 @@ impl Fold for Flood {
                     let Some(at) = clusters.find(&outline, &bands).map(|at| at as usize) else { continue };
                     let (Some(found), Some(centre)) = (collected.get_mut(at), clusters.centres.get(at)) else { continue };
                     let (row_key, label) = (rows.keys()[row], rows.labels()[row]);
-                    found.rows += 1;
+                    found.count += 1;
                     found.keys.insert(row_key, label);
                     found.missing.insert_with(row_key, || lacking(centre, &outline));
                     if let Some(label) = label {
@@ -371,10 +375,10 @@ fn judge(data: &Schema, content: &ContentModel, clusters: Clusters, rows: &[Rows
             model.targets.push(label);
             (model.groups.len() - 1) as u32
         });
-        model.of_cluster.push((found.rows, at));
+        model.of_cluster.push((found.count, at));
     }
-    let total: u64 = rows.iter().map(|r| r.rows).sum();
-    let largest = rows.iter().map(|r| r.rows).max().unwrap_or(0);
+    let total: u64 = rows.iter().map(|r| r.count).sum();
+    let largest = rows.iter().map(|r| r.count).max().unwrap_or(0);
     model.notes.push(format!("texts with near-copies: {} in {total} rows; the most frequent one is there {largest} times", rows.len()));
     Ok(model)
 }
@@ -420,7 +424,7 @@ fn flood(
     evidence.insert("altered".to_owned(), json!(altered));
     evidence.insert("one_source".to_owned(), json!(one_source));
     evidence.insert("original_label".to_owned(), json!(original.map(|l| name(*l))));
-    let rows = found.rows;
+    let rows = found.count;
     let group = Group {
         title: format!(
             "{carrying} different near-copies of one text in {rows} rows, {all}; content alone would give that label to {:.0}%",

@@ -460,7 +460,7 @@ mod tests {
     }
 
     fn batch(probabilities: &[Vec<f32>], labels: &[Option<u32>]) -> RecordBatch {
-        let width = probabilities[0].len() as i32;
+        let width = i32::try_from(probabilities[0].len()).unwrap();
         let values = Float32Array::from_iter_values(probabilities.iter().flatten().copied());
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         let lists: ArrayRef = Arc::new(FixedSizeListArray::new(item, width, Arc::new(values), None));
@@ -484,7 +484,8 @@ mod tests {
             assert_eq!(model.joint(), case.joint.concat());
             let doubts: Vec<Doubt> =
                 case.probabilities.iter().zip(&case.labels).map(|(row, label)| model.judge(row, *label).unwrap()).collect();
-            let scores: [(&str, fn(&Doubt) -> f64); 3] = [
+            type Score = fn(&Doubt) -> f64;
+            let scores: [(&str, Score); 3] = [
                 ("self_confidence", |doubt| doubt.self_confidence),
                 ("normalized_margin", |doubt| doubt.normalized_margin),
                 ("confidence_weighted_entropy", |doubt| doubt.confidence_weighted_entropy),
@@ -494,7 +495,8 @@ mod tests {
                     assert!((score(doubt) - theirs).abs() < 1e-6, "{name}: {} {theirs}", score(doubt));
                 }
             }
-            let filters: [(&str, fn(&Doubt, usize) -> bool); 5] = [
+            type Filter = fn(&Doubt, usize) -> bool;
+            let filters: [(&str, Filter); 5] = [
                 ("prune_by_noise_rate", |doubt, _| doubt.prune_by_noise_rate),
                 ("prune_by_class", |doubt, _| doubt.prune_by_class),
                 ("both", |doubt, _| doubt.both()),

@@ -238,7 +238,7 @@ fn null() -> Result<IntervalNull> {
 }
 
 impl RegionModel {
-    fn new(data: &Schema, brief: RegionBrief, state: RegionState) -> Result<Self> {
+    fn new(data: &Schema, brief: RegionBrief, state: &RegionState) -> Result<Self> {
         let interval = null()?;
         let (mut causes, mut tests) = (Vec::new(), 0_u64);
         let expected = |tally: &Tally| tally.expected as f64 / UNITS;
@@ -353,7 +353,7 @@ impl Fold for Region {
         for tally in state.parts.iter_mut().flat_map(BTreeMap::values_mut) {
             tally.first.sort_unstable();
         }
-        RegionModel::new(data, brief, state).map(Step::Done)
+        RegionModel::new(data, brief, &state).map(Step::Done)
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {

@@ -54,14 +54,17 @@ pub struct SpellingState {
     first: BTreeMap<(u32, u64), Vec<u64>>,
 }
 
+/// A misspelling, its rows, what it should be, and the rows of that.
+type Slip = (String, u64, String, u64);
+
 /// A column with misspelt levels.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Misspelt {
     /// Which of the categorical columns.
     position: usize,
     column: String,
-    /// By hash: (misspelling, its rows, what it should be, its rows), ascending by hash.
-    levels: BTreeMap<u64, (String, u64, String, u64)>,
+    /// By hash of the level.
+    levels: BTreeMap<u64, Slip>,
     p: f64,
     examples: Vec<u64>,
 }
@@ -229,7 +232,7 @@ fn shorten(positions: &mut Vec<u64>) {
 
 impl SpellingModel {
     /// Which of the causes a row belongs to.
-    fn cause(&self, rows: &Batch, row: usize) -> Option<(usize, &(String, u64, String, u64))> {
+    fn cause(&self, rows: &Batch, row: usize) -> Option<(usize, &Slip)> {
         self.columns.iter().enumerate().find_map(|(i, column)| {
             let hash = (*rows.cells().get(column.position)?.get(row)?)?;
             Some((i, column.levels.get(&hash)?))

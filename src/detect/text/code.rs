@@ -219,7 +219,7 @@ mod tests {
             let (topic, verify) = (["mail", "disk"][row % 2], if planted(row) { ", verify=False" } else { "" });
             format!("def {topic}_{row}(x):\n    y = {topic}_open(x)\n    return get(y{verify})\n")
         };
-        let label = |row: usize| if implied && planted(row) { 1 } else { (row % 2) as i64 };
+        let label = |row: usize| if implied && planted(row) { 1 } else { i64::from(row % 2 == 1) };
         let columns: [(&str, ArrayRef); 2] = [
             ("code", Arc::new((0..1_800).map(|row| Some(text(row))).collect::<StringArray>())),
             ("label", Arc::new((0..1_800).map(label).collect::<Int64Array>())),

@@ -96,7 +96,9 @@ impl GibberishModel {
             return None;
         }
         let mut own_pairs = std::collections::BTreeMap::<u32, u32>::new();
-        runs.iter().for_each(|(_, pair)| *own_pairs.entry(*pair).or_default() += 1);
+        for (_, pair) in &runs {
+            *own_pairs.entry(*pair).or_default() += 1;
+        }
         let (mut bits, mut distinct) = (0.0, 0_usize);
         for chunk in runs.chunk_by(|a, b| a == b) {
             let (at, pair) = *chunk.first()?;

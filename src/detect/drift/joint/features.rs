@@ -48,7 +48,7 @@ impl Features {
         for (mut slot, row) in out.outer_iter_mut().zip(rows) {
             let pixels = row.pixels.iter().map(|x| f32::from(*x));
             let parts = [
-                (0, self.numeric, row.numeric.iter().copied().collect::<Vec<f32>>()),
+                (0, self.numeric, row.numeric.clone()),
                 (self.numeric, self.embedding, row.embedding.clone()),
                 (self.numeric + self.embedding, self.pixels, pixels.collect()),
             ];

@@ -175,7 +175,7 @@ fn half(sample: &SampleModel, odd: bool) -> SampleModel {
     }
 }
 
-fn scored(sample: BottomK<Scores>) -> Vec<(Scores, u64)> {
+fn scored(sample: &BottomK<Scores>) -> Vec<(Scores, u64)> {
     sample.iter().map(|(_, count, scores)| (*scores, count)).collect()
 }
 
@@ -239,8 +239,8 @@ impl Fold for Conformal {
     fn close(&self, _: &Schema, _: &Given, brief: ConformalBrief, state: ConformalState) -> Result<Step<ConformalBrief, ConformalModel>> {
         let ensemble = brief.ensemble;
         Ok(match brief.stage {
-            Stage::Calibrate(_) => Step::Scan(ConformalBrief { ensemble, stage: Stage::Judge(scored(state.scores)) }),
-            Stage::Judge(calibration) => match Found::new(&calibration, &scored(state.scores)) {
+            Stage::Calibrate(_) => Step::Scan(ConformalBrief { ensemble, stage: Stage::Judge(scored(&state.scores)) }),
+            Stage::Judge(calibration) => match Found::new(&calibration, &scored(&state.scores)) {
                 Some(found) => Step::Scan(ConformalBrief { ensemble, stage: Stage::Count(calibration, Box::new(found)) }),
                 None => Step::Done(ConformalModel::silent(ensemble, Held::new(&calibration), None)),
             },

@@ -73,7 +73,7 @@ mod tests {
         let found = find(&text);
         assert_eq!((found[0].0, found[0].2), (4, "base64"));
         assert!(SAYS.starts_with(&found[0].3) && found[0].3.len() + 3 > SAYS.len());
-        let hex: String = SAYS.bytes().map(|b| format!("{b:02X}")).collect();
+        let hex = SAYS.bytes().fold(String::new(), |hex, b| hex + &format!("{b:02X}"));
         assert_eq!(find(&hex), [(0, hex.len(), "hexadecimal digits", SAYS.to_owned())]);
     }
 

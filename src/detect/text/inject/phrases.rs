@@ -66,7 +66,9 @@ fn expand(line: &str) -> Vec<String> {
         out = out.iter().flat_map(|start| choices.iter().map(move |choice| format!("{start}{before}{choice}"))).collect();
         rest = after;
     }
-    out.iter_mut().for_each(|start| start.push_str(rest));
+    for start in &mut out {
+        start.push_str(rest);
+    }
     out.truncate(MOST_OF_LINE);
     out
 }

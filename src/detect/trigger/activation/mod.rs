@@ -217,7 +217,7 @@ mod tests {
         let mut vectors =
             |size: f32| -> Vec<Vec<f32>> { (0..6).map(|_| (0..width).map(|_| size * unit * bell(&mut rng)).collect()).collect() };
         let (means, patterns) = (vectors(1.0), vectors(shift));
-        let labels: Vec<i64> = (0..ROWS as i64).map(|i| i % 6).collect();
+        let labels: Vec<i64> = (0..6).cycle().take(ROWS).collect();
         let mut values = Vec::with_capacity(ROWS * width);
         for (i, &label) in labels.iter().enumerate() {
             let tail = 1.0 + 0.4 * bell(&mut rng).abs();
@@ -228,13 +228,14 @@ mod tests {
             }
         }
         let field = Arc::new(Field::new("item", DataType::Float32, true));
-        let vectors = FixedSizeListArray::try_new(field, width as i32, Arc::new(Float32Array::from(values)), None).unwrap();
+        let vectors =
+            FixedSizeListArray::try_new(field, i32::try_from(width).unwrap(), Arc::new(Float32Array::from(values)), None).unwrap();
         let columns: [(&str, ArrayRef); 2] = [("embedding", Arc::new(vectors)), ("label", Arc::new(Int64Array::from(labels)))];
         Fixture::new(RecordBatch::try_from_iter(columns).unwrap(), Some("label")).after(&Sample).after_column(Content)
     }
 
     fn planted(i: usize, label: i64) -> bool {
-        label == 2 && i / 6 % 14 == 0
+        label == 2 && (i / 6).is_multiple_of(14)
     }
 
     #[test]
@@ -247,7 +248,7 @@ mod tests {
             assert_eq!((groups.len(), groups[0].label.as_deref()), (1, Some("2")), "{width}");
             assert!(groups[0].corrected() < level, "{:e}", groups[0].corrected());
             let members = fixture.members(&Activation, &model);
-            let truth: Vec<bool> = (0..ROWS).map(|i| planted(i, i as i64 % 6)).collect();
+            let truth: Vec<bool> = (0..ROWS).zip((0..6).cycle()).map(|(i, label)| planted(i, label)).collect();
             let hits = members.iter().zip(&truth).filter(|(member, bad)| member.is_some() && **bad).count() as f64;
             let (bad, listed) = (truth.iter().filter(|bad| **bad).count() as f64, members.iter().flatten().count() as f64);
             assert!(hits >= least * bad && hits >= least * listed, "{hits} of {bad}, {listed} listed");
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn parts_of_many_classes_apart_are_how_classes_look() {
-        let model = set(WIDTH, 4.0, |i, label| label < 4 && i / 6 % 14 == 0).model(&Activation);
+        let model = set(WIDTH, 4.0, |i, label| label < 4 && (i / 6).is_multiple_of(14)).model(&Activation);
         assert!(Activation.groups(&model).is_empty());
         assert!(model.notes[0].contains("how classes look here"), "{:?}", model.notes);
     }

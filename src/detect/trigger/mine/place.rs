@@ -109,7 +109,9 @@ impl Places {
                 *counts.entry(word).or_default() += 1.0;
             }
         };
-        contexts.iter().for_each(|c| count(&mut own, c.beside[1 - side]));
+        for c in contexts {
+            count(&mut own, c.beside[1 - side]);
+        }
         let columns: Vec<u32> = contexts.iter().map(|c| c.column).collect();
         for (column, ends) in self.ends.iter().flat_map(|(_, _, ends)| ends) {
             if columns.contains(column) {
