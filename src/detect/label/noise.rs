@@ -10,9 +10,7 @@ use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
 /// Largest p-value for a claim that labels were given without regard to content.
-const UNIFORM_LEVEL: f64 = 0.01;
-/// The same where there are two classes: there, natural errors come close to what is tolerated.
-const UNIFORM_LEVEL_OF_TWO: f64 = 0.001;
+const UNIFORM_LEVEL: f64 = 0.001;
 /// Largest share of cells wrongly said to be moved.
 const CELL_RATE: f64 = 0.05;
 /// Share of labels that may fall without regard to content on classes that content hardly confuses: natural errors keep to
@@ -21,6 +19,9 @@ const TOLERATED: f64 = 0.005;
 /// The same where there is one other class, so that natural errors have nowhere else to go. Human-labelled test sets have
 /// 3.3 % of errors on average (Northcutt, Athalye, Mueller 2021), most of them where content is unsure.
 const TOLERATED_OF_TWO: f64 = 0.025;
+/// Of the rows that content gets wrong, the share that it may get wrong however sure it is: weak content is also a poor judge of
+/// where it is sure.
+const TOLERATED_OF_ERRORS: f64 = 1.0 / 20.0;
 /// Share of a cell's rows that may not fade with the certainty of content: natural confusion has been seen with up to 0.26.
 const TOLERATED_FLAT: f64 = 1.0 / 3.0;
 /// Fewest rows for a cell's test.
@@ -185,6 +186,12 @@ impl Seen {
         trials
     }
 
+    /// Share of rows whose label is not the class that content says.
+    fn errors(&self) -> f64 {
+        let wrong: u64 = self.mismatches().values().sum();
+        wrong as f64 / self.labels.len().max(1) as f64
+    }
+
     /// Rows of each cell that holds any.
     fn mismatches(&self) -> BTreeMap<(u32, u32), u64> {
         let mut counts = BTreeMap::new();
@@ -241,7 +248,8 @@ impl LabelNoise {
     ) -> Option<(Self, Vec<Moved>)> {
         let classes = priors.len();
         let seen = Seen::new(rows, base, classes);
-        let tolerated = if classes == 2 { TOLERATED_OF_TWO } else { TOLERATED };
+        let least = if classes == 2 { TOLERATED_OF_TWO } else { TOLERATED };
+        let tolerated = f64::max(least, TOLERATED_OF_ERRORS * seen.errors());
         let unlikely = seen.unlikely(priors);
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
         let fit_uniform = |without: &BTreeSet<(u32, u32)>| {
@@ -258,8 +266,7 @@ impl LabelNoise {
         let mut moved = given.clone();
         let mut tested = Tested::new();
         let mut fitted = fit_uniform(&moved)?;
-        let level = if classes == 2 { UNIFORM_LEVEL_OF_TWO } else { UNIFORM_LEVEL };
-        let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= level;
+        let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
             tested = test_cells(&seen, priors, epsilon, tolerated);
