@@ -242,7 +242,7 @@ mod tests {
     fn rows_apart_are_found_in_and_beyond_the_sample_and_none_in_the_clean_twin() {
         // 160 columns are projected, and 22 rows among 300 say less in as many.
         for (width, level, least) in [(WIDTH, 1e-3, 0.95), (160, 0.05, 0.8)] {
-            let fixture = set(width, 4.0, planted);
+            let fixture = set(width, 6.0, planted);
             let model = fixture.model(&Activation);
             let groups = Activation.groups(&model);
             let of: Vec<Option<&str>> = groups.iter().map(|group| group.label.as_deref()).collect();
