@@ -455,6 +455,9 @@ mod tests {
         scores: BTreeMap<String, Vec<f64>>,
     }
 
+    type Score = fn(&Doubt) -> f64;
+    type Filter = fn(&Doubt, usize) -> bool;
+
     fn cases() -> Vec<Case> {
         serde_json::from_str(include_str!("../../../tests/golden/confident.json")).unwrap()
     }
@@ -484,7 +487,6 @@ mod tests {
             assert_eq!(model.joint(), case.joint.concat());
             let doubts: Vec<Doubt> =
                 case.probabilities.iter().zip(&case.labels).map(|(row, label)| model.judge(row, *label).unwrap()).collect();
-            type Score = fn(&Doubt) -> f64;
             let scores: [(&str, Score); 3] = [
                 ("self_confidence", |doubt| doubt.self_confidence),
                 ("normalized_margin", |doubt| doubt.normalized_margin),
@@ -495,7 +497,6 @@ mod tests {
                     assert!((score(doubt) - theirs).abs() < 1e-6, "{name}: {} {theirs}", score(doubt));
                 }
             }
-            type Filter = fn(&Doubt, usize) -> bool;
             let filters: [(&str, Filter); 5] = [
                 ("prune_by_noise_rate", |doubt, _| doubt.prune_by_noise_rate),
                 ("prune_by_class", |doubt, _| doubt.prune_by_class),
