@@ -78,7 +78,8 @@ fn outliers_and_moved_columns_are_found() {
     let listed = folder.rows("odd");
     let at = listed["row"].as_primitive::<UInt64Type>();
     let right = at.values().iter().filter(|row| *row % 40 == 7).count();
-    assert!(right >= 60 && right * 10 >= listed.num_rows() * 9, "{right} of {}", listed.num_rows());
+    // The stated rate of 10 % is a mean over lists; of one list of 80 rows it varies by 3 %.
+    assert!(right >= 60 && right * 100 >= listed.num_rows() * 85, "{right} of {}", listed.num_rows());
 
     let ended = folder.scan(&["moved.parquet"], "moved");
     let report = folder.json("moved");
