@@ -129,6 +129,19 @@ impl Schema {
         self.label.as_ref().map_or(0, |label| label.classes.len())
     }
 
+    /// Name of a class as a person reads it; empty for one that is not there.
+    #[must_use]
+    pub fn class_name(&self, class: u32) -> &str {
+        self.label.as_ref().and_then(|label| label.classes.get(class as usize)).map_or("", |class| class.name.as_str())
+    }
+
+    /// What carriers have in common, as a title says it: `all labelled spam`, `40 answered no`.
+    #[must_use]
+    pub fn shared(&self, class: u32, agreeing: u64, carrying: u64) -> String {
+        let said = self.label.as_ref().map_or_else(String::new, |label| label.said(class));
+        if agreeing == carrying { format!("all {said}") } else { format!("{agreeing} {said}") }
+    }
+
     /// Share of each class among labelled rows; empty without a label.
     #[must_use]
     pub fn priors(&self) -> Vec<f64> {

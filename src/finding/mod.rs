@@ -111,6 +111,12 @@ impl Group {
     pub fn corrected(&self) -> f64 {
         (self.p * self.tests.max(1) as f64).min(1.0)
     }
+
+    /// How certain the cause is, as a score of its rows: −log10 of the corrected p-value, 0 to 300.
+    #[must_use]
+    pub fn strength(&self) -> f64 {
+        -self.corrected().max(1e-300).log10()
+    }
 }
 
 /// Why one row is listed.

@@ -214,9 +214,9 @@ impl<'a> Lister<'a> {
         let (mut tiers, mut qs, mut reasons, mut evidence) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let label_column = self.schema.label.as_ref().map(|l| l.column);
         let given = |row: usize| label_column.and_then(|c| block.record().column(c).is_valid(row).then(|| block.display(c, row)));
-        let answers = self.schema.label.as_ref().filter(|l| l.answers().is_some());
-        let answered = |row: usize| Some(answers?.classes.get(block.labels()[row]? as usize)?.name.clone());
-        let label = |row: usize| if answers.is_some() { answered(row) } else { given(row) };
+        let are_answers = self.schema.label.as_ref().is_some_and(|l| l.answers().is_some());
+        let answered = |row: usize| block.labels()[row].map(|class| self.schema.class_name(class).to_owned());
+        let label = |row: usize| if are_answers { answered(row) } else { given(row) };
         let source = self.schema.first(Role::Source);
         for (row, entries) in listed {
             counts.rows += 1;

@@ -23,7 +23,9 @@ pub(super) struct Aligned<'a> {
 struct Columns {
     name: String,
     schema: SchemaRef,
-    /// For each column of the data its position in the reference.
+    /// Columns of the reference that are read, ascending.
+    read: Vec<usize>,
+    /// For each column of the data its position among those.
     positions: Vec<Option<usize>>,
 }
 
@@ -50,11 +52,15 @@ impl<'a> Aligned<'a> {
             }
             positions.push(found.filter(|_| looked_at));
         }
+        let mut read: Vec<usize> = positions.iter().flatten().copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        let positions = positions.into_iter().map(|at| read.binary_search(&at?).ok()).collect();
         // Nulls are no reason to refuse a reference, whatever the data declares.
         let fields: Vec<Field> = data.arrow.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let arrow = Arc::new(arrow::datatypes::Schema::new_with_metadata(fields, data.arrow.metadata().clone()));
         let schema = Arc::new(Schema { arrow: Arc::clone(&arrow), ..data.clone() });
-        Ok(Self { source, schema, columns: Arc::new(Columns { name, schema: arrow, positions }) })
+        Ok(Self { source, schema, columns: Arc::new(Columns { name, schema: arrow, read, positions }) })
     }
 }
 
@@ -116,7 +122,7 @@ impl Source for Aligned<'_> {
 
     fn scan(&self, columns: Option<&[usize]>) -> Result<Batches> {
         let (shared, chosen) = (Arc::clone(&self.columns), columns.map(<[usize]>::to_vec));
-        Ok(Box::new(self.source.scan(None)?.map(move |batch| {
+        Ok(Box::new(self.source.scan(Some(&self.columns.read))?.map(move |batch| {
             let batch = shared.align(&batch?)?;
             match &chosen {
                 Some(columns) => batch.project(columns).map_err(|e| Error::input(Place::source(shared.name.as_str()), e.to_string())),

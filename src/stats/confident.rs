@@ -137,12 +137,6 @@ impl Joint {
         }
         out
     }
-
-    /// Rows off the diagonal.
-    #[must_use]
-    pub fn off_diagonal(&self) -> u64 {
-        self.rows().map(|(label, counts)| counts.iter().sum::<u64>() - self.at(label, label)).sum()
-    }
 }
 
 /// Probability of the label.

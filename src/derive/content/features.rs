@@ -3,12 +3,13 @@
 use std::borrow::Borrow;
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::stats::design::{Csr, Design};
+use crate::stats::design::Design;
 use crate::stats::features::{Fourier, Scaling, Standardizer};
+
+use super::vocabulary::Vocabulary;
 
 use super::super::SampleRow;
 
@@ -51,7 +52,7 @@ pub(super) struct Features {
     cuts: Vec<Vec<f32>>,
     /// Whether rows have neither levels nor words.
     is_dense: bool,
-    vocabulary: FxHashMap<u64, (u32, f32)>,
+    vocabulary: Vocabulary,
 }
 
 impl Features {
@@ -60,10 +61,10 @@ impl Features {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths =
             Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
-        let cuts = (0..widths.numeric).map(|column| cuts(rows, column, RANGES)).collect();
+        let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
         let is_dense = rows.iter().all(|row| row.cells.is_empty() && row.tokens.is_empty());
-        let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: FxHashMap::default() };
-        features.vocabulary = features.words(rows);
+        let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: Vocabulary::default() };
+        features.vocabulary = Vocabulary::new(rows.iter().map(|row| features.items(row)), VOCABULARY.min(ITEMS_PER_ROW * rows.len()));
         let raw = features.raw(rows);
         if raw.ncols() > 0 {
             let scaling = if widths.pixels + widths.embedding > 0 { Scaling::Robust } else { Scaling::NormalScores };
@@ -92,14 +93,7 @@ impl Features {
         }
         let views: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
         let dense = concatenate(Axis(1), &views).map_err(|e| Error::Detector { code: "derive.content", reason: e.to_string() })?;
-        let mut sparse = Csr::empty(self.vocabulary.len());
-        for row in rows {
-            let hits: Vec<(u32, f32)> =
-                self.items(row.borrow()).into_iter().filter_map(|item| self.vocabulary.get(&item).copied()).collect();
-            let norm = hits.iter().map(|(_, w)| w * w).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
-            sparse.push(hits.into_iter().map(|(column, weight)| (column, weight / norm)))?;
-        }
-        Design::new(dense, sparse)
+        Design::new(dense, self.vocabulary.map(rows.iter().map(|row| self.items(row.borrow())))?)
     }
 
     /// Sparse items of a row: tokens, categorical levels, ranges of numbers, and pairs of the latter two.
@@ -120,21 +114,6 @@ impl Features {
         }
         items.extend(row.tokens.iter().map(|t| u64::from(*t)));
         items
-    }
-
-    /// The most frequent items with their column and weight (inverse document frequency).
-    fn words(&self, rows: &[SampleRow]) -> FxHashMap<u64, (u32, f32)> {
-        let mut counts: FxHashMap<u64, u32> = FxHashMap::default();
-        for row in rows {
-            for item in self.items(row) {
-                *counts.entry(item).or_default() += 1;
-            }
-        }
-        let mut items: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
-        items.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        items.truncate(VOCABULARY.min(ITEMS_PER_ROW * rows.len()));
-        let weight = |count: u32| ((1.0 + rows.len() as f32) / (1.0 + count as f32)).ln() + 1.0;
-        (0u32..).zip(items).map(|(column, (item, count))| (item, (column, weight(count)))).collect()
     }
 
     fn raw(&self, rows: &[impl Borrow<SampleRow>]) -> Array2<f32> {
@@ -163,7 +142,7 @@ impl Features {
     /// The scale alone, to compare rows by.
     pub(super) fn scale_alone(&self) -> Self {
         let (widths, scaler, is_dense) = (self.widths, self.scaler.clone(), self.is_dense);
-        Self { widths, scaler, fourier: None, cuts: Vec::new(), is_dense, vocabulary: FxHashMap::default() }
+        Self { widths, scaler, fourier: None, cuts: Vec::new(), is_dense, vocabulary: Vocabulary::default() }
     }
 
     /// Numbers, pixels and embedding on one scale, rows × columns.
@@ -185,11 +164,11 @@ fn numeric(raw: &Array2<f32>, width: usize) -> Array2<f32> {
     raw.select(Axis(1), &(0..width).collect::<Vec<_>>())
 }
 
-/// Where the ranges of a numeric column begin, at most `ranges` of them.
-pub(super) fn cuts(rows: &[SampleRow], column: usize, ranges: usize) -> Vec<f32> {
+/// Where the ranges of a numeric column begin, at most [`RANGES`] of them.
+fn cuts(rows: &[SampleRow], column: usize) -> Vec<f32> {
     let mut values: Vec<f32> = rows.iter().filter_map(|r| r.numeric.get(column).copied()).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f32::total_cmp);
-    let quantiles = |values: &[f32]| (1..ranges / 2).filter_map(|r| values.get(r * values.len() * 2 / ranges).copied()).collect::<Vec<_>>();
+    let quantiles = |values: &[f32]| (1..RANGES / 2).filter_map(|r| values.get(r * values.len() * 2 / RANGES).copied()).collect::<Vec<_>>();
     let mut cuts = quantiles(&values);
     values.dedup();
     cuts.extend(quantiles(&values));

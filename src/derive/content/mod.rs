@@ -6,6 +6,7 @@ mod panel;
 mod pictures;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 mod words;
 
 use std::collections::BTreeSet;

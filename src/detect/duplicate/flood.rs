@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use super::near::{Outline, outline};
 use crate::data::{Batch, Role, Schema, strings};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw};
+use crate::detect::trigger::backgrounds;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
@@ -392,23 +393,18 @@ fn flood(
     tests: u64,
     has_source: bool,
 ) -> Result<Option<(u32, Group)>> {
-    if !content.can_verify() {
-        return Ok(None);
-    }
     let mut of_label: BTreeMap<u32, u64> = BTreeMap::new();
     found.keys.iter().filter_map(|(_, _, label)| *label).for_each(|label| *of_label.entry(label).or_default() += 1);
     let Some((label, agreeing)) = of_label.iter().map(|(l, n)| (*l, *n)).max_by_key(|(l, n)| (*n, std::cmp::Reverse(*l))) else {
         return Ok(None);
     };
     let keys: Vec<u64> = found.keys.iter().map(|(key, _, _)| key).collect();
-    let inside = keys.iter().filter_map(|key| content.position(*key)).map(Ok);
-    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(found.raw.iter().map(|(_, _, row)| Err(row))).collect();
     let carrying: u64 = of_label.values().sum();
-    if judged.is_empty() || carrying < u64::from(FEWEST) {
+    if carrying < u64::from(FEWEST) {
         return Ok(None);
     }
-    let means: Vec<f64> = content.without(&keys, &judged)?.columns().into_iter().map(|c| c.mean().unwrap_or(1.0)).collect();
-    let Some(background) = means.get(label as usize).copied().filter(|q| q.is_finite()) else { return Ok(None) };
+    let Some(means) = backgrounds(content, &keys, keys.len(), found.raw.iter().map(|(_, _, row)| row))? else { return Ok(None) };
+    let Some(background) = means.get(label as usize).copied() else { return Ok(None) };
     let Some(p) = null.test(carrying, agreeing, background, data.rows) else { return Ok(None) };
     // Rows of one template are no independent witnesses of a label that content does not know. What speaks for a flood is
     // the row that was copied, with the label that content gives it; or copies altered to differ; or a single source.
@@ -418,23 +414,22 @@ fn flood(
     if p * tests as f64 > WORTH_KEEPING || !(original.is_some() || altered || one_source) {
         return Ok(None);
     }
-    let name = |label: u32| data.label.as_ref().and_then(|l| l.classes.get(label as usize)).map_or_else(String::new, |c| c.name.clone());
-    let all = if agreeing == carrying { format!("all labelled {}", name(label)) } else { format!("{agreeing} labelled {}", name(label)) };
+    let all = data.shared(label, agreeing, carrying);
     let mut evidence = Map::new();
     evidence.insert("altered".to_owned(), json!(altered));
     evidence.insert("one_source".to_owned(), json!(one_source));
-    evidence.insert("original_label".to_owned(), json!(original.map(|l| name(*l))));
+    evidence.insert("original_label".to_owned(), json!(original.map(|l| data.class_name(*l))));
     let rows = found.count;
     let group = Group {
         title: format!(
             "{carrying} different near-copies of one text in {rows} rows, {all}; content alone would give that label to {:.0}%",
             100.0 * background
         ),
-        cause: format!("near-copies labelled {}", name(label)),
+        cause: format!("near-copies labelled {}", data.class_name(label)),
         attack_class: "duplicate_flooding".to_owned(),
         rows,
         agreeing,
-        label: Some(name(label)),
+        label: Some(data.class_name(label).to_owned()),
         background: Some(background),
         statistic: "near-copies with the label, interval null".to_owned(),
         value: agreeing as f64,
@@ -463,7 +458,7 @@ impl Detect for Flood {
     fn score(&self, model: &FloodModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for ((slot, found), label) in out.iter_mut().zip(model.found(rows)).zip(rows.labels()) {
             let cause = found.and_then(|(_, at)| at).filter(|at| model.targets.get(*at as usize).copied() == *label);
-            let strength = cause.and_then(|at| model.groups.get(at as usize)).map_or(0.0, |g| -g.corrected().max(1e-300).log10());
+            let strength = cause.and_then(|at| model.groups.get(at as usize)).map_or(0.0, Group::strength);
             *slot = label.map(|_| strength);
         }
         Ok(())

@@ -172,7 +172,7 @@ fn directions(data: &Schema, conflicts: &[Copies], led: &BTreeMap<u32, u64>, mos
     for (majority, side) in conflicts.iter().flat_map(Copies::minority) {
         sides.entry((majority, side.label)).or_default().push(side);
     }
-    let name = |label: u32| data.label.as_ref().and_then(|l| l.classes.get(label as usize)).map_or_else(String::new, |c| c.name.clone());
+    let name = |label: u32| data.class_name(label).to_owned();
     let classes = data.classes() as u64;
     // Half of the error is spent here, half on the conflicts as a whole.
     let tests = 2 * classes * classes.saturating_sub(1);

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::level::Levels;
-use super::{copies, sample, short};
+use super::{copies, ranking, sample, short};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
 use crate::error::{Error, Result};
-use crate::finding::{Evidence, Family, Tier};
-use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::finding::Evidence;
+use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 
 /// Most columns of levels whose pairs are counted: the first.
 const MOST_COLUMNS: usize = 32;
@@ -22,19 +22,8 @@ const MOST_LEVELS: usize = 128;
 #[doc = include_str!("conjunction.md")]
 pub struct Conjunction;
 
-static INFO: Info = Info {
-    code: "outlier.conjunction",
-    family: Family::Outlier,
-    summary: "frequent levels that are hardly ever in one row",
-    needs: &[Need::Table],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("conjunction.md"),
-};
+static INFO: Info =
+    ranking("outlier.conjunction", "frequent levels that are hardly ever in one row", &[Need::Table], include_str!("conjunction.md"));
 
 /// Counts of levels and of their pairs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

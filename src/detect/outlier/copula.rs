@@ -1,31 +1,19 @@
 //! `outlier.copula`: rows with rare values in many columns.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use super::rank::{Method, Ranked};
+use super::ranking;
 use crate::error::Result;
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Info, Law, Need};
+use crate::fold::{Info, Need};
 use crate::stats::features::Scaling;
 use crate::stats::marginal::Tails;
 
 /// The detector; see its manual, `copula.md`.
 pub type Copula = Ranked<CopulaMethod>;
 
-static INFO: Info = Info {
-    code: "outlier.copula",
-    family: Family::Outlier,
-    summary: "rows with rare values in many columns",
-    needs: &[Need::Vectors],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("copula.md"),
-};
+static INFO: Info = ranking("outlier.copula", "rows with rare values in many columns", &[Need::Vectors], include_str!("copula.md"));
 
 /// Tails of every column.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,10 +26,6 @@ impl Method for CopulaMethod {
 
     fn fit(rows: Array2<f32>, _: &[u64], _: bool, _: u64) -> Result<Self> {
         Ok(Self(Tails::fit(rows.view())))
-    }
-
-    fn scores(&self, rows: ArrayView2<f32>, _: &[u64]) -> Result<Vec<f64>> {
-        Ok(rows.outer_iter().map(|row| self.0.shares(row).iter().sum()).collect())
     }
 
     fn shares(&self, row: ArrayView1<f32>) -> Vec<f64> {

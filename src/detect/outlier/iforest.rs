@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::level::Levels;
 use super::vectors::single;
-use super::{copies, sample, short};
+use super::{copies, ranking, sample, short};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
 use crate::error::{Error, Result};
-use crate::finding::{Evidence, Family, Tier};
-use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::finding::Evidence;
+use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 use crate::stats::isolation::IsolationForest;
 use crate::stats::robust::median;
 
@@ -26,19 +26,7 @@ const NAMED: usize = 3;
 #[doc = include_str!("iforest.md")]
 pub struct Iforest;
 
-static INFO: Info = Info {
-    code: "outlier.iforest",
-    family: Family::Outlier,
-    summary: "rows that a few random cuts set apart",
-    needs: &[Need::Table],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("iforest.md"),
-};
+static INFO: Info = ranking("outlier.iforest", "rows that a few random cuts set apart", &[Need::Table], include_str!("iforest.md"));
 
 /// The forest and what it looks at.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::vectors::{Sampled, Vectors};
-use super::{sample, short};
+use super::{ranking, sample, short};
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
 use crate::error::{Error, Result};
-use crate::finding::{Evidence, Family, Tier};
-use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::finding::Evidence;
+use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 use crate::stats::features::{Scaling, Standardizer};
 use crate::stats::neighbor::Reference;
 use crate::stats::robust::median;
@@ -24,19 +24,7 @@ const NEIGHBOR: usize = 5;
 #[doc = include_str!("knn.md")]
 pub struct Knn;
 
-static INFO: Info = Info {
-    code: "outlier.knn",
-    family: Family::Outlier,
-    summary: "rows with few others near them",
-    needs: &[Need::Vectors],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("knn.md"),
-};
+static INFO: Info = ranking("outlier.knn", "rows with few others near them", &[Need::Vectors], include_str!("knn.md"));
 
 /// The reference.
 #[derive(Debug, Clone, Serialize, Deserialize)]

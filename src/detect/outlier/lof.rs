@@ -4,9 +4,9 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::rank::{Method, Ranked};
+use super::ranking;
 use crate::error::Result;
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Info, Law, Need};
+use crate::fold::{Info, Need};
 use crate::stats::features::Scaling;
 use crate::stats::lof::Lof as Factors;
 
@@ -20,19 +20,7 @@ const NEIGHBORS: usize = 20;
 /// The detector; see its manual, `lof.md`.
 pub type Lof = Ranked<LofMethod>;
 
-static INFO: Info = Info {
-    code: "outlier.lof",
-    family: Family::Outlier,
-    summary: "rows in sparser surroundings than their neighbours",
-    needs: &[Need::Numeric],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("lof.md"),
-};
+static INFO: Info = ranking("outlier.lof", "rows in sparser surroundings than their neighbours", &[Need::Numeric], include_str!("lof.md"));
 
 /// Anchors, and their keys, ascending.
 #[derive(Debug, Clone, Serialize, Deserialize)]

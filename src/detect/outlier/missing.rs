@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{copies, sample};
+use super::{copies, ranking, sample};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
 use crate::error::Result;
-use crate::finding::{Evidence, Family, Tier};
-use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::finding::Evidence;
+use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 
 /// Most patterns that are told apart.
 const MOST_PATTERNS: usize = 4_096;
@@ -21,19 +21,7 @@ const NAMED: usize = 5;
 #[doc = include_str!("missing.md")]
 pub struct Missing;
 
-static INFO: Info = Info {
-    code: "outlier.missing",
-    family: Family::Outlier,
-    summary: "rows whose missing values form a rare pattern",
-    needs: &[Need::Table],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("missing.md"),
-};
+static INFO: Info = ranking("outlier.missing", "rows whose missing values form a rare pattern", &[Need::Table], include_str!("missing.md"));
 
 /// Which columns are missing: a bit a column, numeric ones first.
 type Pattern = Vec<u64>;

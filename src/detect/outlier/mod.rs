@@ -35,10 +35,30 @@ pub use univariate::{Univariate, UnivariateModel};
 
 use crate::derive::SampleModel;
 use crate::error::{Error, Result};
-use crate::fold::Given;
+use crate::finding::{Family, Tier};
+use crate::fold::{Claim, Given, Info, Law, Need};
 
 /// Rows that the sample stands for in a fit, at most; each distinct row stands for at least itself.
 const MOST_COPIES: f64 = 65_536.0;
+/// Positions that a cause names.
+const EXAMPLES: usize = 20;
+
+/// What a unit is that is fitted on the reference sample and ranks rows without a claim.
+const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], manual: &'static str) -> Info {
+    Info {
+        code,
+        family: Family::Outlier,
+        summary,
+        needs,
+        after: &["derive.sample"],
+        reads: &[],
+        law: Law::Exact,
+        version: 1,
+        claim: Claim::Rank,
+        max_tier: Tier::Review,
+        manual,
+    }
+}
 
 /// The reference sample.
 fn sample<'a>(given: &'a Given, code: &'static str) -> Result<&'a SampleModel> {
@@ -51,6 +71,12 @@ fn copies(sample: &SampleModel) -> Vec<usize> {
     let total: f64 = sample.counts.iter().map(|&count| count as f64).sum();
     let thin = (MOST_COPIES / total).min(1.0);
     sample.counts.iter().map(|&count| ((count as f64 * thin).round() as usize).max(1)).collect()
+}
+
+/// Keeps the first positions, as many as a cause names.
+fn shorten(positions: &mut Vec<u64>) {
+    positions.sort_unstable();
+    positions.truncate(EXAMPLES);
 }
 
 /// A number as a person reads it: four significant digits.

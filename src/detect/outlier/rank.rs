@@ -30,8 +30,10 @@ pub trait Method: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Fits rows (n × d, without missing values) in the order of their keys; `whole` where they are all distinct rows of the set.
     fn fit(rows: Array2<f32>, keys: &[u64], whole: bool, seed: u64) -> Result<Self>;
 
-    /// The score of each row, higher is odder; NaN where it has none.
-    fn scores(&self, rows: ArrayView2<f32>, keys: &[u64]) -> Result<Vec<f64>>;
+    /// The score of each row, higher is odder; NaN where it has none. Unless a method says otherwise, the sum of its shares.
+    fn scores(&self, rows: ArrayView2<f32>, _keys: &[u64]) -> Result<Vec<f64>> {
+        Ok(rows.outer_iter().map(|row| self.shares(row).iter().sum()).collect())
+    }
 
     /// What each column adds to a row's score; empty where columns cannot be told apart.
     fn shares(&self, row: ArrayView1<f32>) -> Vec<f64>;

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::projection::{MOST_COLUMNS, Projection};
 use super::rank::{Method, Ranked};
+use super::ranking;
 use crate::error::Result;
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Info, Law, Need};
+use crate::fold::{Info, Need};
 use crate::stats::features::Scaling;
 use crate::stats::residual::Residual as Components;
 
@@ -17,19 +17,8 @@ const HELD: f64 = 0.9;
 /// The detector; see its manual, `residual.md`.
 pub type Residual = Ranked<ResidualMethod>;
 
-static INFO: Info = Info {
-    code: "outlier.residual",
-    family: Family::Outlier,
-    summary: "rows that the leading principal components do not explain",
-    needs: &[Need::Vectors],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    manual: include_str!("residual.md"),
-};
+static INFO: Info =
+    ranking("outlier.residual", "rows that the leading principal components do not explain", &[Need::Vectors], include_str!("residual.md"));
 
 /// The components.
 #[derive(Debug, Clone, Serialize, Deserialize)]

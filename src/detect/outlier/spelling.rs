@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use strsim::osa_distance;
 
+use super::{EXAMPLES, shorten};
 use crate::data::{Batch, Role, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
@@ -26,8 +27,6 @@ const ONE_EDIT: usize = 7;
 const TWO_EDITS: usize = 12;
 /// Letters that a misspelt character could be.
 const LETTERS: f64 = 26.0;
-/// Positions named of a column's rows.
-const EXAMPLES: usize = 20;
 
 #[doc = include_str!("spelling.md")]
 pub struct Spelling;
@@ -222,12 +221,6 @@ impl SpellingState {
         let Self { columns, first } = self;
         first.retain(|(position, hash), _| columns.get(*position as usize).is_some_and(|levels| levels.count(*hash).is_some()));
     }
-}
-
-/// Keeps the first positions.
-fn shorten(positions: &mut Vec<u64>) {
-    positions.sort_unstable();
-    positions.truncate(EXAMPLES);
 }
 
 impl SpellingModel {

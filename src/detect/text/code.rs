@@ -4,10 +4,9 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Detect, Info, Law, Need};
+use crate::fold::{Detect, Info};
 
-use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules, cut};
+use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules, cut, info};
 
 /// Characters of an idiom that a sentence shows.
 const SAID: usize = 60;
@@ -17,23 +16,12 @@ const SIGNS: f64 = 0.05;
 #[doc = include_str!("code.md")]
 pub struct Code;
 
-static INFO: Info = Info {
-    code: "text.code",
-    family: Family::Text,
-    summary: "insecure idioms in code whose rows share a label that the rest of them does not explain",
-    needs: &[Need::Text],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Posterior,
-    max_tier: Tier::Alarm,
-    manual: include_str!("code.md"),
-};
+static INFO: Info =
+    info("text.code", "insecure idioms in code whose rows share a label that the rest of them does not explain", include_str!("code.md"));
 
 /// Idioms are common in honest code: they rank, and list nothing by themselves.
 const fn kind(code: &'static str, name: &'static str) -> Kind {
-    Kind { code, name, belief: 0.04, usual: 1.0, least: 1 }
+    Kind::new(code, name, 0.04, 1.0)
 }
 
 static KINDS: [Kind; 6] = [
@@ -140,13 +128,8 @@ fn is_code(text: &str) -> bool {
 }
 
 impl Rules for Code {
-    fn info() -> &'static Info {
-        &INFO
-    }
-
-    fn kinds() -> &'static [Kind] {
-        &KINDS
-    }
+    const INFO: &'static Info = &INFO;
+    const KINDS: &'static [Kind] = &KINDS;
 
     fn marks(text: &str) -> Vec<Mark> {
         let Some(finder) = finder().filter(|_| is_code(text)) else { return Vec::new() };

@@ -13,8 +13,8 @@ use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw};
 use crate::detect::trigger::{background, null};
 use crate::error::{Error, Result};
-use crate::finding::{Evidence, Group, Tier};
-use crate::fold::{Detect, Fold, Given, Info, Step};
+use crate::finding::{Evidence, Family, Group, Tier};
+use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 
 /// Carriers of a kind whose keys are kept.
@@ -57,6 +57,13 @@ pub(super) struct Kind {
     pub(super) least: u64,
 }
 
+impl Kind {
+    /// A kind that one row is enough for.
+    pub(super) const fn new(code: &'static str, name: &'static str, belief: f64, usual: f64) -> Self {
+        Self { code, name, belief, usual, least: 1 }
+    }
+}
+
 /// A marked span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -71,13 +78,30 @@ pub(super) struct Mark {
     pub(super) decoded: Option<String>,
 }
 
+/// What a detector by rule is.
+pub(super) const fn info(code: &'static str, summary: &'static str, manual: &'static str) -> Info {
+    Info {
+        code,
+        family: Family::Text,
+        summary,
+        needs: &[Need::Text],
+        // The content model is asked for after the scan; it is fitted before it, as soon as the sample is there.
+        after: &["derive.sample"],
+        reads: &[],
+        law: Law::Exact,
+        version: 1,
+        claim: Claim::Posterior,
+        max_tier: Tier::Alarm,
+        manual,
+    }
+}
+
 /// A set of rules.
 pub(super) trait Rules: Send + Sync + 'static {
-    /// The detector's info.
-    fn info() -> &'static Info;
-
+    /// What the detector is.
+    const INFO: &'static Info;
     /// The kinds of marks.
-    fn kinds() -> &'static [Kind];
+    const KINDS: &'static [Kind];
 
     /// Marks of a text, in order; at most [`MOST_MARKS`].
     fn marks(text: &str) -> Vec<Mark>;
@@ -167,16 +191,15 @@ impl<R: Rules> Marked<R> {
             let Some(p) = null(ODDS_RATIO).test(carrying, agreeing, q, rows).filter(|p| p * tests as f64 <= WORTH_KEEPING) else {
                 continue;
             };
-            let kind = &R::kinds()[at];
-            let name = data.label.as_ref().and_then(|l| l.classes.get(label)).map_or_else(String::new, |c| c.name.clone());
-            let all = if agreeing == carrying { format!("all labelled {name}") } else { format!("{agreeing} labelled {name}") };
+            let kind = &R::KINDS[at];
+            let all = data.shared(label as u32, agreeing, carrying);
             let group = Group {
                 title: format!("{} in {carrying} rows, {all}; content alone would give that label to {:.0}%", kind.name, 100.0 * q),
                 cause: kind.name.to_owned(),
                 attack_class: "backdoor_trigger".to_owned(),
                 rows: seen.rows,
                 agreeing,
-                label: Some(name),
+                label: Some(data.class_name(label as u32).to_owned()),
                 background: Some(q),
                 statistic: "carriers with the label, interval null".to_owned(),
                 value: agreeing as f64,
@@ -210,7 +233,7 @@ impl<R: Rules> Fold for Marked<R> {
     type Model = MarkModel;
 
     fn info(&self) -> &'static Info {
-        R::info()
+        R::INFO
     }
 
     fn begin(&self, _: &Schema, given: &Given) -> Result<Step<MarkBrief, MarkModel>> {
@@ -218,7 +241,7 @@ impl<R: Rules> Fold for Marked<R> {
     }
 
     fn open(&self, _: &MarkBrief) -> MarkState {
-        MarkState { texts: 0, kinds: R::kinds().iter().map(|_| Seen::new()).collect() }
+        MarkState { texts: 0, kinds: R::KINDS.iter().map(|_| Seen::new()).collect() }
     }
 
     fn observe(&self, brief: &MarkBrief, state: &mut MarkState, rows: &Batch) -> Result<()> {
@@ -252,7 +275,7 @@ impl<R: Rules> Fold for Marked<R> {
 
     fn merge(&self, _: &MarkBrief, into: &mut MarkState, from: MarkState) -> Result<()> {
         if into.kinds.len() != from.kinds.len() {
-            return Err(Error::Wire { code: R::info().code.to_owned(), reason: "states know different kinds of marks".to_owned() });
+            return Err(Error::Wire { code: R::INFO.code.to_owned(), reason: "states know different kinds of marks".to_owned() });
         }
         into.texts = into.texts.saturating_add(from.texts);
         into.kinds.iter_mut().zip(from.kinds).for_each(|(seen, other)| seen.merge(other));
@@ -261,7 +284,7 @@ impl<R: Rules> Fold for Marked<R> {
 
     fn close(&self, data: &Schema, given: &Given, _: MarkBrief, state: MarkState) -> Result<Step<MarkBrief, MarkModel>> {
         let mut model = MarkModel::default();
-        for (kind, seen) in R::kinds().iter().zip(&state.kinds) {
+        for (kind, seen) in R::KINDS.iter().zip(&state.kinds) {
             let few = (kind.usual * state.texts as f64).max(FEW as f64);
             let usual = seen.rows as f64 > few;
             model.beliefs.push(if usual || seen.rows < kind.least { kind.belief.min(USUAL) } else { kind.belief });
@@ -278,7 +301,7 @@ impl<R: Rules> Fold for Marked<R> {
     }
 
     fn max_bytes(&self, _: &Schema) -> usize {
-        R::kinds().len() * (MOST_CARRIERS * CARRIER_BYTES + MOST_RAW * RAW_BYTES)
+        R::KINDS.len() * (MOST_CARRIERS * CARRIER_BYTES + MOST_RAW * RAW_BYTES)
     }
 }
 
@@ -325,7 +348,7 @@ impl<R: Rules> Detect for Marked<R> {
 /// A mark as evidence: what it is and the text around it.
 fn shown<R: Rules>(text: &str, mark: &Mark) -> Value {
     let mut out = Map::new();
-    out.insert("kind".to_owned(), json!(R::kinds().get(mark.kind).map_or("", |kind| kind.code)));
+    out.insert("kind".to_owned(), json!(R::KINDS.get(mark.kind).map_or("", |kind| kind.code)));
     out.insert("what".to_owned(), json!(mark.what));
     out.extend(mark.decoded.iter().map(|decoded| ("decoded".to_owned(), json!(decoded))));
     out.insert("at".to_owned(), json!(mark.start));

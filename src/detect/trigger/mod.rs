@@ -10,7 +10,7 @@ mod token;
 
 pub use activation::{Activation, ActivationModel};
 pub use mine::MineModel;
-pub(super) use mine::{background, null};
+pub(super) use mine::{background, backgrounds, null};
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};
@@ -19,7 +19,16 @@ pub use token::{Token, response, token};
 
 use std::collections::BTreeSet;
 
-use crate::fold::Given;
+use crate::derive::{ContentModel, SampleModel};
+use crate::error::Result;
+use crate::fold::{Given, Step};
+
+/// The model of a unit that looks at the reference sample and asks the content model; one that found nothing where either
+/// is missing.
+fn fitted<B, M: Default>(given: &Given, fit: impl FnOnce(&SampleModel, &ContentModel) -> Result<M>) -> Result<Step<B, M>> {
+    let both = given.model("derive.sample").zip(given.model("derive.content"));
+    both.map_or_else(|| Ok(M::default()), |(sample, content)| fit(sample, content)).map(Step::Done)
+}
 
 /// Keys of the rows that carry a trigger with its label: they are explained, and no evidence of wrong labels elsewhere.
 pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {

@@ -17,6 +17,7 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 
+use super::mine::backgrounds;
 use choose::{Candidate, LEVELS, Union};
 use language::{Beside, EDGES, Spelling, Types};
 
@@ -36,6 +37,8 @@ const MOST_ODD: usize = 1_024;
 const MOST_WORDS: usize = 4_096;
 /// Carriers of a word whose keys are kept.
 const MOST_CARRIERS: usize = 4_096;
+/// Carriers in the reference sample whose background is asked.
+const JUDGED: usize = 512;
 /// Carriers of a word outside the reference sample that are kept in raw form.
 const MOST_RAW: usize = 32;
 /// Carriers of a word with one label that are named by position.
@@ -388,7 +391,7 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
     for word in words {
         let rows: Vec<(u64, Option<u32>)> = word.keys.iter().map(|(key, _, label)| (key, *label)).collect();
         let keys: Vec<u64> = rows.iter().map(|(key, _)| *key).collect();
-        let Some(background) = choose::background(content, &keys, word.raw.iter().map(|(_, _, row)| row))? else {
+        let Some(background) = backgrounds(content, &keys, JUDGED, word.raw.iter().map(|(_, _, row)| row))? else {
             return Ok(SetModel { notes: vec!["content has no model that could judge".to_owned()], ..SetModel::default() });
         };
         short.push(Candidate { rows, background });
@@ -403,7 +406,7 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
         let keys: Vec<u64> = carriers.iter().map(|(key, _)| *key).collect();
         let outside: BTreeMap<u64, &SampleRow> =
             union.words.iter().flat_map(|word| words[*word].raw.iter()).map(|(key, _, row)| (key, row)).collect();
-        let background = choose::background(content, &keys, outside.into_values())?;
+        let background = backgrounds(content, &keys, JUDGED, outside.into_values())?;
         let Some(background) = background.and_then(|q| q.get(union.label as usize).copied()) else { break };
         let agreeing: BTreeSet<u64> = carriers.iter().filter(|(_, l)| *l == Some(union.label)).map(|(key, _)| *key).collect();
         let Some(p) = null.test(carriers.len() as u64, agreeing.len() as u64, background, data.rows) else { continue };
@@ -433,8 +436,7 @@ fn cause(data: &Schema, words: &[Rows], union: &Union, [carrying, agreeing]: [us
     let shown: Vec<String> = names.iter().take(NAMED).map(|name| format!("\"{name}\"")).collect();
     let more = if names.len() > NAMED { format!(" and {} more", names.len() - NAMED) } else { String::new() };
     let name = format!("one of the words {}{more}", shown.join(", "));
-    let label = data.label.as_ref().and_then(|l| l.classes.get(union.label as usize)).map_or_else(String::new, |c| c.name.clone());
-    let all = if agreeing == carrying { format!("all labelled {label}") } else { format!("{agreeing} labelled {label}") };
+    let all = data.shared(union.label, agreeing as u64, carrying as u64);
     let examples: BTreeSet<u64> =
         union.words.iter().filter_map(|word| words[*word].examples.get(&union.label)).flatten().copied().collect();
     Group {
@@ -443,7 +445,7 @@ fn cause(data: &Schema, words: &[Rows], union: &Union, [carrying, agreeing]: [us
         attack_class: "backdoor_trigger".to_owned(),
         rows: carrying as u64,
         agreeing: agreeing as u64,
-        label: Some(label),
+        label: Some(data.class_name(union.label).to_owned()),
         background: Some(background),
         statistic: "carriers of any of the words with the label, interval null".to_owned(),
         value: agreeing as f64,
@@ -470,7 +472,7 @@ impl Detect for Set {
         for (row, slot) in out.iter_mut().enumerate().filter(|(row, _)| rows.labels()[*row].is_some()) {
             let carried = if model.words.is_empty() { None } else { model.carried(rows, row) };
             let group = carried.and_then(|(at, _)| model.groups.get(at as usize));
-            *slot = Some(group.map_or(0.0, |g| -g.corrected().max(1e-300).log10()));
+            *slot = Some(group.map_or(0.0, Group::strength));
         }
         Ok(())
     }

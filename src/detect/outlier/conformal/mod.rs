@@ -5,6 +5,7 @@ mod ensemble;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::shorten;
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
 use crate::error::{Error, Result};
@@ -21,8 +22,6 @@ const RATE: f64 = 0.1;
 const MOST_ROWS: usize = 32_768;
 /// Fewest distinct rows of a reference.
 const FEWEST_ROWS: usize = 100;
-/// Positions named of the rows beyond.
-const EXAMPLES: usize = 20;
 /// Larger than any p-value that says anything.
 const TELLING: f64 = 0.01;
 
@@ -254,12 +253,6 @@ impl Fold for Conformal {
     fn max_bytes(&self, data: &Schema) -> usize {
         MOST_ROWS.min(data.rows.max(1) as usize) * (16 + 8 * ASKED + 48)
     }
-}
-
-/// Keeps the first positions.
-fn shorten(positions: &mut Vec<u64>) {
-    positions.sort_unstable();
-    positions.truncate(EXAMPLES);
 }
 
 impl Detect for Conformal {

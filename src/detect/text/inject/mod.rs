@@ -4,10 +4,9 @@ mod encoded;
 mod markup;
 mod phrases;
 
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Detect, Info, Law, Need};
+use crate::fold::{Detect, Info};
 
-use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules, cut};
+use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules, cut, info};
 
 /// Characters of a token, phrase or message that a sentence shows.
 const SAID: usize = 80;
@@ -17,19 +16,8 @@ const LONGEST_TOKEN: usize = 40;
 #[doc = include_str!("../inject.md")]
 pub struct Inject;
 
-static INFO: Info = Info {
-    code: "text.inject",
-    family: Family::Text,
-    summary: "chat control tokens, orders to a model, hidden or encoded messages inside texts",
-    needs: &[Need::Text],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Posterior,
-    max_tier: Tier::Alarm,
-    manual: include_str!("../inject.md"),
-};
+static INFO: Info =
+    info("text.inject", "chat control tokens, orders to a model, hidden or encoded messages inside texts", include_str!("../inject.md"));
 
 const CONTROL: usize = 0;
 const HEADING: usize = 1;
@@ -38,17 +26,13 @@ const HIDDEN: usize = 3;
 const ENCODED: usize = 4;
 const UNSEEN: usize = 5;
 
-const fn kind(code: &'static str, name: &'static str, belief: f64, usual: f64) -> Kind {
-    Kind { code, name, belief, usual, least: 1 }
-}
-
 static KINDS: [Kind; 6] = [
-    kind("control_token", "chat control tokens", 0.96, 0.02),
-    kind("template_heading", "headings of an instruction template", 0.93, 0.02),
-    kind("order_to_model", "orders to a model", 0.94, 0.01),
-    kind("hidden_message", "hidden messages to a model", 0.97, 0.02),
-    kind("encoded_text", "encoded texts", 0.93, 0.01),
-    kind("hidden_text", "comments and hidden texts", 0.02, 1.0),
+    Kind::new("control_token", "chat control tokens", 0.96, 0.02),
+    Kind::new("template_heading", "headings of an instruction template", 0.93, 0.02),
+    Kind::new("order_to_model", "orders to a model", 0.94, 0.01),
+    Kind::new("hidden_message", "hidden messages to a model", 0.97, 0.02),
+    Kind::new("encoded_text", "encoded texts", 0.93, 0.01),
+    Kind::new("hidden_text", "comments and hidden texts", 0.02, 1.0),
 ];
 
 /// Control tokens of chat templates that have no form in common.
@@ -76,13 +60,8 @@ pub fn inject() -> impl Detect + 'static {
 }
 
 impl Rules for Inject {
-    fn info() -> &'static Info {
-        &INFO
-    }
-
-    fn kinds() -> &'static [Kind] {
-        &KINDS
-    }
+    const INFO: &'static Info = &INFO;
+    const KINDS: &'static [Kind] = &KINDS;
 
     fn marks(text: &str) -> Vec<Mark> {
         let plain = |kind, (start, end): (usize, usize), what: String| Mark { kind, start, end, what, decoded: None };

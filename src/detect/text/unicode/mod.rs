@@ -6,27 +6,18 @@ mod payload;
 
 pub(super) use invisible::is_zero_width;
 
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Detect, Info, Law, Need};
+use crate::fold::{Detect, Info};
 
-use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules};
+use super::mark::{Kind, MOST_MARKS, Mark, Marked, Rules, info};
 
 #[doc = include_str!("../unicode.md")]
 pub struct Unicode;
 
-static INFO: Info = Info {
-    code: "text.unicode",
-    family: Family::Text,
-    summary: "invisible, reordering and look-alike characters where no script needs them, with what they hide",
-    needs: &[Need::Text],
-    after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Posterior,
-    max_tier: Tier::Alarm,
-    manual: include_str!("../unicode.md"),
-};
+static INFO: Info = info(
+    "text.unicode",
+    "invisible, reordering and look-alike characters where no script needs them, with what they hide",
+    include_str!("../unicode.md"),
+);
 
 /// Kinds of marks, in the order of [`KINDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,27 +35,23 @@ enum What {
     Private,
 }
 
-const fn kind(code: &'static str, name: &'static str, belief: f64, usual: f64) -> Kind {
-    Kind { code, name, belief, usual, least: 1 }
-}
-
 /// Fewest rows of what spam is written with as well: a few are spam.
 const LONE: u64 = 4;
 /// What little belief is left where web pages, keyboards and fonts leave the same characters behind.
 const LEFT_BEHIND: f64 = 0.02;
 
 static KINDS: [Kind; 11] = [
-    kind("tag_characters", "tag characters", 0.99, 0.1),
-    kind("variation_selectors", "variation selectors where nothing varies", 0.99, 0.1),
-    kind("zero_width_run", "runs of different zero-width characters", 0.98, 0.1),
-    Kind { least: LONE, ..kind("invisible_in_word", "invisible characters inside words", 0.96, 0.1) },
-    kind("direction_override", "direction overrides in left-to-right text", 0.97, 0.05),
-    Kind { least: LONE, ..kind("look_alike_letters", "look-alike letters of another script", 0.96, 0.1) },
-    kind("deleting_controls", "control characters that erase or move", 0.93, 0.02),
-    kind("noncharacters", "code points that are no characters", 0.93, 0.02),
-    kind("invisible_elsewhere", "invisible characters beside words", LEFT_BEHIND, 1.0),
-    kind("mixed_scripts", "words of mixed scripts", LEFT_BEHIND, 1.0),
-    kind("private_use", "private-use characters", LEFT_BEHIND, 1.0),
+    Kind::new("tag_characters", "tag characters", 0.99, 0.1),
+    Kind::new("variation_selectors", "variation selectors where nothing varies", 0.99, 0.1),
+    Kind::new("zero_width_run", "runs of different zero-width characters", 0.98, 0.1),
+    Kind { least: LONE, ..Kind::new("invisible_in_word", "invisible characters inside words", 0.96, 0.1) },
+    Kind::new("direction_override", "direction overrides in left-to-right text", 0.97, 0.05),
+    Kind { least: LONE, ..Kind::new("look_alike_letters", "look-alike letters of another script", 0.96, 0.1) },
+    Kind::new("deleting_controls", "control characters that erase or move", 0.93, 0.02),
+    Kind::new("noncharacters", "code points that are no characters", 0.93, 0.02),
+    Kind::new("invisible_elsewhere", "invisible characters beside words", LEFT_BEHIND, 1.0),
+    Kind::new("mixed_scripts", "words of mixed scripts", LEFT_BEHIND, 1.0),
+    Kind::new("private_use", "private-use characters", LEFT_BEHIND, 1.0),
 ];
 
 /// The detector.
@@ -74,13 +61,8 @@ pub fn unicode() -> impl Detect + 'static {
 }
 
 impl Rules for Unicode {
-    fn info() -> &'static Info {
-        &INFO
-    }
-
-    fn kinds() -> &'static [Kind] {
-        &KINDS
-    }
+    const INFO: &'static Info = &INFO;
+    const KINDS: &'static [Kind] = &KINDS;
 
     fn marks(text: &str) -> Vec<Mark> {
         // Nearly all text of nearly all sets ends here.

@@ -6,6 +6,7 @@ use foretaste_datasets::synth;
 
 use super::*;
 use crate::derive::{Content, Sample};
+use crate::finding::Tier;
 use crate::fold::law::{self, Fixture};
 
 /// Codes of the kinds that a text is marked with.

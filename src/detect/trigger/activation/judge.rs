@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::Apart;
 use crate::data::Schema;
 use crate::derive::ContentModel;
-use crate::detect::trigger::mine::{background, null};
+use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
@@ -32,8 +32,6 @@ const LEVEL: f64 = 0.004;
 const USUAL: f64 = 0.25;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
-/// Share of a mode's rows that it must not have in common with stronger ones.
-const OWN_SHARE: f64 = 0.5;
 /// Odds ratio that innocent structure may reach.
 const ODDS_RATIO: f64 = 4.0;
 /// Largest share of all rows that a mode holds.
@@ -137,9 +135,7 @@ impl Labelled<'_> {
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut found = Vec::new();
         for one in placed {
-            let own = one.members.iter().filter(|i| !taken.contains(i)).count();
-            if own as f64 >= OWN_SHARE * one.members.len() as f64 {
-                taken.extend(&one.members);
+            if takes(&mut taken, &one.members) {
                 found.push(self.apart(one, tests)?);
             }
         }
@@ -178,7 +174,7 @@ impl Labelled<'_> {
         let background = background(self.content, &keys, std::iter::empty(), one.class)?;
         let by_label = background.and_then(|q| null(ODDS_RATIO).test(rows, rows, q, self.labels.len() as u64));
         let contradicted = by_label.is_some_and(|p| p * tests as f64 <= LEVEL);
-        let label = self.data.label.as_ref().and_then(|l| l.classes.get(one.class as usize)).map_or_else(String::new, |c| c.name.clone());
+        let label = self.data.class_name(one.class).to_owned();
         let cause = format!("a second kind of rows labelled {label}");
         let said = if contradicted { ", whose content does not give that label" } else { "" };
         let mut evidence = Map::new();

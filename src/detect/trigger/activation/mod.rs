@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel};
+use crate::detect::trigger::fitted;
 use crate::detect::without_scan;
 use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
@@ -137,12 +138,7 @@ impl Fold for Activation {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ActivationModel>> {
-        let sample = given.model::<SampleModel>("derive.sample");
-        let content = given.model::<ContentModel>("derive.content");
-        Ok(Step::Done(match (sample, content) {
-            (Some(sample), Some(content)) => ActivationModel::fit(data, sample, content)?,
-            _ => ActivationModel::default(),
-        }))
+        fitted(given, |sample, content| ActivationModel::fit(data, sample, content))
     }
 }
 
@@ -151,7 +147,7 @@ impl Detect for Activation {
         let Some(embedding) = rows.embedding()? else { return Ok(()) };
         for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())).enumerate() {
             if rows.labels()[row].is_some() && embedding.row(row).iter().all(|x| x.abs() <= LARGEST) {
-                let strength = |at: u32| model.found.get(at as usize).map_or(0.0, |p| -p.group.corrected().max(1e-300).log10());
+                let strength = |at: u32| model.found.get(at as usize).map_or(0.0, |p| p.group.strength());
                 *slot = Some(carried.map_or(0.0, strength));
             }
         }

@@ -36,7 +36,8 @@ use bayes::Bayes;
 use place::Places;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
 pub(super) use verify::Trigger;
-pub(in crate::detect) use verify::{background, null};
+pub(super) use verify::takes;
+pub(in crate::detect) use verify::{background, backgrounds, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
@@ -521,7 +522,7 @@ impl<I: Items> Detect for Mine<I> {
     fn score(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for (row, trigger) in self.carried(model, rows, 0..rows.rows()).into_iter().enumerate() {
             if rows.labels()[row].is_some() {
-                out[row] = Some(trigger.map_or(0.0, |at| model.triggers[at as usize].strength()));
+                out[row] = Some(trigger.map_or(0.0, |at| model.triggers[at as usize].group.strength()));
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ const NATURAL_LEVEL: f64 = 1e-3;
 const NATURAL_EFFECT: f64 = 0.15;
 /// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
 const PURITY: f64 = 0.9;
-/// A later candidate must keep this share of its carriers once those of stronger ones are taken away.
+/// Share of its carriers that a cause must keep once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
@@ -50,11 +50,18 @@ pub(in crate::detect::trigger) struct Trigger {
     pub(super) group: Group,
 }
 
-impl Trigger {
-    /// −log10 of the corrected p-value.
-    pub(super) fn strength(&self) -> f64 {
-        -self.group.corrected().max(1e-300).log10()
+/// Whether enough of a cause's rows belong to no stronger one; they are taken then.
+pub(in crate::detect::trigger) fn takes<'a>(
+    taken: &mut BTreeSet<usize>,
+    rows: impl IntoIterator<Item = &'a usize, IntoIter: Clone>,
+) -> bool {
+    let rows = rows.into_iter();
+    let (all, own) = rows.clone().fold((0usize, 0usize), |(all, own), row| (all + 1, own + usize::from(!taken.contains(row))));
+    let enough = own as f64 >= OWN_SHARE * all as f64;
+    if enough {
+        taken.extend(rows);
     }
+    enough
 }
 
 /// A candidate with its test.
@@ -180,22 +187,35 @@ fn distinct(carriers: &Carriers, short: &Short) -> (u64, u64) {
     (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
 }
 
-/// Mean probability of the label over carriers, from the content model without them: `keys` are those of all carriers,
-/// `raw` the carriers outside the reference sample that are asked beside those in it. `None` without a model to ask.
+/// Mean probability of the label over carriers; see [`backgrounds`].
 pub(in crate::detect) fn background<'a>(
     content: &ContentModel,
     keys: &[u64],
     raw: impl Iterator<Item = &'a SampleRow>,
     label: u32,
 ) -> Result<Option<f64>> {
+    Ok(backgrounds(content, keys, JUDGED, raw)?.and_then(|means| means.get(label as usize).copied()))
+}
+
+/// Mean probability of each class over carriers, from the content model without them: `keys` are those of all carriers, of
+/// which up to `most` in the reference sample are asked, `raw` those outside it that are asked as well. `None` without a
+/// model or a carrier to ask.
+pub(in crate::detect) fn backgrounds<'a>(
+    content: &ContentModel,
+    keys: &[u64],
+    most: usize,
+    raw: impl Iterator<Item = &'a SampleRow>,
+) -> Result<Option<Vec<f64>>> {
     if !content.can_verify() {
         return Ok(None);
     }
-    let inside = keys.iter().filter_map(|key| content.position(*key)).take(JUDGED).map(Ok);
+    let inside = keys.iter().filter_map(|key| content.position(*key)).take(most).map(Ok);
     let judged: Vec<Result<usize, &SampleRow>> = inside.chain(raw.map(Err)).collect();
-    let probabilities = content.without(keys, &judged)?;
-    let label = label as usize;
-    Ok(probabilities.column(label).mean().filter(|q| q.is_finite()))
+    if judged.is_empty() {
+        return Ok(None);
+    }
+    let means: Vec<f64> = content.without(keys, &judged)?.columns().into_iter().filter_map(|column| column.mean()).collect();
+    Ok(means.iter().all(|q| q.is_finite()).then_some(means))
 }
 
 fn evidence(described: &BottomK<(String, String)>) -> Map<String, Value> {
@@ -265,10 +285,8 @@ impl Tested {
 
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
         let name = self.name().to_owned();
-        let label = data.label.as_ref().and_then(|l| l.classes.get(self.short.label as usize)).map_or_else(String::new, |c| c.name.clone());
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
-        let said = data.label.as_ref().map_or_else(String::new, |l| l.said(self.short.label));
-        let all = if self.agreeing == self.carrying { format!("all {said}") } else { format!("{} {said}", self.agreeing) };
+        let all = data.shared(self.short.label, self.agreeing, self.carrying);
         let mut evidence = evidence(&self.carriers.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
@@ -282,7 +300,7 @@ impl Tested {
                 attack_class: "backdoor_trigger".to_owned(),
                 rows,
                 agreeing: self.agreeing,
-                label: Some(label),
+                label: Some(data.class_name(self.short.label).to_owned()),
                 background: Some(self.background),
                 statistic: "carriers with the label, interval null".to_owned(),
                 value: self.agreeing as f64,

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::derive::{ContentModel, SampleRow};
-use crate::error::Result;
 use crate::stats::interval::{IntervalNull, IntervalParams};
 use crate::stats::tail::ln_binomial_sf;
 
@@ -23,8 +21,6 @@ const PURITY: f64 = 0.9;
 const LEVEL: f64 = 0.001;
 /// Words that may be expected to join a certain union by chance.
 const JOINING: f64 = 0.5;
-/// Carriers of a union whose background is asked.
-const JUDGED: usize = 512;
 
 /// A shortlisted word with its rows.
 pub(super) struct Candidate {
@@ -156,20 +152,4 @@ fn ln_p(short: &[Candidate], words: &[usize], label: u32, null: &IntervalNull) -
     let weighted = words.iter().map(|w| (short[*w].rows.len() as f64, short[*w].background.get(label as usize).copied().unwrap_or(1.0)));
     let (sum, weight) = weighted.fold((0.0, 0.0), |(sum, weight), (n, q)| (sum + n * q, weight + n));
     Some(ln_binomial_sf(agreeing as u64, rows.len() as u64, null.null_rate(sum / weight)))
-}
-
-/// Mean probability of each class over some rows from the content model that saw none of them; `None` where it cannot say.
-/// `raw` holds rows outside of the model's sample.
-pub(super) fn background<'a>(content: &ContentModel, keys: &[u64], raw: impl Iterator<Item = &'a SampleRow>) -> Result<Option<Vec<f64>>> {
-    if !content.can_verify() {
-        return Ok(None);
-    }
-    let inside = keys.iter().filter_map(|key| content.position(*key)).take(JUDGED).map(Ok);
-    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(raw.map(Err)).collect();
-    if judged.is_empty() {
-        return Ok(None);
-    }
-    let probabilities = content.without(keys, &judged)?;
-    let means: Vec<f64> = probabilities.columns().into_iter().filter_map(|column| column.mean()).collect();
-    Ok(means.iter().all(|q| q.is_finite()).then_some(means))
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel, Vectors, raw};
+use crate::detect::trigger::fitted;
 use crate::detect::without_scan;
 use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
@@ -143,12 +144,7 @@ impl Fold for Spectral {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), SpectralModel>> {
-        let sample = given.model::<SampleModel>("derive.sample");
-        let content = given.model::<ContentModel>("derive.content");
-        Ok(Step::Done(match (sample, content) {
-            (Some(sample), Some(content)) => SpectralModel::fit(data, sample, content)?,
-            _ => SpectralModel::default(),
-        }))
+        fitted(given, |sample, content| SpectralModel::fit(data, sample, content))
     }
 }
 
@@ -156,7 +152,7 @@ impl Detect for Spectral {
     fn score(&self, model: &SpectralModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, 0..rows.rows())?).enumerate() {
             if rows.labels()[row].is_some() && rows.images()[row].is_some() {
-                let strength = |at: u32| model.patterns.get(at as usize).map_or(0.0, |p| -p.group.corrected().max(1e-300).log10());
+                let strength = |at: u32| model.patterns.get(at as usize).map_or(0.0, |p| p.group.strength());
                 *slot = Some(carried.map_or(0.0, strength));
             }
         }

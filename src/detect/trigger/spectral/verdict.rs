@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use super::{Pattern, difference, view};
 use crate::data::Schema;
 use crate::derive::ContentModel;
-use crate::detect::trigger::mine::{background, null};
+use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
@@ -19,8 +19,6 @@ use crate::stats::tail::binomial_sf;
 const ODDS_RATIO: f64 = 4.0;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
-/// Share of its agreeing pictures that a pattern must not have in common with stronger ones.
-const OWN_SHARE: f64 = 0.5;
 /// The valley before a second mode and the near half of the mode, as shares of its median.
 const VALLEY: [f32; 3] = [0.3, 0.65, 1.0];
 /// Share of the rows of valley and half mode that may be in the half mode without there being two modes: twice the valley's.
@@ -71,9 +69,7 @@ impl Pictures<'_> {
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut patterns = Vec::new();
         for one in tested {
-            let own = one.agreeing.difference(&taken).count();
-            if own as f64 >= OWN_SHARE * one.agreeing.len() as f64 {
-                taken.extend(&one.agreeing);
+            if takes(&mut taken, &one.agreeing) {
                 patterns.push(self.pattern(one, tests));
             }
         }
@@ -107,7 +103,6 @@ impl Pictures<'_> {
     }
 
     fn pattern(&self, one: Tested, tests: u64) -> Pattern {
-        let label = self.data.label.as_ref().and_then(|l| l.classes.get(one.target as usize)).map_or_else(String::new, |c| c.name.clone());
         let (rows, agreeing) = (one.direction.members.len() as u64, one.agreeing.len() as u64);
         let residual = difference(self.residuals, &one.agreeing);
         let side = residual.len().isqrt();
@@ -123,7 +118,7 @@ impl Pictures<'_> {
             }
             None => "a faint pattern over the picture".to_owned(),
         };
-        let all = if agreeing == rows { format!("all labelled {label}") } else { format!("{agreeing} labelled {label}") };
+        let all = self.data.shared(one.target, agreeing, rows);
         let why = if one.clean_label {
             "apart from all other pictures of that label".to_owned()
         } else {
@@ -135,7 +130,7 @@ impl Pictures<'_> {
             attack_class: "backdoor_trigger".to_owned(),
             rows,
             agreeing,
-            label: Some(label),
+            label: Some(self.data.class_name(one.target).to_owned()),
             background: Some(one.background),
             statistic: if one.clean_label { "rows of a second mode" } else { "carriers with the label, interval null" }.to_owned(),
             value: agreeing as f64,
