@@ -20,7 +20,7 @@ use arrow::record_batch::RecordBatch;
 use foretaste::data::read::{Options, open};
 use foretaste::data::{Choices, Key};
 use foretaste::detect;
-use foretaste::policy::Policy;
+use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Silent, Sink, scan};
 use parquet::arrow::ArrowWriter;
 use rand::{RngExt, SeedableRng};
@@ -107,6 +107,7 @@ fn confident(path: &str) -> Result<(), Failure> {
         threads: 2,
         memory: 1 << 30,
         policy: Policy::default(),
+        gate: Gate::default(),
         only: vec!["label.confident".to_owned()],
         skip: Vec::new(),
     };

@@ -18,7 +18,7 @@ use foretaste::data::{Choices, Key};
 use foretaste::detect;
 use foretaste::evaluate::{Answer, Evaluation, Flags, Measures, Truth};
 use foretaste::finding::Verdict;
-use foretaste::policy::Policy;
+use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 
 type Failure = Box<dyn std::error::Error>;
@@ -104,6 +104,7 @@ fn run(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
         threads: 2,
         memory: 2 << 30,
         policy: Policy::default(),
+        gate: Gate::default(),
         only: Vec::new(),
         skip: Vec::new(),
     };

@@ -7,7 +7,8 @@ use crate::data::Key;
 use crate::data::read::{self, Options};
 use crate::error::Result;
 use crate::fold::Info;
-use crate::policy::Policy;
+use crate::policy::{Gate, Policy};
+use crate::power;
 use crate::report::{self, Writer};
 use crate::run::{self, Order, Outcome, Progress};
 
@@ -22,18 +23,28 @@ impl Engine for Local {
         let source = read::open(&request.inputs, &options)?;
         let trusted = &settings.reference.inputs;
         let reference = if trusted.is_empty() { None } else { Some(read::open(trusted, &Options { format: None, ..options })?) };
+        let created = jiff::Timestamp::now();
+        let gate = Gate {
+            rules: settings.policy.rules(),
+            baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
+            today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
+        };
         let order = Order {
             choices: settings.roles.clone(),
             key: Key::from_seed(seed),
             threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
             memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
             policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
+            gate,
             only: settings.detectors.only.clone(),
             skip: settings.detectors.skip.clone(),
         };
         let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-        let outcome = run::scan_against(source.as_ref(), reference.as_deref(), crate::detect::all(), &order, &mut writer, progress)?;
-        let told = report::Settings { values: settings.canonical_json()?, seed, created: jiff::Timestamp::now() };
+        let mut outcome = run::scan_against(source.as_ref(), reference.as_deref(), crate::detect::all(), &order, &mut writer, progress)?;
+        if settings.run.power {
+            outcome.power = Some(power::measure(source.as_ref(), crate::detect::all(), &order, &outcome, progress)?);
+        }
+        let told = report::Settings { values: settings.canonical_json()?, seed, created };
         let path = writer.finish(&outcome, &told)?;
         Ok((outcome, path))
     }

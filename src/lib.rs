@@ -7,7 +7,7 @@
 //! ```
 //! use foretaste::data::read::{Options, open};
 //! use foretaste::data::{Choices, Key};
-//! use foretaste::policy::Policy;
+//! use foretaste::policy::{Gate, Policy};
 //! use foretaste::finding::Verdict;
 //! use foretaste::run::{Order, Silent, Sink, scan};
 //!
@@ -38,6 +38,7 @@
 //!     threads: 2,
 //!     memory: 1 << 30,
 //!     policy: Policy::default(),
+//!     gate: Gate::default(),
 //!     only: vec!["trigger.patch".to_owned()],
 //!     skip: Vec::new(),
 //! };
@@ -84,6 +85,7 @@ pub mod evaluate;
 pub mod finding;
 pub mod fold;
 pub mod policy;
+pub mod power;
 pub mod report;
 pub mod run;
 pub mod stats;

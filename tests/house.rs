@@ -26,7 +26,7 @@ const HEADINGS: [&str; 10] = [
 
 /// What each module may import beside itself; `ARCHITECTURE.md` draws it. `lib.rs` and `main.rs` import what they like, and
 /// so does `engine`, which puts the parts together.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("finding", &[]),
     ("stats", &["error"]),
@@ -36,10 +36,11 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
     ("policy", &["error", "stats", "finding", "fold"]),
     ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
-    ("report", &["error", "data", "finding", "run"]),
+    ("power", &["error", "data", "finding", "fold", "policy", "run"]),
+    ("report", &["error", "data", "finding", "policy", "run"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
-    ("config", &["error", "data", "finding"]),
-    ("cli", &["error", "data", "finding", "fold", "run", "config", "evaluate"]),
+    ("config", &["error", "data", "finding", "policy"]),
+    ("cli", &["error", "data", "finding", "fold", "policy", "run", "config", "evaluate"]),
 ];
 
 const TABLE_STARTS: &str = "<!-- detectors: written by tests/house.rs from the registry -->";

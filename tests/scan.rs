@@ -267,3 +267,24 @@ fn every_detector_has_a_manual() {
     }
     assert!(folder.entries().is_empty());
 }
+
+#[test]
+fn a_designed_table_with_an_outcome_for_some_combinations_passes() {
+    // Every combination of six factors once; two cells of two factors have an outcome that no factor has by itself.
+    let levels = [4, 4, 4, 3, 3, 3];
+    let count: usize = levels.iter().product();
+    let level = |row: usize, factor: usize| row / levels[..factor].iter().product::<usize>() % levels[factor];
+    let refused = |row: usize| {
+        let dear = level(row, 0) + level(row, 1) >= 5;
+        level(row, 3) == 0 || level(row, 5) == 0 || dear || level(row, 2) + level(row, 4) == 0 && level(row, 5) == 1
+    };
+    let column = |factor: usize| (0..count).map(|row| Some(format!("level {}", level(row, factor)))).collect::<StringArray>();
+    let mut columns: Vec<(String, ArrayRef)> = (0..6).map(|f| (format!("factor {f}"), Arc::new(column(f)) as ArrayRef)).collect();
+    let outcome: StringArray = (0..count).map(|row| Some(if refused(row) { "refused" } else { "accepted" })).collect();
+    columns.push(("outcome".to_owned(), Arc::new(outcome)));
+    let folder = Folder::new();
+    folder.parquet("design.parquet", &RecordBatch::try_from_iter(columns).unwrap());
+    let ended = folder.scan(&["design.parquet", "--label", "outcome"], "r");
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+    assert_eq!(folder.json("r")["groups"].as_array().map(Vec::len), Some(0), "{}", ended.out);
+}

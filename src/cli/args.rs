@@ -13,6 +13,7 @@ Examples:
   foretaste scan - --format ipc < stream.arrows
   foretaste scan train.csv --fail-on warn --json > report.json
   foretaste scan new.parquet --reference trusted.parquet
+  foretaste scan train.parquet --baseline last-report
   foretaste explain trigger.patch
   foretaste evaluate foretaste-report truth.parquet
 
@@ -173,6 +174,12 @@ struct Decide {
     /// The mildest verdict that makes the exit status 1 [default: fail]
     #[arg(long, value_name = "VERDICT", value_enum)]
     fail_on: Option<FailOn>,
+    /// An earlier report: only what it did not have counts
+    #[arg(long, value_name = "REPORT")]
+    baseline: Option<PathBuf>,
+    /// Plant poison into a copy in memory, and say how little of it the scan would have seen
+    #[arg(long)]
+    power: bool,
     /// Run these detectors or families alone
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<String>,
@@ -251,12 +258,14 @@ impl Scan {
         }
         overlay(self.decide.fdr.as_ref(), &mut settings.decide.fdr);
         overlay(self.decide.fail_on.as_ref(), &mut settings.decide.fail_on);
+        overlay_optional(self.decide.baseline.as_ref(), &mut settings.policy.baseline);
         overlay_optional(self.decide.seed.as_ref(), &mut settings.run.seed);
         overlay_optional(self.machine.threads.as_ref(), &mut settings.run.threads);
         overlay(self.machine.memory.as_ref(), &mut settings.run.memory);
         overlay(self.machine.batch_rows.as_ref(), &mut settings.run.batch_rows);
         overlay(self.output.out.as_ref(), &mut settings.output.dir);
         settings.output.scores |= self.output.scores;
+        settings.run.power |= self.decide.power;
     }
 
     /// Whether stdout is to hold the report for a machine.
@@ -311,14 +320,14 @@ mod tests {
         let mut given = Settings::default();
         given.roles.ignore = vec!["replaced".into()];
         let columns = "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
-        let rest = "--fdr 0.2 --fail-on never --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
+        let rest = "--fdr 0.2 --fail-on never --power --baseline b --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
                     --out o --scores";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
         scan(&flags).apply(&mut given);
         let expected: Settings = toml::from_str(
             "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nresponse='r'\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
-             [decide]\nfdr=0.2\nfail_on='never'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
-             [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\n[output]\ndir='o'\nscores=true\n",
+             [decide]\nfdr=0.2\nfail_on='never'\n[policy]\nbaseline='b'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
+             [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\npower=true\n[output]\ndir='o'\nscores=true\n",
         )
         .unwrap();
         assert_eq!(given, expected);

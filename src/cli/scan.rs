@@ -55,6 +55,7 @@ fn settings(flags: &Scan, folder: &Path, engine: &dyn Engine, terminal: &mut Ter
     settings.check()?;
     let codes: Vec<&str> = engine.detectors().iter().map(|info| info.code).collect();
     settings.detectors.check(&codes)?;
+    settings.policy.rules().check(&codes)?;
     Ok(settings)
 }
 

@@ -9,6 +9,7 @@ use crate::config::FailOn;
 use crate::error::{Error, Place};
 use crate::finding::{Family, Tier, Verdict};
 use crate::fold::{Claim, Law, Need};
+use crate::policy::Applied;
 use crate::run::DataFacts;
 
 const fn info(code: &'static str, family: Family, summary: &'static str, manual: &'static str) -> Info {
@@ -81,6 +82,8 @@ impl Engine for Double {
             families: BTreeMap::new(),
             flagged_rows: 0,
             breakdown: Vec::new(),
+            policy: Applied::default(),
+            power: None,
             seconds: 0.0,
         };
         Ok((outcome, self.folder.path().to_path_buf()))

@@ -4,6 +4,7 @@ mod file;
 mod nearest;
 mod size;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub use size::{InvalidSize, Size};
 use crate::data::Choices;
 use crate::error::{Error, Result};
 use crate::finding::Verdict;
+use crate::policy::{Budget, Rules, Waiver};
 
 /// Everything that a run can be told, as a configuration file holds it; `docs/configuration.md` documents each key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub struct Settings {
     pub run: Run,
     /// When a finding counts.
     pub decide: Decide,
+    /// What findings come to.
+    pub policy: Policy,
     /// Which detectors run.
     pub detectors: Detectors,
     /// What is written where.
@@ -55,11 +59,13 @@ pub struct Run {
     pub memory: Size,
     /// Rows in a block, 1 to 1,048,576.
     pub batch_rows: usize,
+    /// Whether to measure what the scan could have seen.
+    pub power: bool,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { seed: None, threads: None, memory: Size(2 << 30), batch_rows: 8192 }
+        Self { seed: None, threads: None, memory: Size(2 << 30), batch_rows: 8192, power: false }
     }
 }
 
@@ -103,6 +109,28 @@ impl FailOn {
             Self::Warn => verdict >= Verdict::Warn,
             Self::Never => false,
         }
+    }
+}
+
+/// What findings come to; the `[policy]` table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// As in [`Rules`].
+    pub levels: BTreeMap<String, Verdict>,
+    /// As in [`Rules`].
+    pub budgets: BTreeMap<String, Budget>,
+    /// As in [`Rules`].
+    pub waivers: Vec<Waiver>,
+    /// An earlier report, its folder or its `report.json`: only what is new counts.
+    pub baseline: Option<PathBuf>,
+}
+
+impl Policy {
+    /// The rules alone.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { levels: self.levels.clone(), budgets: self.budgets.clone(), waivers: self.waivers.clone() }
     }
 }
 
@@ -192,7 +220,7 @@ impl Settings {
     }
 
     /// The settings that can change what is found and decided, as JSON with sorted keys, the base of the settings'
-    /// digest. Threads, the size of a block and the output are not part of it: they never change a finding, so runs
+    /// digest. Threads, the size of a block, power and the output are not part of it: they never change a finding, so runs
     /// that differ in them alone stay comparable.
     pub fn canonical_json(&self) -> Result<Value> {
         let mut value = serde_json::to_value(self).map_err(|e| Error::config("settings", e.to_string()))?;
@@ -201,6 +229,7 @@ impl Settings {
             if let Some(run) = tables.get_mut("run").and_then(Value::as_object_mut) {
                 run.remove("threads");
                 run.remove("batch_rows");
+                run.remove("power");
             }
         }
         value.sort_all_objects();
@@ -281,7 +310,7 @@ mod tests {
         other.decide.fdr = 0.05;
         assert_ne!(base.canonical_json().unwrap(), other.canonical_json().unwrap());
         let expected = concat!(
-            r#"{"decide":{"alarm_level":0.01,"fail_on":"fail","fdr":0.1},"detectors":{"only":[],"skip":[]},"reference":{"inputs":[]},"#,
+            r#"{"decide":{"alarm_level":0.01,"fail_on":"fail","fdr":0.1},"detectors":{"only":[],"skip":[]},"policy":{"baseline":null,"budgets":{},"levels":{},"waivers":[]},"reference":{"inputs":[]},"#,
             r#""roles":{"address":null,"digest":null,"embedding":null,"id":null,"ignore":[],"image":null,"label":null,"probs":null,"response":null,"source":null,"#,
             r#""text":[],"time":null},"run":{"memory":"2GiB","seed":null}}"#
         );

@@ -258,7 +258,7 @@ impl Batch {
                             hashers[row].write_u64(((image.width as u64) << 32) | image.height as u64);
                             hashers[row].part(&image.pixels);
                         }
-                        None => hashers[row].part(&raw_bytes(array, row).unwrap_or_default()),
+                        None => hashers[row].part(&encoded_picture(array, row).unwrap_or_default()),
                     }
                 }
             }
@@ -376,7 +376,7 @@ pub(super) fn list_values(array: &ArrayRef, row: usize) -> Option<ArrayRef> {
 }
 
 /// Encoded bytes of an image cell: the `bytes` field of a struct, or a binary column.
-fn raw_bytes(array: &ArrayRef, row: usize) -> Option<Vec<u8>> {
+pub(crate) fn encoded_picture(array: &ArrayRef, row: usize) -> Option<Vec<u8>> {
     if array.is_null(row) {
         return None;
     }
@@ -397,8 +397,8 @@ fn raw_bytes(array: &ArrayRef, row: usize) -> Option<Vec<u8>> {
 }
 
 /// The picture of an image cell.
-pub(super) fn picture(array: &ArrayRef, row: usize) -> Option<Image> {
-    if let Some(bytes) = raw_bytes(array, row) {
+pub(crate) fn picture(array: &ArrayRef, row: usize) -> Option<Image> {
+    if let Some(bytes) = encoded_picture(array, row) {
         return Image::decode(&bytes).ok();
     }
     let samples = list_values(array, row)?;

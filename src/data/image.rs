@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageReader, Limits};
 
 /// Pictures with more pixels than this are not decoded; they are counted and reported.
 pub const MAX_IMAGE_PIXELS: u64 = 1 << 24;
@@ -41,6 +42,19 @@ impl Image {
         );
         let (channels, pixels) = if grey { (1, image.into_luma8().into_raw()) } else { (3, image.into_rgb8().into_raw()) };
         Self { width, height, channels, pixels }
+    }
+
+    /// The picture as PNG; nothing where its samples do not fill it.
+    #[must_use]
+    pub fn to_png(&self) -> Option<Vec<u8>> {
+        let kind = if self.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        let mut bytes = Vec::new();
+        let (width, height) = (u32::try_from(self.width).ok()?, u32::try_from(self.height).ok()?);
+        if self.pixels.len() != self.width * self.height * self.channels {
+            return None;
+        }
+        PngEncoder::new(&mut bytes).write_image(&self.pixels, width, height, kind).ok()?;
+        Some(bytes)
     }
 
     /// Reads raw samples as a square picture, grey or RGB, if their number allows it.

@@ -8,8 +8,8 @@ pub mod read;
 mod role;
 mod schema;
 
-pub(crate) use batch::strings;
 pub use batch::{Batch, MAX_TEXT_BYTES};
+pub(crate) use batch::{encoded_picture, picture, strings};
 pub use image::{Image, MAX_IMAGE_PIXELS};
 pub use key::{Key, Keyed};
 pub use role::{Choices, ColumnRole, Role, infer};

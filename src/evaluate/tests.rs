@@ -8,7 +8,7 @@ use parquet::arrow::ArrowWriter;
 use super::*;
 use crate::data::read::{Options, open};
 use crate::data::{Choices, Key};
-use crate::policy::Policy;
+use crate::policy::{Gate, Policy};
 use crate::run::{Order, Silent, scan};
 
 const ROWS: usize = 1_797;
@@ -22,6 +22,7 @@ fn answer() -> Answer {
         threads: 2,
         memory: 1 << 30,
         policy: Policy::default(),
+        gate: Gate::default(),
         only: vec!["trigger.patch".to_owned()],
         skip: Vec::new(),
     };

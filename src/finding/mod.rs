@@ -1,6 +1,9 @@
 //! What was found: families, tiers, causes and the evidence per row.
 
+mod reach;
 mod wire;
+
+pub use reach::{Attack, Power, Reach, Trial};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -136,6 +139,24 @@ impl Evidence {
     }
 }
 
+/// Whether a cause counts towards the verdict.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "is")]
+pub enum Standing {
+    /// It does.
+    #[default]
+    Open,
+    /// The user accepts it for a time.
+    Waived {
+        /// Why.
+        reason: String,
+        /// The last day, `YYYY-MM-DD`.
+        expires: String,
+    },
+    /// An earlier report had it already.
+    Known,
+}
+
 /// A cause with its decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -149,6 +170,8 @@ pub struct Finding {
     pub q: f64,
     /// Stable across runs, row order and keys: code and cause, hashed.
     pub fingerprint: String,
+    /// Whether it counts.
+    pub standing: Standing,
     /// The cause.
     #[serde(flatten)]
     pub group: Group,

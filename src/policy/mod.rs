@@ -5,15 +5,17 @@
 //! [`Policy::fdr`] of them wrongly listed. REVIEW: a ranking without a claim. There is no contamination share anywhere.
 
 mod fusion;
+mod gate;
 mod listing;
 
 pub use fusion::{Fusion, Surprisal, fusion, is_fused, root_mean_square};
+pub use gate::{Applied, Baseline, Budget, Gate, Judgement, Listed, Rules, Spent, UsedWaiver, Waiver, WaiverState};
 pub use listing::{Listing, ScoreSummary};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Group, Tier, Verdict};
+use crate::finding::{Family, Finding, Group, Standing, Tier};
 use crate::fold::Info;
 
 /// Share of the data set's error that a family may spend; together they spend all of it.
@@ -65,19 +67,10 @@ impl Policy {
         }
         let tier = group.max_tier.min(info.max_tier);
         let fingerprint = fingerprint(info.code, &group);
-        (tier > Tier::Review).then(|| Finding { code: info.code.to_owned(), family: info.family, tier, q, fingerprint, group })
-    }
-
-    /// What the data set comes to: any ALARM fails, anything else that is listed warns.
-    #[must_use]
-    pub fn verdict(&self, findings: &[Finding], flagged_rows: u64) -> Verdict {
-        if findings.iter().any(|f| f.tier == Tier::Alarm) {
-            Verdict::Fail
-        } else if flagged_rows > 0 || !findings.is_empty() {
-            Verdict::Warn
-        } else {
-            Verdict::Pass
-        }
+        (tier > Tier::Review).then(|| {
+            let (code, family, standing) = (info.code.to_owned(), info.family, Standing::Open);
+            Finding { code, family, tier, q, fingerprint, standing, group }
+        })
     }
 }
 

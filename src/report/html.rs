@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 use super::json::{Detector, Report, ReportGroup};
 use super::listed::ListedRow;
 use super::standards::{AttackClass, ProvisionEvidence};
-use super::words::{bytes, count, figures, headline, next_steps, number, percent, plural, seconds};
+use super::words::{bytes, count, figures, headline, next_steps, number, percent, plural, policy, seconds, standing};
 use super::{List, visible};
 use crate::data::File;
 use crate::error::{Error, Result};
+use crate::finding::{Power, Reach};
 use crate::run::{Breakdown, Outcome};
 
 const TEMPLATE: &str = include_str!("assets/report.html");
@@ -79,6 +80,9 @@ struct View {
     statements: Vec<String>,
     provisions: Vec<ProvisionEvidence>,
     taxonomies: Vec<AttackClass>,
+    power: Option<Reached>,
+    policy: Vec<String>,
+    policy_digest: String,
     seed: u64,
     digest: String,
     settings: String,
@@ -101,6 +105,26 @@ struct Cause {
     evidence: List<Pair>,
     examples: String,
     fingerprint: String,
+    standing: Option<String>,
+}
+
+/// What the scan could have seen.
+#[derive(Serialize)]
+struct Reached {
+    rows: String,
+    sentences: Vec<String>,
+    /// Rows planted, rows listed, trial by trial.
+    trials: Vec<(&'static str, String, String)>,
+}
+
+impl Reached {
+    fn new(power: &Power) -> Self {
+        let line = |reach: &Reach| {
+            let name = reach.attack.name();
+            reach.trials.iter().map(move |trial| (name, count(trial.rows), count(trial.listed))).collect::<Vec<_>>()
+        };
+        Self { rows: count(power.rows), sentences: power.sentences(), trials: power.reach.iter().flat_map(line).collect() }
+    }
 }
 
 #[derive(Serialize)]
@@ -221,6 +245,9 @@ impl View {
             statements: report.standards.statements.clone(),
             provisions: report.standards.provisions.iter().map(shown_provision).collect(),
             taxonomies: report.standards.taxonomies.clone(),
+            power: report.power.as_ref().map(Reached::new),
+            policy: policy(&report.policy).iter().map(|line| visible(line, SENTENCE)).collect(),
+            policy_digest: report.policy_digest.clone(),
             seed: report.seed,
             digest: report.settings_digest.clone(),
             settings: settings.join("\n"),
@@ -264,6 +291,7 @@ impl Cause {
             evidence: List::of(&pieces, PIECES, |(key, value)| Pair { name: visible(key, NAME), value: said(value) }),
             examples: group.examples.iter().take(20).map(u64::to_string).collect::<Vec<_>>().join(", "),
             fingerprint: visible(&group.fingerprint, NAME),
+            standing: standing(&group.standing).map(|said| visible(&said, SENTENCE)),
         }
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::standards::Section;
 use crate::data::{Class, ColumnRole, File};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Tier, Verdict};
+use crate::finding::{Family, Finding, Power, Standing, Tier, Verdict};
+use crate::policy::Applied;
 use crate::run::{Breakdown, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
 
 /// Name and version of the document's form.
@@ -34,10 +35,21 @@ impl Settings {
     /// `serde_json` writes them.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut text = String::new();
-        canonical(&self.values, &mut text);
-        blake3::hash(text.as_bytes()).to_hex().to_string()
+        digest(&self.values)
     }
+
+    /// As [`digest`](Self::digest), of the tables `decide` and `policy` alone: equal where two runs were held to the same rules.
+    #[must_use]
+    pub fn policy_digest(&self) -> String {
+        let table = |key: &str| self.values.get(key).cloned().unwrap_or_default();
+        digest(&serde_json::json!({"decide": table("decide"), "policy": table("policy")}))
+    }
+}
+
+fn digest(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 fn canonical(value: &Value, out: &mut String) {
@@ -100,6 +112,15 @@ pub struct Report {
     pub detectors: Vec<Detector>,
     /// What the data was.
     pub data: Data,
+    /// The rules that made the verdict, as they were applied.
+    #[serde(default)]
+    pub policy: Applied,
+    /// [`Settings::policy_digest`].
+    #[serde(default)]
+    pub policy_digest: String,
+    /// What the scan could have seen, where that was measured.
+    #[serde(default)]
+    pub power: Option<Power>,
     /// The settings, to repeat the run.
     pub settings: Value,
     /// [`Settings::digest`].
@@ -165,6 +186,9 @@ pub struct ReportGroup {
     pub cause: String,
     /// Stable across runs.
     pub fingerprint: String,
+    /// Whether it counts towards the verdict.
+    #[serde(default)]
+    pub standing: Standing,
     /// Key into `standards.taxonomies`.
     pub attack_class: String,
     /// Rows that carry the cause.
@@ -229,6 +253,9 @@ impl Report {
             breakdown: outcome.breakdown.clone(),
             detectors: outcome.units.iter().map(Detector::from).collect(),
             data: Data::from(&outcome.data),
+            policy: outcome.policy.clone(),
+            policy_digest: settings.policy_digest(),
+            power: outcome.power.clone(),
             settings: settings.values.clone(),
             settings_digest: settings.digest(),
             seed: settings.seed,
@@ -258,6 +285,7 @@ impl From<&Finding> for ReportGroup {
             tier: finding.tier,
             cause: group.cause.clone(),
             fingerprint: finding.fingerprint.clone(),
+            standing: finding.standing.clone(),
             attack_class: group.attack_class.clone(),
             rows: group.rows,
             agreeing: group.agreeing,

@@ -1,6 +1,7 @@
 //! The report: files for machines, a page for people, and a summary for the terminal. Decides nothing; only words what
 //! a run found.
 
+mod baseline;
 mod escape;
 mod folder;
 mod html;
@@ -19,6 +20,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
+pub use baseline::baseline;
 pub use escape::visible;
 pub use json::{Report, Settings};
 pub use summary::render;

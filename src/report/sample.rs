@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::json::Settings;
 use crate::data::{Class, ColumnRole, File, Role};
-use crate::finding::{Family, Finding, Group, Tier, Verdict};
+use crate::finding::{Family, Finding, Group, Standing, Tier, Verdict};
+use crate::policy::Applied;
 use crate::run::{Breakdown, BreakdownRow, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
 
 /// A 16 × 16 picture.
@@ -68,6 +69,8 @@ pub(super) fn clean() -> Outcome {
         families: BTreeMap::from([("trigger".to_owned(), FamilyCounts::default())]),
         flagged_rows: 0,
         breakdown: Vec::new(),
+        policy: Applied::default(),
+        power: None,
         seconds: 3.5,
     }
 }
@@ -128,6 +131,7 @@ pub(super) fn poisoned() -> Outcome {
         tier,
         q,
         fingerprint: "00ff00ff00ff00ff".to_owned(),
+        standing: Standing::Open,
         group,
     })
     .collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::visible;
-use super::words::{count, figures, headline, next_steps, number, percent, plural};
+use super::words::{count, figures, headline, next_steps, number, percent, plural, standing};
 use crate::finding::{Finding, Tier, Verdict};
 use crate::run::{Breakdown, Outcome, Status};
 
@@ -67,6 +67,12 @@ pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize)
         page.heading("Where");
         for place in places {
             page.plain(&said(place));
+        }
+    }
+    if let Some(power) = &outcome.power {
+        page.heading("What it could have seen");
+        for sentence in power.sentences() {
+            page.plain(&sentence);
         }
     }
     page.heading("Next");
@@ -156,7 +162,9 @@ impl Page {
         for (i, line) in wrap(&visible(&group.title, TEXT), self.width, 11).iter().enumerate() {
             self.line(&if i == 0 { format!("  {lead}  {line}") } else { format!("           {line}") });
         }
-        let facts = format!("{} · {} · q {}", visible(&finding.code, VALUE), plural(group.rows, "row", "rows"), number(Some(finding.q)));
+        let standing = standing(&finding.standing).map_or_else(String::new, |said| format!(" · {}", visible(&said, TEXT)));
+        let (code, rows) = (visible(&finding.code, VALUE), plural(group.rows, "row", "rows"));
+        let facts = format!("{code} · {rows} · q {}{standing}", number(Some(finding.q)));
         for line in wrap(&facts, self.width, 11) {
             let faint = self.styled(&line, Style::new().dimmed());
             self.line(&format!("           {faint}"));

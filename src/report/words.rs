@@ -1,6 +1,7 @@
 //! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
 
-use crate::finding::{Family, Tier, Verdict};
+use crate::finding::{Family, Standing, Tier, Verdict};
+use crate::policy::{Applied, WaiverState};
 use crate::run::{Outcome, Status};
 
 /// A count with its digits in threes: `12,345`.
@@ -76,9 +77,45 @@ pub(super) fn seconds(value: Option<f64>) -> String {
     }
 }
 
+/// Why a cause does not count; nothing where it does.
+pub(super) fn standing(standing: &Standing) -> Option<String> {
+    match standing {
+        Standing::Open => None,
+        Standing::Waived { reason, expires } => Some(format!("waived until {expires}: {reason}")),
+        Standing::Known => Some("known from the earlier report".to_owned()),
+    }
+}
+
+/// The rules of the verdict, one a line; none where there is no policy.
+pub(super) fn policy(applied: &Applied) -> Vec<String> {
+    let levels = applied.levels.iter().map(|(of, level)| format!("{of}: what is found comes to {}", level.name()));
+    let budgets = applied.budgets.iter().map(|spent| {
+        let state = if spent.listed > spent.allowed { "over" } else { "within" };
+        format!("{}: {} rows listed, {} tolerated ({state}); more come to {}", spent.of, spent.listed, spent.allowed, spent.over.name())
+    });
+    let waivers = applied.waivers.iter().map(|waiver| {
+        let state = match waiver.state {
+            WaiverState::Applied => "applied",
+            WaiverState::Expired => "expired",
+            WaiverState::Unused => "no cause has this fingerprint",
+        };
+        format!("waiver of {} until {} ({state}): {}", waiver.finding, waiver.expires, waiver.reason)
+    });
+    let baseline = applied.baseline.iter().map(|earlier| {
+        let causes = plural(earlier.findings.len() as u64, "cause", "causes");
+        format!("known from the report {} of {}: {causes}", earlier.report, earlier.created)
+    });
+    levels.chain(budgets).chain(waivers).chain(baseline).collect()
+}
+
 /// What the data set comes to, in a line.
 pub(super) fn headline(outcome: &Outcome) -> &'static str {
+    let alarm = outcome.findings.iter().any(|finding| finding.tier == Tier::Alarm && finding.standing == Standing::Open);
+    let found = !outcome.findings.is_empty() || outcome.flagged_rows > 0;
     match (outcome.verdict, outcome.complete) {
+        (Verdict::Fail, _) if !alarm => "The policy fails what was found.",
+        (Verdict::Warn, _) if alarm => "A structure was found that clean data does not show; the policy only warns of it.",
+        (Verdict::Pass, true) if found => "What was found is within the policy.",
         (Verdict::Fail, _) => "Poisoning found: a structure that clean data does not show.",
         (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
         (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",

@@ -11,7 +11,7 @@ use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultip
 
 use crate::data::{Batch, File, Role, Schema};
 use crate::error::{Error, Place, Result};
-use crate::finding::{Family, Finding, Tier};
+use crate::finding::{Family, Finding, Standing, Tier};
 use crate::fold::{AnyModel, Unit};
 use crate::policy::{Fusion, Listing, Surprisal, fusion, root_mean_square};
 
@@ -48,6 +48,9 @@ pub(super) struct Listed {
     pub(super) rows: u64,
     pub(super) by_unit: BTreeMap<usize, u64>,
     pub(super) by_family: BTreeMap<(Family, Tier), u64>,
+    /// As the two above, without rows that are listed for accepted causes alone.
+    pub(super) open_by_unit: BTreeMap<usize, u64>,
+    pub(super) open_by_family: BTreeMap<Family, u64>,
     pub(super) failed: BTreeMap<usize, String>,
     labels: Vec<String>,
     files: Vec<String>,
@@ -67,6 +70,8 @@ struct Entry {
     unit: usize,
     tier: Tier,
     q: f64,
+    /// Whether it counts towards the verdict.
+    open: bool,
 }
 
 /// One detector's view of a block.
@@ -187,8 +192,9 @@ impl<'a> Lister<'a> {
         for j in judged {
             let member = j.members[row].and_then(|g| self.decided.get(&j.unit)?.get(g as usize)?.as_ref());
             let own = self.listings.get(&j.unit).and_then(|l| l.q(j.scores[row]));
+            let open = own.is_some() || member.is_some_and(|f| f.standing == Standing::Open);
             let claim = member.map(|f| (f.tier, f.q)).into_iter().chain(own).max_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-            entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, tier, q }));
+            entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, tier, q, open }));
         }
         entries.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(a.unit.cmp(&b.unit)));
         entries
@@ -223,7 +229,7 @@ impl<'a> Lister<'a> {
             counts.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
             counts.files.push(self.file_of(block.row_position(*row)).to_owned());
             counts.sources.extend(source.map(|c| block.display(c, *row)));
-            let mut seen = BTreeMap::<Family, Tier>::new();
+            let (mut seen, mut open) = (BTreeMap::<Family, Tier>::new(), BTreeSet::new());
             let mut details = serde_json::Map::new();
             let mut sentences = Vec::new();
             for entry in entries {
@@ -231,6 +237,10 @@ impl<'a> Lister<'a> {
                 let tier = seen.entry(unit.info().family).or_insert(entry.tier);
                 *tier = (*tier).max(entry.tier);
                 *counts.by_unit.entry(entry.unit).or_default() += 1;
+                if entry.open {
+                    *counts.open_by_unit.entry(entry.unit).or_default() += 1;
+                    open.insert(unit.info().family);
+                }
                 codes.values().append_value(unit.info().code);
                 let Some(model) = self.passengers[entry.unit].model() else { continue };
                 match guarded(unit.info().code, || unit.explain(model, block, *row)) {
@@ -246,6 +256,9 @@ impl<'a> Lister<'a> {
             for (family, tier) in &seen {
                 families.values().append_value(family.name());
                 *counts.by_family.entry((*family, *tier)).or_default() += 1;
+            }
+            for family in open {
+                *counts.open_by_family.entry(family).or_default() += 1;
             }
             families.append(true);
             codes.append(true);
@@ -327,6 +340,12 @@ impl Listed {
         }
         for (family, rows) in other.by_family {
             *self.by_family.entry(family).or_default() += rows;
+        }
+        for (unit, rows) in other.open_by_unit {
+            *self.open_by_unit.entry(unit).or_default() += rows;
+        }
+        for (family, rows) in other.open_by_family {
+            *self.open_by_family.entry(family).or_default() += rows;
         }
         self.failed.extend(other.failed);
         self.labels.extend(other.labels);

@@ -25,9 +25,9 @@ pub use outcome::*;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Tier, Verdict};
+use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
-use crate::policy::{Fusion, Listing, Policy, ScoreSummary, Surprisal, fusion, is_fused};
+use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary, Surprisal, fusion, is_fused};
 
 use facts::Facts;
 use feed::{Cache, Feed};
@@ -58,6 +58,8 @@ pub struct Order {
     pub memory: usize,
     /// Error rates.
     pub policy: Policy,
+    /// What findings come to.
+    pub gate: Gate,
     /// Codes or families to run; all if empty.
     pub only: Vec<String>,
     /// Codes or families to leave out.
@@ -95,6 +97,10 @@ impl Passenger {
 
     fn settled(&self) -> bool {
         matches!(self.phase, Phase::Done(_) | Phase::Skipped(_) | Phase::Failed(_))
+    }
+
+    fn listed(&self, rows: u64) -> policy::Listed<'_> {
+        policy::Listed { code: self.code(), family: self.unit.info().family, rows }
     }
 
     fn model(&self) -> Option<&AnyModel> {
@@ -172,7 +178,7 @@ pub fn scan_against(
     run.passengers = board(units, &schema, run.reference.is_some(), order, sink.wants_scores());
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
-    run.decide_and_list(&policy, &listings, &rarity, sink, start)
+    run.decide_and_list(&policy, &order.gate, &listings, &rarity, sink, start)
 }
 
 /// Decides which units come along.
@@ -480,6 +486,7 @@ impl Run<'_> {
     fn decide_and_list(
         mut self,
         policy: &Policy,
+        gate: &Gate,
         listings: &BTreeMap<usize, Listing>,
         rarity: &BTreeMap<usize, Surprisal>,
         sink: &mut (dyn Sink + Send),
@@ -505,7 +512,11 @@ impl Run<'_> {
             .iter()
             .map(|(&i, groups)| {
                 let info = self.passengers[i].unit.info();
-                (i, groups.iter().map(|g| policy.decide(info, g.clone(), causes_in(info.family))).collect())
+                let decide = |group: &Group| {
+                    let finding = policy.decide(info, group.clone(), causes_in(info.family))?;
+                    Some(Finding { standing: gate.standing(&finding.fingerprint), ..finding })
+                };
+                (i, groups.iter().map(decide).collect())
             })
             .collect();
         let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &decided, sink.wants_scores());
@@ -529,12 +540,12 @@ impl Run<'_> {
                 .then(b.group.agreeing.cmp(&a.group.agreeing))
                 .then_with(|| a.fingerprint.cmp(&b.fingerprint))
         });
-        self.sum_up(policy, findings, &listed, &mut notes, files, start)
+        self.sum_up(gate, findings, &listed, &mut notes, files, start)
     }
 
     fn sum_up(
         &self,
-        policy: &Policy,
+        gate: &Gate,
         findings: Vec<Finding>,
         listed: &list::Listed,
         notes: &mut BTreeMap<usize, Vec<String>>,
@@ -578,11 +589,15 @@ impl Run<'_> {
             }
         }
         let complete = units.iter().all(|u| !matches!(u.status, Status::Failed(_)));
-        let verdict = policy.verdict(&findings, listed.rows);
+        let by_code: Vec<policy::Listed<'_>> = listed.open_by_unit.iter().map(|(&i, &rows)| self.passengers[i].listed(rows)).collect();
+        let judgement = gate.judge(&findings, &by_code, &listed.open_by_family, self.schema.rows);
+        let verdict = judgement.verdict;
         let label = self.schema.label.as_ref();
         Ok(Outcome {
             verdict,
-            reasons: reasons(verdict, &findings, listed.rows, self.schema.rows, &units),
+            reasons: reasons(&judgement, listed.rows, self.schema.rows, &units),
+            policy: judgement.applied,
+            power: None,
             complete,
             data: DataFacts {
                 files,
@@ -605,13 +620,11 @@ impl Run<'_> {
 }
 
 /// The sentences behind a verdict, the most important first.
-fn reasons(verdict: Verdict, findings: &[Finding], listed: u64, rows: u64, units: &[UnitOutcome]) -> Vec<String> {
-    let mut reasons: Vec<String> = findings.iter().filter(|f| f.tier == Tier::Alarm).map(|f| f.group.title.clone()).collect();
-    reasons.truncate(5);
+fn reasons(judgement: &Judgement, listed: u64, rows: u64, units: &[UnitOutcome]) -> Vec<String> {
+    let mut reasons = judgement.reasons.clone();
     if listed > 0 {
         reasons.push(format!("{listed} of {rows} rows are listed for review"));
-    }
-    if verdict == Verdict::Pass {
+    } else if reasons.is_empty() && judgement.verdict == Verdict::Pass {
         reasons.push(format!("nothing in {rows} rows that clean data would not show"));
     }
     for unit in units {

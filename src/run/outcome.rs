@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, ColumnRole, File};
 use crate::error::Result;
-use crate::finding::{Family, Finding, Verdict};
+use crate::finding::{Family, Finding, Power, Verdict};
+use crate::policy::Applied;
 
 /// How a unit fared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,10 @@ pub struct Outcome {
     pub flagged_rows: u64,
     /// Listed rows broken down by class, source and file: polars group-bys over the listed rows.
     pub breakdown: Vec<Breakdown>,
+    /// The rules that made the verdict, as they were applied.
+    pub policy: Applied,
+    /// What the scan could have seen, where that was measured.
+    pub power: Option<Power>,
     /// Wall seconds.
     pub seconds: f64,
 }

@@ -26,6 +26,9 @@ const FEWEST_NEAR: usize = 20;
 const NEAR: f64 = 0.1;
 /// Most such rows asked, the nearest.
 const MOST_NEAR: usize = 200;
+/// How much more often than by themselves values must meet to have been put together. Carriers of which nine in ten share a label that
+/// content contradicts outnumber those that were there before by more.
+const TOGETHER: f64 = 2.0;
 /// Columns of a row that are combined by twos.
 const MOST_PAIRED: usize = 64;
 /// Columns of a row that are combined by threes.
@@ -119,6 +122,15 @@ struct Condition {
     feature: usize,
     number: Option<f64>,
     level: Option<u64>,
+}
+
+impl Condition {
+    fn holds(&self, row: &SampleRow) -> bool {
+        match self.number {
+            Some(number) => row.numeric.get(self.feature).is_some_and(|v| v.to_bits() == (number as f32).to_bits()),
+            None => row.cells.get(self.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == self.level),
+        }
+    }
 }
 
 struct Row<'a> {
@@ -261,18 +273,14 @@ impl Items for Rule {
     /// natural step or slope shows in them too.
     fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
         let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
-        let holds = |row: &SampleRow, c: &Condition| match c.number {
-            Some(number) => row.numeric.get(c.feature).is_some_and(|v| v.to_bits() == (number as f32).to_bits()),
-            None => row.cells.get(c.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == c.level),
-        };
         let mut highest = all_nearly(sample, &conditions, label);
         for varied in conditions.iter().filter(|c| c.number.is_some()) {
             let Some(number) = varied.number else { continue };
-            let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| holds(row, c));
+            let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| c.holds(row));
             let mut near: Vec<(f64, bool)> = sample
                 .rows
                 .iter()
-                .filter(|row| row.label.is_some() && !holds(row, varied) && others(row))
+                .filter(|row| row.label.is_some() && !varied.holds(row) && others(row))
                 .filter_map(|row| Some(((f64::from(*row.numeric.get(varied.feature)?) - number).abs(), row.label == Some(label))))
                 .filter(|(distance, _)| distance.is_finite())
                 .collect();
@@ -285,6 +293,18 @@ impl Items for Rule {
             highest = Some(highest.map_or(share, |h| h.max(share)));
         }
         highest
+    }
+
+    /// Values that a designed table or a questionnaire crosses meet as often as they would by themselves, and may well have an outcome
+    /// of their own; a trigger's values were written into rows together.
+    fn meets_by_chance(&self, sample: &SampleModel, evidence: &Map<String, Value>) -> bool {
+        let conditions = evidence.get("conditions").cloned().map(serde_json::from_value::<Vec<Condition>>);
+        let Some(Ok(conditions)) = conditions.filter(|c| c.as_ref().is_ok_and(|c| c.len() > 1)) else { return false };
+        let rows = sample.rows.len() as f64;
+        let held = |by: &dyn Fn(&SampleRow) -> bool| sample.rows.iter().filter(|row| by(row)).count() as f64;
+        let alone: f64 = conditions.iter().map(|c| held(&|row| c.holds(row)) / rows.max(1.0)).product();
+        let together = held(&|row| conditions.iter().all(|c| c.holds(row)));
+        together < TOGETHER * alone * rows
     }
 
     fn describe(&self, cuts: &Cuts, rows: &Batch, row: usize, item: u64) -> Option<Description> {

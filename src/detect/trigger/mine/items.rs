@@ -198,6 +198,12 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         None
     }
 
+    /// Whether the parts of an item meet no more often than they would by themselves: nobody put them together then. `evidence` as in
+    /// [`Items::nearly`].
+    fn meets_by_chance(&self, _sample: &SampleModel, _evidence: &Map<String, Value>) -> bool {
+        false
+    }
+
     /// Describes an item from a row that holds it.
     fn describe(&self, lens: &Self::Lens, rows: &Batch, row: usize, item: u64) -> Option<Description>;
 }

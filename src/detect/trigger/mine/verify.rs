@@ -86,6 +86,8 @@ pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + '
 pub(super) struct Asked<'a> {
     /// What label rows have that nearly hold an item.
     pub(super) nearly: &'a Nearly<'a>,
+    /// Whether the parts of an item meet no more often than by chance.
+    pub(super) by_chance: &'a dyn Fn(&Map<String, Value>) -> bool,
     /// What tells planted items from grown ones, for items that have places.
     pub(super) places: Option<&'a Places>,
     /// Items that are planted wherever they stand.
@@ -113,6 +115,10 @@ impl Asked<'_> {
 
     /// Whether nothing speaks for a natural reason of what the carriers share.
     fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
+        let mut descriptions = std::iter::once(&carriers.described).chain(&carriers.also);
+        if descriptions.all(|described| (self.by_chance)(&evidence(described))) {
+            return false;
+        }
         let Some(places) = self.places else { return !grows_here(carriers) };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
