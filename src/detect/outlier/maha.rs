@@ -4,11 +4,12 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::peers::Peers;
 use super::posterior::graded;
 use super::projection::{MOST_COLUMNS, Projection};
 use super::side::Side;
 use super::vectors::{Sampled, Vectors, named, usual};
-use super::{sample, short};
+use super::{copies, sample, short};
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
@@ -40,7 +41,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Posterior,
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
@@ -65,7 +66,7 @@ pub struct MahaModel {
 impl MahaModel {
     fn fit(data: &Schema, sample: &SampleModel) -> Result<Self> {
         let vectors = Vectors::of(data);
-        let Sampled { rows: distinct, labels, copies, .. } = vectors.sampled(sample, INFO.code)?;
+        let Sampled { rows: distinct, labels, keys, copies } = vectors.sampled(sample, INFO.code)?;
         let repeated: Vec<usize> = copies.iter().enumerate().flat_map(|(row, &n)| std::iter::repeat_n(row, n)).collect();
         let rows = distinct.select(Axis(0), &repeated);
         let scale = Standardizer::fit(rows.view(), Scaling::Robust);
@@ -84,11 +85,30 @@ impl MahaModel {
         let ln_tests = (data.rows as f64 / repeated.len() as f64).max(1.0).ln();
         let mut model = Self { vectors, scale, projection, distance, usual, end: None, ln_tests };
         if !model.vectors.embedding && (sample.is_whole() || repeated.len() >= ROWS_A_COLUMN * ready.ncols()) {
-            let mut far: Vec<f64> = model.deviations(&rows, &ready)?.into_iter().flatten().collect();
-            far.sort_unstable_by(f64::total_cmp);
-            model.end = quantile(&far, 0.5).and_then(|middle| Side::fit(&far, middle));
+            let ready = prepared(&model.scale, model.projection.as_ref(), distinct.view())?;
+            let deviations = model.deviations(&distinct, &ready)?;
+            let far: Vec<(u64, f64, usize)> =
+                keys.iter().zip(deviations).zip(copies).filter_map(|((&key, far), n)| Some((key, far?, n))).collect();
+            model.end = model.end_of(far, sample, data.key.seed());
         }
         Ok(model)
+    }
+
+    /// Where the sample ends: of its rows the key, how far out it is, and how often it counts.
+    fn end_of(&self, mut far: Vec<(u64, f64, usize)>, sample: &SampleModel, seed: u64) -> Option<Side> {
+        let mut of_row = vec![f64::NAN; sample.rows.len()];
+        for (key, deviation, _) in &far {
+            if let Some(slot) = sample.position(*key).and_then(|row| of_row.get_mut(row)) {
+                *slot = *deviation;
+            }
+        }
+        far.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
+        let distinct: Vec<f64> = far.iter().map(|row| row.1).collect();
+        let all: Vec<f64> = far.iter().flat_map(|&(_, deviation, n)| std::iter::repeat_n(deviation, n)).collect();
+        let mut end = Side::fit(&all, &distinct, quantile(&all, 0.5)?)?;
+        let peers = Peers::new(sample, &copies(sample), seed);
+        end.mark(self.ln_tests, |is_beyond| peers.are_grouped(None, |row| of_row.get(row).is_some_and(|&far| is_beyond(far))));
+        Some(end)
     }
 
     /// How far out each row is, above 0, about 0.7 in the middle; `None` where it has no value. Values and what the
@@ -147,8 +167,9 @@ impl Detect for Maha {
         let values = model.vectors.of_block(rows, INFO.code)?;
         let ready = prepared(&model.scale, model.projection.as_ref(), values.view())?;
         for (slot, deviation) in out.iter_mut().zip(model.deviations(&values, &ready)?) {
-            let gap = |deviation| model.end.as_ref().map_or(0.0, |end| end.ln_gap(deviation));
-            *slot = deviation.map(|deviation| graded(deviation, gap(deviation) + model.ln_tests));
+            let end = |deviation| model.end.as_ref().filter(|end| !end.is_grouped(deviation));
+            let ln_p = |deviation| end(deviation).map_or(0.0, |end| end.ln_gap(deviation) + model.ln_tests);
+            *slot = deviation.map(|deviation| graded(deviation, ln_p(deviation)));
         }
         Ok(())
     }

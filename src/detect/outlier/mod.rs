@@ -3,6 +3,7 @@
 mod conformal;
 mod conjunction;
 mod copula;
+mod end;
 mod histogram;
 mod iforest;
 mod knn;
@@ -10,12 +11,15 @@ mod level;
 mod lof;
 mod maha;
 mod missing;
+mod peers;
 mod posterior;
 mod projection;
 mod rank;
 mod residual;
 mod side;
 mod spelling;
+#[cfg(test)]
+mod torture;
 mod univariate;
 mod vectors;
 
