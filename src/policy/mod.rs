@@ -7,7 +7,7 @@
 mod fusion;
 mod listing;
 
-pub use fusion::{Fusion, Surprisal, fusion, is_fused, root_mean_square};
+pub use fusion::{Fusion, Surprisal, fusion, root_mean_square};
 pub use listing::{Listing, ScoreSummary};
 
 use serde::{Deserialize, Serialize};

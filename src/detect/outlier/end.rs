@@ -34,6 +34,8 @@ pub(super) struct Point {
     pub(super) ln_distance: f64,
     /// Distinct rows of the sample at least as far out: copies of a row are no evidence of more of its kind.
     pub(super) rows: u64,
+    /// Rows of the sample with this very value, copies counted.
+    pub(super) same: u64,
     /// What lies farther out.
     pub(super) beyond: Beyond,
 }
@@ -152,6 +154,13 @@ impl End {
                 point.beyond = if grouped(point.surprisal) { Beyond::Group } else { Beyond::Apart };
             }
         }
+    }
+
+    /// Rows of the sample with the very value of this distance, and all beyond the innermost gap; 0 where there are none.
+    pub(super) fn rows_with(&self, ln_distance: f64) -> (u64, u64) {
+        let beyond = self.crest.iter().skip_while(|point| point.beyond == Beyond::More).skip(1);
+        let is_same = |point: &&Point| point.ln_distance.total_cmp(&ln_distance).is_eq();
+        (beyond.clone().find(is_same).map_or(0, |point| point.same), beyond.map(|point| point.same).sum())
     }
 
     /// Whether a value with this surprisal belongs to a group: the farthest gap that it lies beyond has one beyond it.

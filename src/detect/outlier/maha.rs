@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::peers::Peers;
-use super::posterior::graded;
+use super::posterior::{graded, posterior};
 use super::projection::{MOST_COLUMNS, Projection};
 use super::side::Side;
 use super::vectors::{Sampled, Vectors, named, usual};
@@ -30,6 +30,9 @@ const ROWS_A_CLASS: usize = 20;
 /// are shorter, by a factor of about (1 + columns / rows)².
 const ROWS_A_COLUMN: usize = 20;
 
+/// Largest share that one column may have in the squared distance of a row that is listed.
+const MOST_OF_ONE: f32 = 2.0 / 3.0;
+
 #[doc = include_str!("maha.md")]
 pub struct Maha;
 
@@ -43,6 +46,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 3,
     claim: Claim::Posterior,
+    fused: true,
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };
@@ -122,6 +126,14 @@ impl MahaModel {
         Ok(values.outer_iter().zip(&self.distances2(ready)?).map(judge).collect())
     }
 
+    /// Whether one column makes nearly all of a row's distance to the mean: then it is that value that is odd, not how values go
+    /// together, and `outlier.univariate` is asked where the column ends.
+    fn is_of_one_column(&self, ready: ArrayView1<f32>) -> Result<bool> {
+        let shares = self.distance.contributions(ready, 0)?;
+        let largest = shares.iter().copied().fold(0.0, f32::max);
+        Ok(ready.len() > 1 && largest > MOST_OF_ONE * shares.iter().sum::<f32>())
+    }
+
     /// Squared distance of each row to the nearest mean.
     fn distances2(&self, ready: &Array2<f32>) -> Result<Vec<f32>> {
         if self.distance.classes() == 1 {
@@ -166,10 +178,12 @@ impl Detect for Maha {
     fn score(&self, model: &MahaModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         let values = model.vectors.of_block(rows, INFO.code)?;
         let ready = prepared(&model.scale, model.projection.as_ref(), values.view())?;
-        for (slot, deviation) in out.iter_mut().zip(model.deviations(&values, &ready)?) {
-            let end = |deviation| model.end.as_ref().filter(|end| !end.is_grouped(deviation));
-            let ln_p = |deviation| end(deviation).map_or(0.0, |end| end.ln_gap(deviation) + model.ln_tests);
-            *slot = deviation.map(|deviation| graded(deviation, ln_p(deviation)));
+        for ((slot, deviation), row) in out.iter_mut().zip(model.deviations(&values, &ready)?).zip(ready.outer_iter()) {
+            let Some(deviation) = deviation else { continue };
+            let end = model.end.as_ref().filter(|end| !end.is_grouped(deviation));
+            let ln_p = end.map_or(0.0, |end| end.ln_gap(deviation) + model.ln_tests);
+            let is_apart = posterior(ln_p).is_some() && !model.is_of_one_column(row)?;
+            *slot = Some(graded(deviation, if is_apart { ln_p } else { 0.0 }));
         }
         Ok(())
     }

@@ -47,8 +47,8 @@ const MOST_COPIES: f64 = 65_536.0;
 /// Positions that a cause names.
 const EXAMPLES: usize = 20;
 
-/// What a unit is that is fitted on the reference sample and ranks rows without a claim.
-const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], manual: &'static str) -> Info {
+/// What a unit is that is fitted on the reference sample and ranks rows without a claim; `fused` as in [`Info::fused`].
+const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], fused: bool, manual: &'static str) -> Info {
     Info {
         code,
         family: Family::Outlier,
@@ -59,6 +59,7 @@ const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Nee
         law: Law::Exact,
         version: 1,
         claim: Claim::Rank,
+        fused,
         max_tier: Tier::Review,
         manual,
     }

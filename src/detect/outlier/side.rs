@@ -148,7 +148,8 @@ impl Side {
         while let Some(&x) = end.checked_sub(1).and_then(|i| far.get(i)) {
             let start = far.partition_point(|&y| y < x);
             let rows = (distinct.len() - distinct.partition_point(|&y| y < x)) as u64;
-            points.push(Point { surprisal: self.fitted(x), ln_distance: self.ln_plain(x), rows, beyond: Beyond::More });
+            let (surprisal, ln_distance, same) = (self.fitted(x), self.ln_plain(x), (end - start) as u64);
+            points.push(Point { surprisal, ln_distance, rows, same, beyond: Beyond::More });
             let is_level = n - start > most || end - start >= most;
             end = start;
             if is_level {
@@ -221,6 +222,11 @@ impl Side {
         let mut end = std::mem::take(&mut self.end);
         end.mark(ln_tests, |inside| grouped(&|x| self.surprisal(x) > inside));
         self.end = end;
+    }
+
+    /// Rows of the sample with this very value, and all that a gap sets apart on this side; 0 where there are none.
+    pub(super) fn rows_with(&self, x: f64) -> (u64, u64) {
+        if x > self.centre { self.end.rows_with(self.ln_plain(self.distance(x))) } else { (0, 0) }
     }
 
     /// Whether a value belongs to a group beyond a gap.

@@ -1,5 +1,7 @@
 //! `outlier.univariate`: values far from the rest of their column.
 
+mod kind;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,6 +31,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 2,
     claim: Claim::Posterior,
+    fused: true,
     max_tier: Tier::Suspect,
     manual: include_str!("univariate.md"),
 };
@@ -41,6 +44,9 @@ struct Numeric {
     name: String,
     /// 1 % and 99 % quantile.
     usual: (f64, f64),
+    middle: f64,
+    /// Rows of the sample with a value.
+    rows: u64,
     /// Fitted to the negated values.
     lower: Option<Side>,
     upper: Option<Side>,
@@ -81,12 +87,14 @@ impl Numeric {
         }
         let centre = quantile(&values, 0.5)?;
         let usual = (quantile(&values, 0.01)?, quantile(&values, 0.99)?);
+        let rows = values.len() as u64;
         let upper = Side::fit(&values, &distinct, centre);
         for side in [&mut values, &mut distinct] {
             side.reverse();
             side.iter_mut().for_each(|x| *x = -*x);
         }
-        Some(Self { column, name: name.to_owned(), usual, lower: Side::fit(&values, &distinct, -centre), upper })
+        let lower = Side::fit(&values, &distinct, -centre);
+        Some(Self { column, name: name.to_owned(), usual, middle: centre, rows, lower, upper })
     }
 
     /// Each side with the value as that side sees it.
@@ -194,10 +202,14 @@ impl Detect for Univariate {
         for (column, value) in model.numeric(rows, row) {
             let (low, high) = column.usual;
             let shown = rows.display(column.column, row);
-            let reason = format!("{} is {shown}; usual range {} to {}", column.name, short(low), short(high));
-            let surprisal = column.surprisal(value);
-            let detail = json!({"column": column.name, "value": shown, "usual": [low, high], "surprisal": surprisal});
-            parts.push((column.ln_gap(value), surprisal, reason, detail));
+            let mut reason = format!("{} is {shown}; usual range {} to {}", column.name, short(low), short(high));
+            let (ln_gap, surprisal) = (column.ln_gap(value), column.surprisal(value));
+            let mut detail = json!({"column": column.name, "value": shown, "usual": [low, high], "surprisal": surprisal});
+            if let Some(kind) = posterior(ln_gap + model.ln_tests).and_then(|_| model.kind(rows, row, column, value)) {
+                reason = format!("{reason}; {kind}");
+                detail["kind"] = kind.detail();
+            }
+            parts.push((ln_gap, surprisal, reason, detail));
         }
         for (column, hash) in model.categorical(rows, row) {
             let shown = rows.display(column.column, row);
