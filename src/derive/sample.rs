@@ -55,6 +55,7 @@ const BASE: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Rank,
+    fused: false,
     max_tier: Tier::Review,
     manual: "",
 };

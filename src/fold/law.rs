@@ -453,6 +453,7 @@ mod tests {
         law: Law::Exact,
         version: 1,
         claim: Claim::Rank,
+        fused: false,
         max_tier: Tier::Review,
         manual: "",
     };

@@ -106,6 +106,9 @@ pub struct Info {
     pub version: u32,
     /// How its row scores become a decision.
     pub claim: Claim,
+    /// Whether its row scores are part of its family's where the policy fuses those by how rare each is: not those of a detector
+    /// that looks for something else than the rest of its family, or that makes the mean worse.
+    pub fused: bool,
     /// The strongest tier that it can reach.
     pub max_tier: Tier,
     /// The manual, Markdown.

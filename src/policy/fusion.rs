@@ -19,16 +19,6 @@ pub fn fusion(family: Family) -> Fusion {
     if family == Family::Outlier { Fusion::Surprisal } else { Fusion::Largest }
 }
 
-/// Detectors of a family fused by [`Fusion::Surprisal`] whose scores make up its own. The others look for something else, or made
-/// the mean over tables and embeddings with known outliers worse.
-const FUSED: [&str; 5] = ["outlier.iforest", "outlier.knn", "outlier.lof", "outlier.maha", "outlier.univariate"];
-
-/// Whether a detector's scores are part of its family's where that is fused by [`Fusion::Surprisal`].
-#[must_use]
-pub fn is_fused(code: &str) -> bool {
-    FUSED.contains(&code)
-}
-
 /// How rare a detector's scores are: `−ln` of the share of rows that score as high.
 #[derive(Debug, Clone, Default)]
 pub struct Surprisal {

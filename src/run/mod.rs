@@ -27,7 +27,7 @@ use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Group, Tier, Verdict};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
-use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary, Surprisal, fusion, is_fused};
+use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary, Surprisal, fusion};
 
 use facts::Facts;
 use feed::{Cache, Feed};
@@ -424,7 +424,7 @@ impl Run<'_> {
     /// Scores every row once and decides which scores are listed; with `scores` also learns how rare the scores of families
     /// are that are fused by that. A detector that fails here is marked and lists nothing.
     fn score(&mut self, policy: &Policy, scores: bool) -> Result<(BTreeMap<usize, Listing>, BTreeMap<usize, Surprisal>)> {
-        let fused = |info: &Info| scores && fusion(info.family) == Fusion::Surprisal && is_fused(info.code);
+        let fused = |info: &Info| scores && info.fused && fusion(info.family) == Fusion::Surprisal;
         let scored = |info: &Info| info.claim == Claim::Posterior || fused(info);
         let scoring: Vec<usize> = self.judges().into_iter().filter(|&i| scored(self.passengers[i].unit.info())).collect();
         let mut listings: BTreeMap<usize, Listing> =

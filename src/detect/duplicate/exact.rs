@@ -26,6 +26,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Note,
+    fused: false,
     max_tier: Tier::Review,
     manual: include_str!("exact.md"),
 };

@@ -31,6 +31,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Note,
+    fused: false,
     max_tier: Tier::Review,
     manual: include_str!("confident.md"),
 };

@@ -41,6 +41,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Group,
+    fused: false,
     max_tier: Tier::Alarm,
     manual: include_str!("conflict.md"),
 };

@@ -76,6 +76,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Posterior,
+    fused: false,
     max_tier: Tier::Alarm,
     manual: include_str!("crossfit.md"),
 };

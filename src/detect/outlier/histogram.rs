@@ -13,7 +13,8 @@ use crate::stats::marginal::Histograms;
 /// The detector; see its manual, `histogram.md`.
 pub type Histogram = Ranked<HistogramMethod>;
 
-static INFO: Info = ranking("outlier.histogram", "rows with values where few others are", &[Need::Vectors], include_str!("histogram.md"));
+static INFO: Info =
+    ranking("outlier.histogram", "rows with values where few others are", &[Need::Vectors], false, include_str!("histogram.md"));
 
 /// Histograms of every column.
 #[derive(Debug, Clone, Serialize, Deserialize)]

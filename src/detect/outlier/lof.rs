@@ -20,7 +20,8 @@ const NEIGHBORS: usize = 20;
 /// The detector; see its manual, `lof.md`.
 pub type Lof = Ranked<LofMethod>;
 
-static INFO: Info = ranking("outlier.lof", "rows in sparser surroundings than their neighbours", &[Need::Numeric], include_str!("lof.md"));
+static INFO: Info =
+    ranking("outlier.lof", "rows in sparser surroundings than their neighbours", &[Need::Numeric], true, include_str!("lof.md"));
 
 /// Anchors, and their keys, ascending.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,11 +4,12 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::posterior::graded;
+use super::peers::Peers;
+use super::posterior::{graded, posterior};
 use super::projection::{MOST_COLUMNS, Projection};
 use super::side::Side;
 use super::vectors::{Sampled, Vectors, named, usual};
-use super::{sample, short};
+use super::{copies, sample, short};
 use crate::data::{Batch, Schema};
 use crate::derive::SampleModel;
 use crate::detect::without_scan;
@@ -29,6 +30,9 @@ const ROWS_A_CLASS: usize = 20;
 /// are shorter, by a factor of about (1 + columns / rows)².
 const ROWS_A_COLUMN: usize = 20;
 
+/// Largest share that one column may have in the squared distance of a row that is listed.
+const MOST_OF_ONE: f32 = 2.0 / 3.0;
+
 #[doc = include_str!("maha.md")]
 pub struct Maha;
 
@@ -40,8 +44,9 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Posterior,
+    fused: true,
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };
@@ -65,7 +70,7 @@ pub struct MahaModel {
 impl MahaModel {
     fn fit(data: &Schema, sample: &SampleModel) -> Result<Self> {
         let vectors = Vectors::of(data);
-        let Sampled { rows: distinct, labels, copies, .. } = vectors.sampled(sample, INFO.code)?;
+        let Sampled { rows: distinct, labels, keys, copies } = vectors.sampled(sample, INFO.code)?;
         let repeated: Vec<usize> = copies.iter().enumerate().flat_map(|(row, &n)| std::iter::repeat_n(row, n)).collect();
         let rows = distinct.select(Axis(0), &repeated);
         let scale = Standardizer::fit(rows.view(), Scaling::Robust);
@@ -84,11 +89,30 @@ impl MahaModel {
         let ln_tests = (data.rows as f64 / repeated.len() as f64).max(1.0).ln();
         let mut model = Self { vectors, scale, projection, distance, usual, end: None, ln_tests };
         if !model.vectors.embedding && (sample.is_whole() || repeated.len() >= ROWS_A_COLUMN * ready.ncols()) {
-            let mut far: Vec<f64> = model.deviations(&rows, &ready)?.into_iter().flatten().collect();
-            far.sort_unstable_by(f64::total_cmp);
-            model.end = quantile(&far, 0.5).and_then(|middle| Side::fit(&far, middle));
+            let ready = prepared(&model.scale, model.projection.as_ref(), distinct.view())?;
+            let deviations = model.deviations(&distinct, &ready)?;
+            let far: Vec<(u64, f64, usize)> =
+                keys.iter().zip(deviations).zip(copies).filter_map(|((&key, far), n)| Some((key, far?, n))).collect();
+            model.end = model.end_of(far, sample, data.key.seed());
         }
         Ok(model)
+    }
+
+    /// Where the sample ends: of its rows the key, how far out it is, and how often it counts.
+    fn end_of(&self, mut far: Vec<(u64, f64, usize)>, sample: &SampleModel, seed: u64) -> Option<Side> {
+        let mut of_row = vec![f64::NAN; sample.rows.len()];
+        for (key, deviation, _) in &far {
+            if let Some(slot) = sample.position(*key).and_then(|row| of_row.get_mut(row)) {
+                *slot = *deviation;
+            }
+        }
+        far.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
+        let distinct: Vec<f64> = far.iter().map(|row| row.1).collect();
+        let all: Vec<f64> = far.iter().flat_map(|&(_, deviation, n)| std::iter::repeat_n(deviation, n)).collect();
+        let mut end = Side::fit(&all, &distinct, quantile(&all, 0.5)?)?;
+        let peers = Peers::new(sample, &copies(sample), seed);
+        end.mark(self.ln_tests, |is_beyond| peers.are_grouped(None, |row| of_row.get(row).is_some_and(|&far| is_beyond(far))));
+        Some(end)
     }
 
     /// How far out each row is, above 0, about 0.7 in the middle; `None` where it has no value. Values and what the
@@ -100,6 +124,14 @@ impl MahaModel {
             (present > 0).then_some(deviation).filter(|deviation| deviation.is_finite())
         };
         Ok(values.outer_iter().zip(&self.distances2(ready)?).map(judge).collect())
+    }
+
+    /// Whether one column makes nearly all of a row's distance to the mean: then it is that value that is odd, not how values go
+    /// together, and `outlier.univariate` is asked where the column ends.
+    fn is_of_one_column(&self, ready: ArrayView1<f32>) -> Result<bool> {
+        let shares = self.distance.contributions(ready, 0)?;
+        let largest = shares.iter().copied().fold(0.0, f32::max);
+        Ok(ready.len() > 1 && largest > MOST_OF_ONE * shares.iter().sum::<f32>())
     }
 
     /// Squared distance of each row to the nearest mean.
@@ -146,9 +178,12 @@ impl Detect for Maha {
     fn score(&self, model: &MahaModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         let values = model.vectors.of_block(rows, INFO.code)?;
         let ready = prepared(&model.scale, model.projection.as_ref(), values.view())?;
-        for (slot, deviation) in out.iter_mut().zip(model.deviations(&values, &ready)?) {
-            let gap = |deviation| model.end.as_ref().map_or(0.0, |end| end.ln_gap(deviation));
-            *slot = deviation.map(|deviation| graded(deviation, gap(deviation) + model.ln_tests));
+        for ((slot, deviation), row) in out.iter_mut().zip(model.deviations(&values, &ready)?).zip(ready.outer_iter()) {
+            let Some(deviation) = deviation else { continue };
+            let end = model.end.as_ref().filter(|end| !end.is_grouped(deviation));
+            let ln_p = end.map_or(0.0, |end| end.ln_gap(deviation) + model.ln_tests);
+            let is_apart = posterior(ln_p).is_some() && !model.is_of_one_column(row)?;
+            *slot = Some(graded(deviation, if is_apart { ln_p } else { 0.0 }));
         }
         Ok(())
     }

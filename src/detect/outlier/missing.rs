@@ -21,7 +21,8 @@ const NAMED: usize = 5;
 #[doc = include_str!("missing.md")]
 pub struct Missing;
 
-static INFO: Info = ranking("outlier.missing", "rows whose missing values form a rare pattern", &[Need::Table], include_str!("missing.md"));
+static INFO: Info =
+    ranking("outlier.missing", "rows whose missing values form a rare pattern", &[Need::Table], false, include_str!("missing.md"));
 
 /// Which columns are missing: a bit a column, numeric ones first.
 type Pattern = Vec<u64>;

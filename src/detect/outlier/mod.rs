@@ -3,6 +3,7 @@
 mod conformal;
 mod conjunction;
 mod copula;
+mod end;
 mod histogram;
 mod iforest;
 mod knn;
@@ -10,12 +11,15 @@ mod level;
 mod lof;
 mod maha;
 mod missing;
+mod peers;
 mod posterior;
 mod projection;
 mod rank;
 mod residual;
 mod side;
 mod spelling;
+#[cfg(test)]
+mod torture;
 mod univariate;
 mod vectors;
 
@@ -43,8 +47,8 @@ const MOST_COPIES: f64 = 65_536.0;
 /// Positions that a cause names.
 const EXAMPLES: usize = 20;
 
-/// What a unit is that is fitted on the reference sample and ranks rows without a claim.
-const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], manual: &'static str) -> Info {
+/// What a unit is that is fitted on the reference sample and ranks rows without a claim; `fused` as in [`Info::fused`].
+const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], fused: bool, manual: &'static str) -> Info {
     Info {
         code,
         family: Family::Outlier,
@@ -55,6 +59,7 @@ const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Nee
         law: Law::Exact,
         version: 1,
         claim: Claim::Rank,
+        fused,
         max_tier: Tier::Review,
         manual,
     }

@@ -17,8 +17,13 @@ const HELD: f64 = 0.9;
 /// The detector; see its manual, `residual.md`.
 pub type Residual = Ranked<ResidualMethod>;
 
-static INFO: Info =
-    ranking("outlier.residual", "rows that the leading principal components do not explain", &[Need::Vectors], include_str!("residual.md"));
+static INFO: Info = ranking(
+    "outlier.residual",
+    "rows that the leading principal components do not explain",
+    &[Need::Vectors],
+    false,
+    include_str!("residual.md"),
+);
 
 /// The components.
 #[derive(Debug, Clone, Serialize, Deserialize)]

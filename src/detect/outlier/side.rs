@@ -1,7 +1,8 @@
-//! One side of a numeric column: how far out its values usually lie, and which lie beyond a gap.
+//! One side of a numeric column: how far out its values usually lie.
 
 use serde::{Deserialize, Serialize};
 
+use super::end::{Beyond, End, Point, Spacing};
 use crate::stats::pot::Tail;
 use crate::stats::robust::quantile;
 
@@ -22,34 +23,8 @@ const LEVEL: f64 = 0.003;
 const LEVEL_ROWS: f64 = 30.0;
 /// See [`LEVEL_ROWS`].
 const SMALL_LEVEL: f64 = 0.02;
-/// Least gap in nats: the density must fall by this much even where many rows lie beyond the gap, because values that were
-/// rounded have gaps too.
-const LEAST_GAP: f64 = 2.0;
-
-/// Rows that hold the outermost value where it is a code.
-const CODE_ROWS: f64 = 5.0;
 /// The spacings before the crest are those of the outermost rows that are this many times as many as the crest's.
 const SPACINGS: usize = 4;
-
-/// A value of the sample near the end of the side.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Point {
-    /// Tail surprisal, nats.
-    surprisal: f64,
-    /// Logarithm of the distance from the centre, in units of the column.
-    ln_distance: f64,
-    /// Rows of the sample at least as far out.
-    rows: u64,
-}
-
-/// Normalised log-spacings between neighbouring rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Spacings {
-    sum: f64,
-    count: f64,
-    /// How many are not between equal values.
-    positive: f64,
-}
 
 /// Upper side of a column; for the lower side values are negated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,10 +38,8 @@ pub(super) struct Side {
     scale: f64,
     /// Factor on the surprisal, at most 1, where the sample's end is heavier than the fit.
     damping: f64,
-    /// From the outermost value that is part of the data, outwards.
-    crest: Vec<Point>,
-    /// Between the rows before the crest's first.
-    before: Spacings,
+    /// Its outermost values.
+    end: End,
 }
 
 /// Rows that a level has at least, of `n`.
@@ -75,34 +48,26 @@ pub(super) fn level_rows(n: usize) -> usize {
 }
 
 impl Side {
-    /// Fits values in ascending order. `None` where nothing spreads on this side.
-    pub(super) fn fit(sorted: &[f64], centre: f64) -> Option<Self> {
-        let (plain, fitted) = Self::fit_scale(sorted, centre, None)?;
+    /// Fits values in ascending order, and those of distinct rows alone in the same order. `None` where nothing spreads on this
+    /// side.
+    pub(super) fn fit(sorted: &[f64], distinct: &[f64], centre: f64) -> Option<Self> {
+        let (plain, fitted) = Self::fit_scale(sorted, distinct, centre, None)?;
         if !fitted || plain.shape < HEAVY {
             return Some(plain);
         }
         let above = sorted.get(sorted.partition_point(|&x| x <= centre)..)?;
         let spread = quantile(above, 0.5)? - centre;
-        let folded = (spread > 0.0 && spread.is_finite()).then(|| Self::fit_scale(sorted, centre, Some(spread))).flatten();
+        let folded = (spread > 0.0 && spread.is_finite()).then(|| Self::fit_scale(sorted, distinct, centre, Some(spread))).flatten();
         Some(folded.map_or(plain, |(side, _)| side))
     }
 
     /// The side, and whether its tail was fitted rather than assumed.
-    fn fit_scale(sorted: &[f64], centre: f64, spread: Option<f64>) -> Option<(Self, bool)> {
-        let mut side = Self {
-            centre,
-            spread,
-            threshold: 0.0,
-            share: 1.0,
-            shape: 0.0,
-            scale: 1.0,
-            damping: 1.0,
-            crest: Vec::new(),
-            before: Spacings::default(),
-        };
+    fn fit_scale(sorted: &[f64], distinct: &[f64], centre: f64, spread: Option<f64>) -> Option<(Self, bool)> {
+        let mut side = Self { centre, spread, threshold: 0.0, share: 1.0, shape: 0.0, scale: 1.0, damping: 1.0, end: End::default() };
         let far: Vec<f64> = sorted.iter().map(|&x| side.distance(x)).collect();
         let fitted = side.fit_tail(&far)?;
-        side.climb(&far);
+        let rows: Vec<f64> = distinct.iter().map(|&x| side.distance(x)).collect();
+        side.climb(&far, &rows);
         Some((side, fitted))
     }
 
@@ -173,23 +138,27 @@ impl Side {
         (self.scale > 0.0 && self.scale.is_finite()).then_some(())
     }
 
-    /// Takes down the end of the side, from the outermost level or, without one, so many rows that they could be one.
-    fn climb(&mut self, far: &[f64]) {
+    /// Takes down the end of the side, from the outermost level or, without one, so many rows that they could be one: distances
+    /// of all rows and of distinct ones.
+    fn climb(&mut self, far: &[f64], distinct: &[f64]) {
         let n = far.len();
         let most = level_rows(n);
         let mut points: Vec<Point> = Vec::new();
         let mut end = n;
         while let Some(&x) = end.checked_sub(1).and_then(|i| far.get(i)) {
             let start = far.partition_point(|&y| y < x);
-            points.push(Point { surprisal: self.fitted(x), ln_distance: self.ln_plain(x), rows: (n - start) as u64 });
-            if n - start > most || end - start >= most {
+            let rows = (distinct.len() - distinct.partition_point(|&y| y < x)) as u64;
+            let (surprisal, ln_distance, same) = (self.fitted(x), self.ln_plain(x), (end - start) as u64);
+            points.push(Point { surprisal, ln_distance, rows, same, beyond: Beyond::More });
+            let is_level = n - start > most || end - start >= most;
+            end = start;
+            if is_level {
                 break;
             }
-            end = start;
         }
         points.reverse();
         if let Some(foot) = points.first() {
-            let seen = (n as f64 / foot.rows as f64).ln();
+            let seen = (n as f64 / (n - end).max(1) as f64).ln();
             if foot.surprisal > seen {
                 self.damping = seen / foot.surprisal;
             }
@@ -197,21 +166,28 @@ impl Side {
         for point in &mut points {
             point.surprisal *= self.damping;
         }
-        self.before = self.spacings(far, n - points.first().map_or(0, |foot| foot.rows as usize));
-        self.crest = points;
+        let beyond = points.first().map_or(0, |foot| foot.rows as usize).min(distinct.len());
+        self.end = End { before: self.spacings(distinct, distinct.len() - beyond), crest: points };
     }
 
     /// Normalised log-spacings `j (ln dⱼ − ln dⱼ₊₁)` from the row at `end`, exclusive, inwards, j rows being at least as far
     /// out; over some times as many rows as there are beyond, and as long as they are on this side of the centre.
-    fn spacings(&self, far: &[f64], end: usize) -> Spacings {
+    fn spacings(&self, far: &[f64], end: usize) -> Vec<Spacing> {
         let start = far.len() - (SPACINGS * (far.len() - end)).min(far.len());
         let inner = far.get(start.max(far.partition_point(|&x| x <= 0.0))..=end.min(far.len().saturating_sub(1))).unwrap_or(&[]);
-        let mut out = Spacings { count: inner.len().saturating_sub(1) as f64, ..Spacings::default() };
+        let mut out: Vec<Spacing> = Vec::new();
+        let mut equal = 0.0;
         for (back, pair) in inner.windows(2).rev().enumerate() {
-            if let [near, next] = pair {
-                out.sum += (far.len() - end + back) as f64 * (self.ln_plain(*next) - self.ln_plain(*near));
-                out.positive += f64::from(near < next);
+            let [near, next] = pair else { continue };
+            equal += 1.0;
+            if near < next {
+                let sum = (far.len() - end + back) as f64 * (self.ln_plain(*next) - self.ln_plain(*near));
+                out.push(Spacing { sum, count: equal });
+                equal = 0.0;
             }
+        }
+        if let Some(last) = out.last_mut() {
+            last.count += equal;
         }
         out
     }
@@ -236,37 +212,25 @@ impl Side {
         self.damping * self.fitted(self.distance(x))
     }
 
-    /// ln p of the gap that lies between this value and the rest of the data, the best of all gaps; 0 without one.
-    ///
-    /// A gap must be one by two measures, and the larger p counts. With an exponential tail, which fitted surprisals have, the
-    /// gap below the outermost i values is exponential with mean 1/i (Rényi 1953): `p = exp(−i gap)`. The fit may be too light for
-    /// the end of a mixture; there a Pareto tail of its own makes the normalised log-spacings exponential with one unknown mean
-    /// (Hill 1975), so that with the sum S of the k spacings inside the gap and T = i times the gap's own, T k / S is distributed
-    /// as F(2, 2k): `p = (1 + T / S)^−k`. Both times `i (i + 1)` because any i is tried.
-    ///
-    /// Where several rows hold one and the same outermost value, and most values before it are held by one row each, that value is
-    /// a code such as −1 for "unknown". It may lie near the others, so spacings alone are asked.
+    /// ln p of the gap that lies between this value and the rest of the data; see [`End::ln_gap`].
     pub(super) fn ln_gap(&self, x: f64) -> f64 {
-        let own = self.surprisal(x);
-        let ln_own = self.ln_plain(self.distance(x));
-        let mut best: f64 = 0.0;
-        let mut inside = self.before;
-        for (at, point) in self.crest.iter().enumerate().take_while(|(_, point)| point.surprisal < own) {
-            let next = self.crest.get(at + 1);
-            let gap = next.map_or(own, |next| next.surprisal.min(own)) - point.surprisal;
-            let rows = next.map_or(1, |next| next.rows).max(1) as f64;
-            let log_gap = rows * (next.map_or(ln_own, |next| next.ln_distance.min(ln_own)) - point.ln_distance).max(0.0);
-            // Rows with one value have spacings of 0 between them.
-            inside.count += point.rows as f64 - rows;
-            let spaced = if inside.sum > 0.0 { -inside.count.max(1.0) * (log_gap / inside.sum).ln_1p() } else { f64::NEG_INFINITY };
-            let is_code = at + 2 == self.crest.len() && rows >= CODE_ROWS && 2.0 * inside.positive >= inside.count;
-            let ln_p = if is_code { spaced } else { spaced.max(-rows * gap) };
-            if is_code || gap >= LEAST_GAP {
-                best = best.min((rows * (rows + 1.0)).ln() + ln_p);
-            }
-            inside.sum += log_gap;
-            inside.positive += 1.0;
-        }
-        best
+        self.end.ln_gap(self.surprisal(x), self.ln_plain(self.distance(x)))
+    }
+
+    /// Finds the groups among rows beyond gaps; see [`End::mark`]. `grouped` is told how to tell whether a value is among them.
+    pub(super) fn mark(&mut self, ln_tests: f64, mut grouped: impl FnMut(&dyn Fn(f64) -> bool) -> bool) {
+        let mut end = std::mem::take(&mut self.end);
+        end.mark(ln_tests, |inside| grouped(&|x| self.surprisal(x) > inside));
+        self.end = end;
+    }
+
+    /// Rows of the sample with this very value, and all that a gap sets apart on this side; 0 where there are none.
+    pub(super) fn rows_with(&self, x: f64) -> (u64, u64) {
+        if x > self.centre { self.end.rows_with(self.ln_plain(self.distance(x))) } else { (0, 0) }
+    }
+
+    /// Whether a value belongs to a group beyond a gap.
+    pub(super) fn is_grouped(&self, x: f64) -> bool {
+        self.end.is_grouped(self.surprisal(x))
     }
 }

@@ -37,6 +37,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Rank,
+    fused: false,
     max_tier: Tier::Review,
     manual: include_str!("gibberish.md"),
 };

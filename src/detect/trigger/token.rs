@@ -43,6 +43,7 @@ const INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Group,
+    fused: false,
     max_tier: Tier::Alarm,
     manual: include_str!("token.md"),
 };
