@@ -12,11 +12,18 @@ use serde::{Deserialize, Serialize};
 const PER_NAT: f64 = 32.0;
 /// Bins from `ln c = -28` to 0; what is less likely falls into the first.
 const BINS: usize = 896;
-/// Shapes tried: powers of `c`, and bends of its logarithm.
+/// Shapes tried: powers of `c`, with bends of its logarithm.
 const POWERS: [f64; 9] = [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0];
 const BENDS: [f64; 5] = [0.0, 0.05, 0.1, 0.2, 0.4];
+/// Shapes (power, bend) beside these that hardly fade at first and then steeply, as confusion does where weak content is never
+/// sure. They rise with `c` up to a half, and no class beside the most likely one has more.
+const STEEPENING: [(f64, f64); 6] = [(-1.0, 0.8), (-0.5, 0.8), (0.0, 0.6), (0.0, 0.8), (0.5, 0.8), (1.0, 0.8)];
 /// Most steps of expectation maximisation.
 const MOST_STEPS: usize = 150;
+/// Halvings of the range in which a floor's lower bound lies.
+const HALVINGS: usize = 8;
+/// Twice the log likelihood that a floor may lose before it is refuted at 10 %, one-sided.
+const REFUTED: f64 = 1.642;
 /// Smallest rate that enters a quotient or a logarithm.
 const LEAST_RATE: f64 = 1e-300;
 
@@ -41,7 +48,13 @@ impl Curve {
     /// The same confusion without a floor.
     #[must_use]
     pub fn fading(self) -> Self {
-        Self { floor: 0.0, ..self }
+        self.with_floor(0.0)
+    }
+
+    /// The same confusion with another floor.
+    #[must_use]
+    pub fn with_floor(self, floor: f64) -> Self {
+        Self { floor, ..self }
     }
 }
 
@@ -119,20 +132,31 @@ impl Trials {
     #[must_use]
     pub fn fit(&self, tolerated: f64) -> Option<Fit> {
         let filled = self.filled();
-        let mut free: Option<(f64, Curve)> = None;
-        let mut held: Option<(f64, Curve)> = None;
-        for (power, bend) in POWERS.iter().flat_map(|power| BENDS.map(|bend| (*power, bend))) {
-            let sums = Sums::new(&filled, power, bend);
-            for (best, fixed_floor) in [(&mut free, None), (&mut held, Some(tolerated))] {
-                let (scale, floor, value) = sums.ascend(fixed_floor);
-                if best.as_ref().is_none_or(|(most, _)| value > *most) {
-                    *best = Some((value, Curve { scale, power, bend, floor }));
-                }
-            }
-        }
-        let ((most, free), (least, held)) = free.zip(held).filter(|_| !filled.is_empty())?;
+        let ((most, free), (least, held)) = (best(&filled, None)?, best(&filled, Some(tolerated))?);
         let lrt = if free.floor > tolerated { (2.0 * (most - least)).max(0.0) } else { 0.0 };
         Some(Fit { free, held, lrt })
+    }
+
+    /// The most likely curve with the least floor that these rows do not refute at 10 %, one-sided (profile likelihood): a
+    /// lower floor makes room for confusion that fades more slowly.
+    ///
+    /// `None` where there are no rows.
+    #[must_use]
+    pub fn least_floor(&self) -> Option<Curve> {
+        let filled = self.filled();
+        let (most, mut curve) = best(&filled, None)?;
+        let (mut low, mut high) = (0.0, curve.floor);
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (low + high);
+            let (value, held) = best(&filled, Some(middle))?;
+            if 2.0 * (most - value) > REFUTED {
+                low = middle;
+            } else {
+                high = middle;
+                curve = held;
+            }
+        }
+        Some(curve)
     }
 
     /// Scales a curve to these rows: the scale that is most likely beside a prior of `weight` rows that follow the curve,
@@ -155,6 +179,17 @@ impl Trials {
         }
         Curve { scale: curve.scale * factor, ..curve }
     }
+}
+
+/// The most likely curve with its log likelihood, freely or with its floor held. `None` where nothing is filled.
+fn best(filled: &[(f64, Bin)], held: Option<f64>) -> Option<(f64, Curve)> {
+    let shapes = POWERS.iter().flat_map(|power| BENDS.map(|bend| (*power, bend))).chain(STEEPENING);
+    let fits = shapes.map(|(power, bend)| {
+        let (scale, floor, value) = Sums::new(filled, power, bend).ascend(held);
+        (value, Curve { scale, power, bend, floor })
+    });
+    let most = fits.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    most.filter(|_| !filled.is_empty())
 }
 
 /// What the likelihood of one shape needs: bins with hits, and totals.
@@ -250,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn nine_in_ten_lower_bounds_hold() {
+        let truth = 0.02;
+        let bounds: Vec<f64> =
+            (100..140).map(|seed| drawn(seed, 6_000, |ln_p| 0.5 * (1.3 * ln_p).exp() + truth).least_floor().unwrap().floor).collect();
+        let hold = bounds.iter().filter(|bound| **bound <= truth).count();
+        // 36 of 40 expected.
+        assert!((33..40).contains(&hold) && bounds.iter().all(|bound| *bound > 0.3 * truth), "{hold}, {bounds:?}");
+    }
+
+    #[test]
     fn what_is_known_already_is_not_counted_twice() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut trials = Trials::default();
@@ -265,7 +310,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_of_nothing() {
-        assert!(Trials::default().fit(0.01).is_none());
+        assert!(Trials::default().fit(0.01).is_none() && Trials::default().least_floor().is_none());
         let mut one = Trials::default();
         one.add(f64::NEG_INFINITY, 1.0, 0.0, false);
         let fit = one.fit(0.01).unwrap();

@@ -100,15 +100,6 @@ impl LabelMixture {
         })
     }
 
-    /// Probability that a row's label was drawn from the prior, `epsilon prior / p(y | x)`, given the calibrated probability
-    /// of its label (from [`Self::calibrated`]) and the label's prior. An upper bound on the probability that the label is
-    /// wrong, since a draw from the prior is right by chance.
-    #[must_use]
-    pub fn posterior_wrong(&self, p_label: f64, prior: f64) -> f64 {
-        let drawn = self.epsilon * prior;
-        if drawn <= 0.0 { 0.0 } else { drawn / ((1.0 - self.epsilon) * p_label + drawn) }
-    }
-
     /// What the content says: `softmax(beta z)`, one probability per class. All NaN where a logit is NaN or positive infinity.
     #[must_use]
     pub fn calibrated(&self, logits_row: &[f32]) -> Vec<f64> {
@@ -311,28 +302,6 @@ mod tests {
         assert!(fit.epsilon < 1e-6, "{}", fit.epsilon);
         assert!((fit.beta - 1.578_064_2).abs() < 1e-4, "{}", fit.beta);
         assert!(fit.lrt < 1e-3 && fit.p > 0.4, "{} {}", fit.lrt, fit.p);
-    }
-
-    #[test]
-    fn posteriors_single_out_the_changed_labels() {
-        let (logits, labels) = wavy(10);
-        let (_, original) = wavy(0);
-        let fit = LabelMixture::fit(&logits, CLASSES, &labels, &PRIORS).unwrap();
-        let (mut listed, mut right, mut total) = (0, 0, 0.0);
-        for ((row, &label), &first) in logits.chunks_exact(CLASSES).zip(&labels).zip(&original) {
-            let calibrated = fit.calibrated(row);
-            assert!((calibrated.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-            let posterior = fit.posterior_wrong(calibrated[label as usize], 0.25);
-            assert!((0.0..=1.0).contains(&posterior));
-            total += posterior;
-            if posterior > 0.5 {
-                listed += 1;
-                right += u32::from(label != first);
-            }
-        }
-        // At the maximum the posteriors add up to epsilon; 47 labels differ from the original.
-        assert!((total / 600.0 - fit.epsilon).abs() < 1e-4, "{total}");
-        assert!(listed >= 20 && right * 10 >= listed * 8, "{right} of {listed}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod confident;
 mod conflict;
 mod crossfit;
+mod judge;
 mod noise;
 mod region;
 

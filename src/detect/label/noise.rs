@@ -13,6 +13,8 @@ use crate::stats::tail::normal_sf;
 const UNIFORM_LEVEL: f64 = 0.001;
 /// Largest share of cells wrongly said to be moved.
 const CELL_RATE: f64 = 0.05;
+/// Largest p-value, over all cells, of a cell that the notes name without a claim.
+const DOUBT_LEVEL: f64 = 0.01;
 /// Share of labels that may fall without regard to content on classes that content hardly confuses: natural errors keep to
 /// classes that are alike.
 const TOLERATED: f64 = 0.005;
@@ -30,9 +32,9 @@ const FEWEST_IN_CELL: f64 = 6.0;
 const OWN_CURVE: f64 = 30.0;
 /// Rows' worth of prior belief that a small cell follows the curve of its kind.
 const PRIOR_ROWS: f64 = 1.0;
-/// Likelihood ratio from which a part of a likely confusion that does not fade is natural all the same: labels that people
-/// disagree on.
-const NATURAL_FLOOR: f64 = 15.0;
+/// Prior odds against a natural part of a cell's confusion that does not fade: labels that people disagree on. A clean
+/// news set has it in four of twelve cells.
+const ODDS_AGAINST_NATURAL: f64 = 2.0;
 /// Classes up to which likely and unlikely confusions are told apart.
 const MOST_TOLD_APART: usize = 1_024;
 /// Estimates of uniform noise and of moved cells take turns: each is estimated without the other.
@@ -41,9 +43,34 @@ const ROUNDS: usize = 3;
 /// A cell: rows that content calls one class and that are labelled another.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Cell {
-    curve: Curve,
-    /// Whether the part that does not fade is wrong labels; otherwise it is natural.
-    moved: bool,
+    /// Natural confusion, floor included, under two beliefs: that a part of it does not fade, and that all of it does.
+    natural: [Curve; 2],
+    /// Probability of the first belief.
+    belief: f64,
+    /// Rate of moved labels that is beyond doubt.
+    moved: f64,
+}
+
+impl Cell {
+    fn fading(curve: Curve) -> Self {
+        Self { natural: [curve.fading(); 2], belief: 1.0, moved: 0.0 }
+    }
+
+    /// Labels that people disagree on do not fade either. Whether a cell has such can hardly be told from a few rows, so
+    /// both fits count, by their likelihoods.
+    fn unmoved(fit: &Fit) -> Self {
+        let belief = 1.0 / (1.0 + ODDS_AGAINST_NATURAL * (-0.5 * fit.lrt).exp());
+        Self { natural: [fit.free, fit.held], belief, moved: 0.0 }
+    }
+
+    fn moved(curve: Curve) -> Self {
+        Self { moved: curve.floor, ..Self::fading(curve) }
+    }
+
+    fn natural(&self, ln_p: f64) -> f64 {
+        let [free, held] = self.natural.map(|curve| curve.natural(ln_p) + curve.floor);
+        self.belief * free + (1.0 - self.belief) * held
+    }
 }
 
 /// A cell with more rows than confusion and uniform noise explain.
@@ -66,9 +93,11 @@ pub(super) struct Moved {
 /// How labels came about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LabelNoise {
-    /// Share of labels given without regard to content.
+    /// Share of labels given without regard to content: the estimate.
+    pub(super) share: f64,
+    /// Its lower bound, by which rows are judged: a share that is too large makes sound labels look wrong.
     epsilon: f64,
-    /// Whether that share is beyond doubt.
+    /// Whether labels given so are beyond doubt.
     pub(super) uniform: bool,
     /// Curves of likely and of unlikely confusions.
     curves: [Curve; 2],
@@ -76,6 +105,8 @@ pub(super) struct LabelNoise {
     unlikely: Vec<bool>,
     classes: usize,
     cells: BTreeMap<(u32, u32), Cell>,
+    /// Cells (from, to) that claim nothing, with the share of the rows of `from` that does not fade.
+    pub(super) doubtful: Vec<(u32, u32, f64)>,
 }
 
 /// What may be wrong with one label.
@@ -204,8 +235,26 @@ impl Seen {
     }
 }
 
-/// A cell's test: its curve, and the p-value of its floor.
-type Tested = BTreeMap<(u32, u32), (Fit, f64)>;
+/// Tests by cell.
+type Tested = BTreeMap<(u32, u32), Test>;
+
+/// A cell's test.
+struct Test {
+    fit: Fit,
+    /// Of a floor beyond what is tolerated.
+    p: f64,
+    /// The same without the share of its rows that may be natural: a cell to doubt, not one to claim.
+    doubt: f64,
+}
+
+impl Test {
+    fn new(trials: &Trials, tolerated: f64, beyond: f64) -> Option<Self> {
+        let held = tolerated.max(TOLERATED_FLAT * beyond);
+        let p = |fit: &Fit, held: f64| if fit.free.floor > held { normal_sf(fit.lrt.sqrt()) } else { 1.0 };
+        let (fit, lenient) = (trials.fit(held)?, trials.fit(tolerated)?);
+        Some(Self { fit, p: p(&fit, held), doubt: p(&lenient, tolerated) })
+    }
+}
 
 /// Tests which cells have a floor beyond uniform noise and beyond a third of their rows.
 fn test_cells(seen: &Seen, priors: &[f64], epsilon: f64, tolerated: f64) -> Tested {
@@ -217,10 +266,8 @@ fn test_cells(seen: &Seen, priors: &[f64], epsilon: f64, tolerated: f64) -> Test
         let fixed = epsilon * unit(priors, top as usize, label as usize);
         let trials = seen.cell(top, label, fixed);
         let beyond = (hits as f64 / trials.rows().max(1.0) - fixed).max(0.0);
-        let held = tolerated.max(TOLERATED_FLAT * beyond);
-        if let Some(fit) = trials.fit(held) {
-            let p = if fit.free.floor > held { normal_sf(fit.lrt.sqrt()) } else { 1.0 };
-            tested.insert((top, label), (fit, p));
+        if let Some(test) = Test::new(&trials, tolerated, beyond) {
+            tested.insert((top, label), test);
         }
     }
     tested
@@ -228,11 +275,11 @@ fn test_cells(seen: &Seen, priors: &[f64], epsilon: f64, tolerated: f64) -> Test
 
 /// The cells that are moved at a false-discovery rate among all K (K - 1).
 fn discovered(tested: &Tested, classes: usize) -> BTreeSet<(u32, u32)> {
-    let mut p: Vec<f64> = tested.values().map(|(_, p)| *p).collect();
+    let mut p: Vec<f64> = tested.values().map(|test| test.p).collect();
     p.sort_unstable_by(f64::total_cmp);
     let count = benjamini_hochberg(&p, (classes * (classes - 1)) as u64, CELL_RATE);
     let Some(most) = count.checked_sub(1).and_then(|last| p.get(last)) else { return BTreeSet::new() };
-    tested.iter().filter(|(_, (_, p))| p <= most).map(|(cell, _)| *cell).collect()
+    tested.iter().filter(|(_, test)| test.p <= *most).map(|(cell, _)| *cell).collect()
 }
 
 impl LabelNoise {
@@ -260,38 +307,44 @@ impl LabelNoise {
                 seen.pooled(priors, 0.0, kept),
                 seen.pooled(priors, 0.0, |_, _| true),
             ];
-            pools.iter().find(|pool| pool.rows() > 0.0).and_then(|pool| pool.fit(tolerated))
+            pools.into_iter().find(|pool| pool.rows() > 0.0).and_then(|pool| Some((pool.fit(tolerated)?, pool)))
         };
         let given: BTreeSet<(u32, u32)> = already.keys().copied().collect();
         let mut moved = given.clone();
         let mut tested = Tested::new();
-        let mut fitted = fit_uniform(&moved)?;
+        let (mut fitted, mut pool) = fit_uniform(&moved)?;
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
             tested = test_cells(&seen, priors, epsilon, tolerated);
             moved = &discovered(&tested, classes) | &given;
-            fitted = fit_uniform(&moved)?;
+            (fitted, pool) = fit_uniform(&moved)?;
         }
-        let (epsilon, uniform) = (fitted.free.floor, is_uniform(&fitted));
+        let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
+        let curve = if uniform { pool.least_floor()? } else { fitted.free };
+        let epsilon = curve.floor;
         let likely = seen.pooled(priors, epsilon, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
-        let likely = likely.fit(0.0).map_or(fitted.free, |fit| fit.free);
-        let curves = [likely, fitted.free];
+        let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
+        let curves = [likely, curve];
         let mut cells = BTreeMap::new();
         for (cell @ (top, label), hits) in seen.mismatches() {
             let trials = seen.cell(top, label, epsilon * unit(priors, top as usize, label as usize));
             let unlikely = is_unlikely(top as usize, label as usize);
             let [of_likely, of_unlikely] = curves;
             let of_kind = if unlikely { of_unlikely } else { of_likely };
-            let own = if moved.contains(&cell) || hits as f64 >= OWN_CURVE { trials.fit(0.0) } else { None };
-            let curve = match own {
-                Some(fit) if moved.contains(&cell) || (fit.lrt > NATURAL_FLOOR && !unlikely) => fit.free,
-                Some(fit) => fit.held,
-                None => trials.scaled(of_kind, PRIOR_ROWS).fading(),
+            let cell = if moved.contains(&cell) {
+                trials.least_floor().map(Cell::moved)
+            } else if hits as f64 >= OWN_CURVE {
+                trials.fit(0.0).map(|fit| Cell::unmoved(&fit))
+            } else {
+                None
             };
-            cells.insert(cell, Cell { curve, moved: moved.contains(&cell) });
+            cells.insert((top, label), cell.unwrap_or_else(|| Cell::fading(trials.scaled(of_kind, PRIOR_ROWS))));
         }
-        let noise = Self { epsilon, uniform, curves, unlikely, classes, cells };
+        let possible = (classes * (classes - 1)) as f64;
+        let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
+        let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
+        let noise = Self { share, epsilon, uniform, curves, unlikely, classes, cells, doubtful };
         let causes = noise.causes(&seen, &moved, &tested, already);
         Some((noise, causes))
     }
@@ -300,10 +353,11 @@ impl LabelNoise {
         let rows = |top: u32| seen.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64);
         let mismatches = seen.mismatches();
         let cause = |&(from, to): &(u32, u32)| {
-            let rate = self.cells.get(&(from, to))?.curve.floor;
-            let (lrt, flat) = tested.get(&(from, to)).map_or((0.0, 1.0), |(fit, p)| (fit.lrt, *p));
+            let beyond_doubt = self.cells.get(&(from, to))?.moved;
+            let (rate, lrt, flat) =
+                tested.get(&(from, to)).map_or((beyond_doubt, 0.0, 1.0), |test| (test.fit.free.floor, test.fit.lrt, test.p));
             let back = mismatches.get(&(to, from)).map_or(0.0, |hits| *hits as f64);
-            let reverse = tested.get(&(to, from)).map_or(back, |(fit, _)| fit.free.floor * rows(to));
+            let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
             // Two tests of one cell.
             let p = (2.0 * flat.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
             Some(Moved { from, to, rate, expected: rate * rows(from), reverse, lrt, p })
@@ -323,11 +377,9 @@ impl LabelNoise {
         }
         let [likely, unlikely] = self.curves;
         let is_unlikely = self.unlikely.get(top * self.classes + label as usize).copied().unwrap_or(self.unlikely.is_empty());
-        let of_kind = Cell { curve: if is_unlikely { unlikely } else { likely }.fading(), moved: false };
+        let of_kind = Cell::fading(if is_unlikely { unlikely } else { likely });
         let cell = self.cells.get(&(top as u32, label)).copied().unwrap_or(of_kind);
-        let natural = cell.curve.natural(own.max(1e-30).ln());
-        let total = (natural + cell.curve.floor + drawn).max(1e-300);
-        let moved = if cell.moved { cell.curve.floor / total } else { 0.0 };
-        Some(Wrong { drawn: drawn / total, moved })
+        let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn).max(1e-300);
+        Some(Wrong { drawn: drawn / total, moved: cell.moved / total })
     }
 }

@@ -1,0 +1,174 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::record_batch::RecordBatch;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::data::{ColumnRole, Key, Label};
+use crate::stats::multiple::PosteriorHistogram;
+
+const ROWS: usize = 3_000;
+const CLASSES: usize = 6;
+
+fn draw(rng: &mut ChaCha8Rng, logits: &[f32], sharpness: f32) -> u32 {
+    let weights: Vec<f64> = logits.iter().map(|z| f64::from(sharpness * z).exp()).collect();
+    let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
+    let class = weights.iter().position(|w| {
+        left -= w;
+        left < 0.0
+    });
+    class.unwrap_or(0) as u32
+}
+
+/// Logits of classes that are `apart` nats apart, give or take half of it, and labels drawn from them: honest, or where
+/// every other row is harder than its logits say.
+fn simulate(seed: u64, apart: f32, hard: f32) -> (Array2<f32>, Vec<u32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut logits = Array2::from_shape_simple_fn((ROWS, CLASSES), || rng.random_range(-1.0..1.0));
+    let mut labels = Vec::new();
+    for (i, mut row) in logits.outer_iter_mut().enumerate() {
+        row[i % CLASSES] += apart * rng.random_range(0.5..1.5);
+        labels.push(draw(&mut rng, &row.to_vec(), if i % 2 == 0 { 1.0 } else { hard }));
+    }
+    (logits, labels)
+}
+
+/// Replaces every `every`th label by a uniform one; the rows whose label changed.
+fn flip(labels: &mut [u32], every: usize, seed: u64) -> Vec<bool> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let clean = labels.to_vec();
+    for label in labels.iter_mut().step_by(every) {
+        *label = rng.random_range(0..CLASSES as u32);
+    }
+    labels.iter().zip(clean).map(|(now, before)| *now != before).collect()
+}
+
+fn batch(logits: Array2<f32>, labels: &[u32]) -> (Schema, Batch) {
+    let column: ArrayRef = Arc::new(labels.iter().map(|l| Some(format!("c{l}"))).collect::<StringArray>());
+    let record = RecordBatch::try_from_iter([("label", column)]).unwrap();
+    let role = ColumnRole { name: "label".into(), data_type: "Utf8".into(), role: Role::Label, reason: String::new(), width: None };
+    let counts = (0..CLASSES as u32).map(|k| (format!("c{k}"), labels.iter().filter(|l| **l == k).count() as u64));
+    let schema = Schema {
+        arrow: record.schema(),
+        columns: vec![role],
+        label: Some(Label::new(0, "label".into(), counts, 0)),
+        rows: labels.len() as u64,
+        key: Key::from_seed(1),
+        unit_bytes: 1 << 20,
+    };
+    let batch = Batch::new(Arc::new(schema.clone()), record, 0);
+    batch.derive(CONTENT, logits);
+    (schema, batch)
+}
+
+/// Fits, scores and lists: model, scores, rows listed at 10 %.
+fn run(logits: &Array2<f32>, labels: &[u32]) -> (CrossfitModel, Batch, Vec<Option<f64>>, Vec<bool>) {
+    let (schema, batch) = batch(logits.clone(), labels);
+    let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.to_vec())));
+    let mut scores = vec![None; labels.len()];
+    Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
+    let mut histogram = PosteriorHistogram::default();
+    scores.iter().flatten().for_each(|score| histogram.add(*score));
+    let listed = scores.iter().map(|s| histogram.threshold(0.1).is_some_and(|lowest| s.is_some_and(|s| s >= lowest))).collect();
+    (model, batch, scores, listed)
+}
+
+fn both(a: &[bool], b: &[bool]) -> usize {
+    a.iter().zip(b).filter(|(a, b)| **a && **b).count()
+}
+
+fn count(which: &[bool]) -> usize {
+    which.iter().filter(|w| **w).count()
+}
+
+#[test]
+fn clean_labels_are_not_listed() {
+    for seed in 0..12 {
+        // Separated, overlapping, and content that is surer than it should be in half of the rows.
+        for (apart, hard) in [(8.0, 1.0), (3.0, 1.0), (8.0, 0.6)] {
+            let (logits, labels) = simulate(seed, apart, hard);
+            let (model, _, _, listed) = run(&logits, &labels);
+            assert_eq!(count(&listed), 0, "seed {seed}, {apart}, {hard}");
+            assert!(Crossfit::new(|_| None).groups(&model).is_empty());
+        }
+    }
+}
+
+#[test]
+fn uniform_flips_are_listed() {
+    for seed in 20..26 {
+        let (logits, mut labels) = simulate(seed, 10.0, 1.0);
+        let wrong = flip(&mut labels, 17, seed);
+        let (model, batch, _, listed) = run(&logits, &labels);
+        let (planted, found, right) = (count(&wrong), count(&listed), both(&wrong, &listed));
+        assert!(right * 2 >= planted, "seed {seed}: {right} of {planted}");
+        assert!(right * 100 >= found * 88, "seed {seed}: {right} of {found}");
+        let row = (0..ROWS).find(|&i| wrong[i] && listed[i]).unwrap();
+        let evidence = Crossfit::new(|_| None).explain(&model, &batch, row).unwrap();
+        let expected = format!("labelled 'c{}', content says 'c{}' (", labels[row], row % CLASSES);
+        assert!(evidence.reason.starts_with(&expected), "{}", evidence.reason);
+        let notes = Crossfit::new(|_| None).notes(&model);
+        assert!(notes[0].ends_with("% of labels look wrong"), "{notes:?}");
+    }
+}
+
+#[test]
+fn targeted_flips_are_one_cause() {
+    let (logits, mut labels) = simulate(40, 10.0, 1.0);
+    let moved: Vec<usize> = (0..ROWS).filter(|&i| labels[i] == 2).step_by(8).collect();
+    for &i in &moved {
+        labels[i] = 4;
+    }
+    let (model, batch, _, _) = run(&logits, &labels);
+    let groups = Crossfit::new(|_| None).groups(&model);
+    let [group] = &groups[..] else { panic!("{groups:?}") };
+    assert!(group.title.contains("rows of class c2 are labelled c4"), "{}", group.title);
+    assert!(group.rows.abs_diff(moved.len() as u64) <= 10 && group.p * (group.tests as f64) < 1e-9, "{group:?}");
+    assert_eq!((group.tests, group.max_tier, group.label.as_deref()), (30, Tier::Alarm, Some("c4")));
+    let mut members = vec![None; ROWS];
+    Crossfit::new(|_| None).members(&model, &batch, &mut members).unwrap();
+    let found = moved.iter().filter(|&&i| members[i] == Some(0)).count();
+    let all = members.iter().flatten().count();
+    assert!(found * 10 >= moved.len() * 9 && found * 10 >= all * 9, "{found} of {all}");
+}
+
+#[test]
+fn scores_without_a_claim_still_rank() {
+    let (logits, mut labels) = simulate(50, 3.0, 1.0);
+    let wrong = flip(&mut labels, 60, 50);
+    let (model, _, scores, listed) = run(&logits, &labels);
+    assert!(!model.fitted.as_ref().unwrap().claims() && count(&listed) == 0);
+    let mean = |which: bool| {
+        let of: Vec<f64> = scores.iter().zip(&wrong).filter(|(_, w)| **w == which).filter_map(|(s, _)| *s).collect();
+        of.iter().sum::<f64>() / of.len() as f64
+    };
+    assert!(mean(true) > 2.0 * mean(false), "{} {}", mean(true), mean(false));
+    assert!(scores.iter().flatten().all(|s| *s > 0.0 && *s <= 0.5));
+}
+
+#[test]
+fn what_cannot_be_judged_has_no_score() {
+    let (mut logits, labels) = simulate(60, 8.0, 1.0);
+    logits.row_mut(3).fill(f32::NAN);
+    logits[(4, 1)] = f32::INFINITY;
+    let (_, _, scores, _) = run(&logits, &labels);
+    assert_eq!((scores[3], scores[4]), (None, None));
+    assert!(scores[5].is_some());
+    let (schema, batch) = batch(logits, &labels);
+    for given in [
+        None,
+        Some((Array2::zeros((0, CLASSES)), vec![])),
+        Some((Array2::zeros((2, 3)), vec![0, 1])),
+        Some((Array2::zeros((2, CLASSES)), vec![0, 77])),
+    ] {
+        let model = CrossfitModel::fit(&schema, given);
+        let mut out = vec![None; ROWS];
+        let crossfit = Crossfit::new(|_| None);
+        crossfit.score(&model, &batch, &mut out).unwrap();
+        assert!(out.iter().all(Option::is_none) && crossfit.groups(&model).is_empty());
+        assert_eq!(crossfit.notes(&model), ["content could not be judged"]);
+        assert!(crossfit.explain(&model, &batch, 3).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! What labels say of content: the fit of all parts, and what it makes of one row.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::margin::{Margins, SecondGroup, margin};
+use crate::stats::mixture::LabelMixture;
+use crate::stats::multiple::PosteriorHistogram;
+use crate::stats::tail::{normal_sf, poisson_binomial_sf};
+use crate::stats::transition::TransitionMixture;
+
+use super::noise::{LabelNoise, Moved, most_likely};
+
+/// Most logits in a fit; of more rows, evenly spaced ones are taken.
+const MOST_LOGITS: usize = 1 << 21;
+/// Largest p-value of a claim.
+const LEVEL: f64 = 0.01;
+/// Largest family-wise p-value of a cell.
+const CELL_LEVEL: f64 = 0.001;
+/// Odds by which content may be wrong about its own certainty. Predictions are calibrated on average, not in their tails, and
+/// a likelihood ratio takes that for wrong labels.
+const TOLERATED_ODDS: f64 = 4.0;
+/// Smallest share of labels drawn from the prior that the notes mention without a claim.
+const LEAST_EPSILON: f64 = 0.01;
+/// Largest p-value for a second group of margins.
+const SECOND_GROUP_LEVEL: f64 = 1e-4;
+/// False-discovery rate at which the notes say whether rows can be named.
+const NAMED_AT: f64 = 0.10;
+/// Factor on posteriors that carry no claim, where others do: under the lowest bin of posteriors that can be told from 0.
+const NO_CLAIM_BESIDE: f64 = 1.0 / 1_025.0;
+/// Factor on posteriors where nothing carries a claim: none can be listed at a rate below a half.
+const NO_CLAIM: f64 = 0.5;
+
+/// What was found about the labels, and what it may claim.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Fitted {
+    pub(super) base: LabelMixture,
+    pub(super) noise: LabelNoise,
+    /// Labels that content speaks against as a group of their own.
+    second: Option<SecondGroup>,
+    /// The cells that may claim, by source class, then label.
+    pub(super) cells: Vec<Moved>,
+    /// Expected share of wrong labels among the rows of the fit, from what is claimed.
+    pub(super) wrong: f64,
+    /// Share of the rows of the fit that can be named.
+    pub(super) named: f64,
+}
+
+/// What is thought of one row's label.
+pub(super) struct Judged {
+    pub(super) score: f64,
+    /// Index of the claiming cell that the row most probably came through, and the probability that it did.
+    pub(super) cell: Option<(usize, f64)>,
+    /// Class that the content says, with its calibrated probability.
+    pub(super) says: (usize, f64),
+}
+
+/// Logits with labels, row by row.
+pub(super) struct Rows {
+    logits: Vec<f32>,
+    labels: Vec<u32>,
+    classes: usize,
+}
+
+impl Rows {
+    /// `None` where shapes do not agree or there is nothing to fit.
+    pub(super) fn new(logits: &Array2<f32>, labels: &[u32], classes: usize) -> Option<Self> {
+        if logits.dim() != (labels.len(), classes) || logits.is_empty() {
+            return None;
+        }
+        let step = logits.len() / MOST_LOGITS + 1;
+        let taken = || (0..labels.len()).step_by(step);
+        let logits = taken().flat_map(|i| logits.row(i).to_vec()).collect();
+        Some(Self { logits, labels: taken().filter_map(|i| labels.get(i).copied()).collect(), classes })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[f32], u32)> {
+        self.logits.chunks_exact(self.classes).zip(self.labels.iter().copied())
+    }
+}
+
+/// Trials against the effect-size null: each row may do what its content makes it do with odds up to [`TOLERATED_ODDS`] times
+/// those that content gives.
+#[derive(Default)]
+struct Excess {
+    null: Vec<f64>,
+    seen: u64,
+}
+
+impl Excess {
+    fn add(&mut self, probability: f64, happened: bool) {
+        let odds = TOLERATED_ODDS * probability;
+        self.null.push((odds / (1.0 - probability + odds)).clamp(0.0, 1.0));
+        self.seen += u64::from(happened);
+    }
+
+    fn p(&self) -> f64 {
+        poisson_binomial_sf(self.seen, &self.null)
+    }
+}
+
+/// Cells (from, to) that have more rows than content explains with tolerated odds, with their p-values.
+fn exceeding(rows: &Rows, priors: &[f64], base: &LabelMixture) -> Option<BTreeMap<(u32, u32), f64>> {
+    let transitions = TransitionMixture::fit(&rows.logits, rows.classes, &rows.labels, priors, base, CELL_LEVEL)?;
+    let mut through: BTreeMap<(u32, u32), Excess> =
+        transitions.cells().iter().map(|cell| ((cell.from, cell.to), Excess::default())).collect();
+    for (row, label) in rows.iter().filter(|(row, _)| row.iter().all(|z| z.is_finite())) {
+        let content = base.calibrated(row);
+        let Some((top, _)) = most_likely(&content) else { continue };
+        let from = top as u32;
+        for ((_, to), excess) in through.range_mut((from, 0)..=(from, u32::MAX)) {
+            excess.add(content.get(*to as usize).copied().unwrap_or(0.0), *to == label);
+        }
+    }
+    let possible = priors.len() as f64 * (priors.len() as f64 - 1.0);
+    let claims = transitions.cells().iter().filter_map(|cell| {
+        // Both the likelihood ratio and the effect-size null must be refuted.
+        let p = through.get(&(cell.from, cell.to))?.p().max(normal_sf(cell.lrt.max(0.0).sqrt()));
+        (p * possible <= LEVEL).then_some(((cell.from, cell.to), p))
+    });
+    Some(claims.collect())
+}
+
+/// The labels that content speaks against as a group of their own.
+fn second_group(rows: &Rows, beta: f64) -> Option<SecondGroup> {
+    let mut margins = Margins::default();
+    for margin in rows.iter().filter_map(|(row, label)| margin(row, label as usize)) {
+        margins.add(beta * margin);
+    }
+    margins.second_group(SECOND_GROUP_LEVEL)
+}
+
+impl Fitted {
+    pub(super) fn new(rows: &Rows, priors: &[f64], trusted: bool) -> Option<Self> {
+        let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
+        let already = exceeding(rows, priors, &base)?;
+        let (noise, cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
+        let second = if trusted { second_group(rows, base.beta) } else { None };
+        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, named: 0.0 };
+        fitted.look_over(rows, priors);
+        Some(fitted)
+    }
+
+    /// Estimates how many labels of these rows are wrong, and how many of them would be listed.
+    fn look_over(&mut self, rows: &Rows, priors: &[f64]) {
+        let judged: Vec<f64> = rows.iter().filter_map(|(row, label)| Some(self.judge(row, label, priors)?.score)).collect();
+        let mut histogram = PosteriorHistogram::default();
+        judged.iter().for_each(|score| histogram.add(*score));
+        let count = judged.len().max(1) as f64;
+        let named = histogram.threshold(NAMED_AT).map_or(0, |lowest| judged.iter().filter(|score| **score >= lowest).count());
+        let moved = self.cells.iter().map(|cell| cell.expected).sum::<f64>() / count;
+        let drawn = if self.noise.uniform { self.noise.share } else { 0.0 };
+        let apart = self.second.as_ref().map_or(0.0, |group| group.share);
+        (self.wrong, self.named) = ((moved + drawn).max(apart), named as f64 / count);
+    }
+
+    pub(super) fn judge(&self, logits: &[f32], label: u32, priors: &[f64]) -> Option<Judged> {
+        if !logits.iter().all(|z| z.is_finite()) {
+            return None;
+        }
+        let calibrated = self.base.calibrated(logits);
+        let says = most_likely(&calibrated)?;
+        let wrong = self.noise.wrong(&calibrated, label, priors)?;
+        let cell = self.cells.iter().position(|cell| (cell.from as usize, cell.to) == (says.0, label)).map(|at| (at, wrong.moved));
+        let margin = margin(logits, label as usize)?;
+        let apart = self.second.as_ref().map_or(0.0, |group| group.posterior(self.base.beta * margin));
+        let claimed = (wrong.moved + if self.noise.uniform { wrong.drawn } else { 0.0 }).max(apart).clamp(0.0, 1.0);
+        let own = *calibrated.get(label as usize)?;
+        let other = calibrated.iter().enumerate().filter(|(class, _)| *class != label as usize).map(|(_, p)| *p).fold(0.0, f64::max);
+        let beside = if self.claims() { NO_CLAIM_BESIDE } else { NO_CLAIM };
+        let ranked = beside * 0.5 * (1.0 + other - own);
+        Some(Judged { score: claimed.max(ranked).clamp(0.0, 1.0), cell, says })
+    }
+
+    /// Whether labels may be wrong although nothing is claimed.
+    pub(super) fn suspects(&self) -> bool {
+        self.base.p <= LEVEL && self.base.epsilon >= LEAST_EPSILON
+    }
+
+    pub(super) fn claims(&self) -> bool {
+        self.noise.uniform || self.second.is_some() || !self.cells.is_empty()
+    }
+}
