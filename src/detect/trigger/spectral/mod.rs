@@ -5,7 +5,7 @@ mod view;
 
 use std::collections::BTreeSet;
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::direction::{Direction, FAR, Whitening, search};
+use crate::stats::shift::{Shift, shifts};
 
 use verdict::Pictures;
 
@@ -44,12 +45,32 @@ static INFO: Info = Info {
     manual: include_str!("../spectral.md"),
 };
 
+/// Tells the carriers of a pattern from other pictures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Line {
+    Direction(Direction),
+    Shift(Shift),
+}
+
+impl Line {
+    /// Whether a view (1 × d) that it was not found among has the pattern.
+    fn holds(&self, whitening: &Whitening, view: ArrayView2<f32>) -> bool {
+        match self {
+            Self::Direction(direction) => direction.project(whitening.apply(view).view()).iter().any(|z| *z > FAR),
+            Self::Shift(shift) => shift.holds(whitening.rotate(view).view()).contains(&true),
+        }
+    }
+}
+
 /// One pattern that was found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pattern {
-    direction: Direction,
+    line: Line,
     /// Class that its pictures share.
     target: u32,
+    /// Positions of the fitted rows that carry it with its label.
+    #[serde(skip)]
+    members: Vec<usize>,
     group: Group,
 }
 
@@ -94,11 +115,12 @@ impl SpectralModel {
         let (keys, labels): (Vec<u64>, Vec<u32>) = rows.iter().map(|(key, label, _)| (*key, *label)).unzip();
         let most = (MOST_SHARE * rows.len() as f64) as usize;
         let found = search(white.view(), &labels, data.classes(), most, data.key.seed());
+        let shifted = shifts(whitening.rotate(residuals.view()).view(), &labels, data.classes(), most, data.key.seed());
         let pictures = Pictures { data, content, keys: &keys, labels: &labels, residuals: &residuals };
-        let patterns = pictures.judge(found)?;
+        let patterns = pictures.judge(found, shifted)?;
         let mut carriers: Vec<(u64, u32)> = Vec::new();
         for (at, pattern) in (0u32..).zip(&patterns) {
-            carriers.extend(pattern.direction.members.iter().filter(|&&i| labels[i] == pattern.target).map(|&i| (keys[i], at)));
+            carriers.extend(pattern.members.iter().map(|&i| (keys[i], at)));
         }
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
@@ -126,8 +148,7 @@ impl SpectralModel {
                 continue;
             }
             let Ok(residual) = Array2::from_shape_vec((1, whitening.width()), view::high_pass(&pixels)) else { continue };
-            let white = whitening.apply(residual.view());
-            let carries = |pattern: &Pattern| pattern.target == label && pattern.direction.project(white.view()).iter().any(|z| *z > FAR);
+            let carries = |pattern: &Pattern| pattern.target == label && pattern.line.holds(whitening, residual.view());
             *slot = (0u32..).zip(&self.patterns).find(|(_, pattern)| carries(pattern)).map(|(at, _)| at);
         }
         Ok(out)
