@@ -174,7 +174,8 @@ impl Ridge {
     pub fn leverage(&self, design: &Design) -> Result<Vec<f32>> {
         self.check(design)?;
         let factor = self.factor()?;
-        let blocks: Vec<Vec<f32>> = (0..design.rows().div_ceil(BLOCK)).into_par_iter().map(|at| self.leverages(factor, design, at)).collect();
+        let blocks: Vec<Vec<f32>> =
+            (0..design.rows().div_ceil(BLOCK)).into_par_iter().map(|at| self.leverages(factor, design, at)).collect();
         Ok(blocks.concat())
     }
 
