@@ -23,9 +23,9 @@ const MOST_OF_CLASS: usize = 1_000;
 /// Fewest.
 const FEWEST_OF_CLASS: usize = 20;
 /// Shares of a class that may move together.
-const SHARES: [f64; 4] = [0.02, 0.05, 0.1, 0.3];
+pub(super) const SHARES: [f64; 4] = [0.02, 0.05, 0.1, 0.3];
 /// Fewest rows that may.
-const FEWEST: usize = 6;
+pub(super) const FEWEST: usize = 6;
 /// Rounds of taking the furthest rows and averaging.
 const ROUNDS: usize = 6;
 /// Rounds of subspace iteration.
@@ -76,11 +76,13 @@ impl Whitening {
         self.mean.len()
     }
 
-    fn rotate(&self, rows: ArrayView2<f32>) -> Array2<f32> {
+    /// White rows, n × d: mean zero, and a covariance of at most the identity.
+    #[must_use]
+    pub fn rotate(&self, rows: ArrayView2<f32>) -> Array2<f32> {
         (&rows - &self.mean).dot(&self.matrix)
     }
 
-    /// Whitened rows of equal length, n × d.
+    /// White rows, all brought to the same length, n × d.
     #[must_use]
     pub fn apply(&self, rows: ArrayView2<f32>) -> Array2<f32> {
         let mut white = self.rotate(rows);
@@ -132,17 +134,13 @@ pub struct Search {
 #[must_use]
 pub fn search(white: ArrayView2<f32>, classes: &[u32], count: usize, most: usize, seed: u64) -> Search {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let eigenvectors = (EIGENVECTORS.1 / count.max(1)).clamp(1, EIGENVECTORS.0);
     let mut starts = BTreeSet::new();
     let mut tried = 0;
     for class in 0..count as u32 {
-        let rows: Vec<usize> = (0..classes.len()).filter(|&i| classes[i] == class).take(MOST_OF_CLASS).collect();
-        if rows.len() < FEWEST_OF_CLASS {
-            continue;
-        }
-        let of_class = white.select(Axis(0), &rows);
-        let products = of_class.dot(&of_class.t());
-        for scores in first_scores(&products, eigenvectors, &mut rng) {
+        let Some(rows) = of_class(classes, class) else { continue };
+        let own = white.select(Axis(0), &rows);
+        let products = own.dot(&own.t());
+        for scores in first_scores(&products, eigenvectors(count), &mut rng) {
             for share in SHARES {
                 let size = ((share * rows.len() as f64) as usize).max(FEWEST);
                 if size * 2 <= rows.len() {
@@ -153,6 +151,17 @@ pub fn search(white: ArrayView2<f32>, classes: &[u32], count: usize, most: usize
         }
     }
     Search { directions: spread(white, starts, most), tried }
+}
+
+/// Positions of the rows of a class that directions are sought in; `None` where they are too few.
+pub(super) fn of_class(classes: &[u32], class: u32) -> Option<Vec<usize>> {
+    let rows: Vec<usize> = (0..classes.len()).filter(|&i| classes[i] == class).take(MOST_OF_CLASS).collect();
+    (rows.len() >= FEWEST_OF_CLASS).then_some(rows)
+}
+
+/// Eigenvectors that are starts in each of so many classes.
+pub(super) fn eigenvectors(classes: usize) -> usize {
+    (EIGENVECTORS.1 / classes.max(1)).clamp(1, EIGENVECTORS.0)
 }
 
 /// Projections of a class's rows on its leading eigenvectors, both ways, and on its mean.

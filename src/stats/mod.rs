@@ -31,6 +31,7 @@ pub mod ranking;
 pub mod residual;
 pub mod ridge;
 pub mod robust;
+pub mod shift;
 mod spd;
 pub mod tail;
 pub mod transition;

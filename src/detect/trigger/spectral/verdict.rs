@@ -6,13 +6,15 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde_json::{Map, json};
 
-use super::{Pattern, difference, view};
+use super::view::{self, View};
+use super::{Line, Pattern, difference};
 use crate::data::Schema;
 use crate::derive::ContentModel;
 use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
+use crate::stats::shift::Shift;
 use crate::stats::tail::binomial_sf;
 
 /// Odds ratio that innocent structure may reach.
@@ -37,86 +39,104 @@ pub(super) struct Pictures<'a> {
     pub(super) content: &'a ContentModel,
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
-    /// High-passed, rows × pixels.
-    pub(super) residuals: &'a Array2<f32>,
+    pub(super) view: View,
+    /// How they look in that view, rows × values.
+    pub(super) values: &'a Array2<f32>,
 }
 
-/// A direction with its test.
+/// A line with its test.
 struct Tested {
-    direction: Direction,
+    line: Line,
+    /// Positions of its carriers, and of those with the label.
+    members: Vec<usize>,
     target: u32,
     agreeing: BTreeSet<usize>,
     background: f64,
     p: f64,
+    tests: u64,
     /// Whether content explains the label and the pattern gave itself away as a mode.
     clean_label: bool,
 }
 
 impl Pictures<'_> {
-    /// The directions that are worth keeping, strongest first.
-    pub(super) fn judge(&self, found: Search) -> Result<Vec<Pattern>> {
-        // Two questions about each start, and a choice of the label.
-        let tests = found.tried.max(1) * 2 * self.data.classes().max(1) as u64;
-        let mut tested = Vec::new();
-        for direction in found.directions {
-            if let Some(one) = self.test(direction)?
-                && one.p * tests as f64 <= WORTH_KEEPING
-            {
-                tested.push(one);
-            }
-        }
-        tested.sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| a.direction.members.cmp(&b.direction.members)));
-        let mut taken: BTreeSet<usize> = BTreeSet::new();
-        let mut patterns = Vec::new();
-        for one in tested {
-            if takes(&mut taken, &one.agreeing) {
-                patterns.push(self.pattern(one, tests));
-            }
-        }
-        Ok(patterns)
+    /// The directions that are worth keeping, each start counted `times` for each of two questions and a choice of the label.
+    pub(super) fn directions(&self, found: Search, times: u64) -> Result<Vec<Pattern>> {
+        let tests = found.tried.max(1) * 2 * times * self.data.classes().max(1) as u64;
+        self.kept(found.directions.into_iter().map(|direction| self.direction(direction, tests)))
     }
 
-    fn test(&self, direction: Direction) -> Result<Option<Tested>> {
+    /// The shifts that are worth keeping, each of `starts` counted for two questions.
+    pub(super) fn shifts(&self, found: Vec<Shift>, starts: u64) -> Result<Vec<Pattern>> {
+        self.kept(found.into_iter().map(|shift| self.shift(shift, starts.max(1) * 2)))
+    }
+
+    fn kept(&self, tested: impl Iterator<Item = Result<Option<Tested>>>) -> Result<Vec<Pattern>> {
+        let kept = tested.filter_map(|one| match one {
+            Ok(one) => one.filter(|one| one.p * one.tests as f64 <= WORTH_KEEPING).map(|one| Ok(self.pattern(one))),
+            Err(error) => Some(Err(error)),
+        });
+        kept.collect()
+    }
+
+    fn direction(&self, mut direction: Direction, tests: u64) -> Result<Option<Tested>> {
         let mut counts = vec![0usize; self.data.classes()];
         for &member in &direction.members {
             if let Some(slot) = counts.get_mut(self.labels[member] as usize) {
                 *slot += 1;
             }
         }
-        let Some((target, &count)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { return Ok(None) };
-        let target = target as u32;
-        let in_class = self.labels.iter().filter(|label| **label == target).count();
-        let purity = count as f64 / direction.members.len().max(1) as f64;
+        let Some((target, _)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { return Ok(None) };
         let (valley, mode) = modes(&direction);
-        // What most of a class has is the class, and the model without it knows no such class; what fades into the other
-        // pictures is a way for pictures to look.
-        if purity < LEAST_PURITY || count as f64 > MOST_OF_CLASS * in_class as f64 || mode <= valley {
+        // What fades into the other pictures is a way for pictures to look.
+        if mode <= valley {
             return Ok(None);
         }
-        let keys: Vec<u64> = direction.members.iter().map(|&i| self.keys[i]).collect();
-        let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
-        let by_label = null(ODDS_RATIO).test(keys.len() as u64, count as u64, background, self.labels.len() as u64).unwrap_or(1.0);
-        let by_mode = if purity < MODE_PURITY { 1.0 } else { binomial_sf(mode, valley + mode, NO_VALLEY) };
-        let agreeing = direction.members.iter().copied().filter(|&i| self.labels[i] == target).collect();
-        let p = by_label.min(by_mode);
-        Ok(Some(Tested { direction, target, agreeing, background, p, clean_label: by_mode < by_label }))
+        let by_mode = binomial_sf(mode, valley + mode, NO_VALLEY);
+        let members = std::mem::take(&mut direction.members);
+        self.test(Line::Direction(direction), members, target as u32, by_mode, tests)
     }
 
-    fn pattern(&self, one: Tested, tests: u64) -> Pattern {
-        let (rows, agreeing) = (one.direction.members.len() as u64, one.agreeing.len() as u64);
-        let residual = difference(self.residuals, &one.agreeing);
-        let side = residual.len().isqrt();
+    fn shift(&self, mut shift: Shift, tests: u64) -> Result<Option<Tested>> {
+        let (members, target, by_mode) = (std::mem::take(&mut shift.members), shift.class, shift.p);
+        self.test(Line::Shift(shift), members, target, by_mode, tests)
+    }
+
+    fn test(&self, line: Line, members: Vec<usize>, target: u32, by_mode: f64, tests: u64) -> Result<Option<Tested>> {
+        let agreeing: BTreeSet<usize> = members.iter().copied().filter(|&i| self.labels[i] == target).collect();
+        let in_class = self.labels.iter().filter(|label| **label == target).count();
+        let purity = agreeing.len() as f64 / members.len().max(1) as f64;
+        // What most of a class has is the class, and the model without it knows no such class.
+        if purity < LEAST_PURITY || agreeing.len() as f64 > MOST_OF_CLASS * in_class as f64 {
+            return Ok(None);
+        }
+        let keys: Vec<u64> = members.iter().map(|&i| self.keys[i]).collect();
+        let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
+        let count = agreeing.len() as u64;
+        let by_label = null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
+        let by_mode = if purity < MODE_PURITY { 1.0 } else { by_mode };
+        let (p, clean_label) = (by_label.min(by_mode), by_mode < by_label);
+        Ok(Some(Tested { line, members, target, agreeing, background, p, tests, clean_label }))
+    }
+
+    fn pattern(&self, one: Tested) -> Pattern {
+        let (rows, agreeing) = (one.members.len() as u64, one.agreeing.len() as u64);
+        let residual = difference(self.values, &one.agreeing);
+        let channels = if self.view == View::Tint { 2 } else { 1 };
+        let side = (residual.len() / channels).isqrt();
         let mut evidence = Map::new();
+        evidence.insert("view".to_owned(), json!(self.view.name()));
         evidence.insert("side".to_owned(), json!(side));
-        evidence.insert("channels".to_owned(), json!(1));
+        evidence.insert("channels".to_owned(), json!(channels));
         evidence.insert("residual".to_owned(), json!(residual.iter().map(|x| (x * 100.0).round() / 100.0).collect::<Vec<f32>>()));
         let place = view::extent(&residual, side).filter(|[_, _, w, h]| (w * h) as f64 <= LOCAL * residual.len() as f64);
-        let name = match place {
-            Some([x, y, w, h]) => {
+        let name = match (self.view, place) {
+            (View::Fine, Some([x, y, w, h])) => {
                 evidence.insert("place".to_owned(), json!([x, y, w, h]));
                 format!("a {w}×{h} pattern near ({x},{y})")
             }
-            None => "a faint pattern over the picture".to_owned(),
+            (View::Fine, None) => "a faint pattern over the picture".to_owned(),
+            (View::Tone, _) => "a change of tones over the picture".to_owned(),
+            (View::Tint, _) => "a change of colours over the picture".to_owned(),
         };
         let all = self.data.shared(one.target, agreeing, rows);
         let why = if one.clean_label {
@@ -135,14 +155,23 @@ impl Pictures<'_> {
             statistic: if one.clean_label { "rows of a second mode" } else { "carriers with the label, interval null" }.to_owned(),
             value: agreeing as f64,
             p: one.p,
-            tests,
+            tests: one.tests,
             // A mode of its own can be a way of nature: pictures worth a look, and no more.
             max_tier: if one.clean_label { Tier::Suspect } else { Tier::Alarm },
             examples: Vec::new(),
             evidence,
         };
-        Pattern { direction: one.direction, target: one.target, group }
+        Pattern { view: self.view, line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
     }
+}
+
+/// Of patterns with the same carriers the strongest, strongest first.
+pub(super) fn strongest(mut patterns: Vec<Pattern>) -> Vec<Pattern> {
+    let corrected = |pattern: &Pattern| pattern.group.p * pattern.group.tests as f64;
+    patterns.sort_by(|a, b| corrected(a).total_cmp(&corrected(b)).then_with(|| a.members.cmp(&b.members)));
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
+    patterns.retain(|pattern| takes(&mut taken, &pattern.members));
+    patterns
 }
 
 /// Rows in the stretch before the carriers of a direction, and in the stretch of equal length up to their middle. A density that
