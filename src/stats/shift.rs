@@ -185,7 +185,7 @@ impl ClassRows {
                 return None;
             }
             if next == inside {
-                let [between, around] = stretches(scores.iter().map(|x| (x - centre) / scale), distance);
+                let [between, around] = stretches(&scores.iter().map(|x| (x - centre) / scale), distance);
                 return (around >= TIMES * between).then_some(inside);
             }
             inside = next;
@@ -211,7 +211,7 @@ impl Discriminant {
         let is_inside: BTreeSet<usize> = inside.iter().map(|&at| rows[at]).collect();
         let (centre, scale, distance) = apart(scores.view(), |i| is_inside.contains(&i))?;
         let far = || scores.iter().map(|x| (x - centre) / scale);
-        let [between, around] = stretches(far(), distance);
+        let [between, around] = stretches(&far(), distance);
         if around < TIMES * between {
             return None;
         }
@@ -237,7 +237,7 @@ fn apart(scores: ArrayView1<f64>, inside: impl Fn(usize) -> bool) -> Option<(f64
 }
 
 /// Rows between, and around the distance.
-fn stretches(far: impl Iterator<Item = f64> + Clone, distance: f64) -> [u64; 2] {
+fn stretches(far: &(impl Iterator<Item = f64> + Clone), distance: f64) -> [u64; 2] {
     [BETWEEN, AROUND].map(|[from, to]| far.clone().filter(|z| *z >= from * distance && *z < to * distance).count() as u64)
 }
 

@@ -147,7 +147,9 @@ impl Fitted {
     fn look_over(&mut self, rows: &Rows, priors: &[f64]) {
         let judged: Vec<f64> = rows.iter().filter_map(|(row, label)| Some(self.judge(row, label, priors)?.score)).collect();
         let mut histogram = PosteriorHistogram::default();
-        judged.iter().for_each(|score| histogram.add(*score));
+        for score in &judged {
+            histogram.add(*score);
+        }
         let count = judged.len().max(1) as f64;
         let named = histogram.threshold(NAMED_AT).map_or(0, |lowest| judged.iter().filter(|score| **score >= lowest).count());
         let moved = self.cells.iter().map(|cell| cell.expected).sum::<f64>() / count;

@@ -91,7 +91,9 @@ impl Numeric {
         let upper = Side::fit(&values, &distinct, centre);
         for side in [&mut values, &mut distinct] {
             side.reverse();
-            side.iter_mut().for_each(|x| *x = -*x);
+            for x in side.iter_mut() {
+                *x = -*x;
+            }
         }
         let lower = Side::fit(&values, &distinct, -centre);
         Some(Self { column, name: name.to_owned(), usual, middle: centre, rows, lower, upper })

@@ -19,8 +19,7 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::direction::{Direction, FAR, Whitening, search};
 use crate::stats::shift::{Shift, shifts};
 
-use verdict::{Pictures, strongest};
-use view::View;
+use verdict::Pictures;
 
 /// Most rows of the sample that directions are sought in.
 const MOST_ROWS: usize = 8_192;
@@ -67,7 +66,6 @@ impl Line {
 /// One pattern that was found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pattern {
-    view: View,
     line: Line,
     /// Class that its pictures share.
     target: u32,
@@ -82,8 +80,8 @@ struct Pattern {
 pub struct SpectralModel {
     /// Samples of a picture.
     samples: usize,
-    /// Views that a pattern is in.
-    seen: Vec<(View, Whitening)>,
+    /// Only where there is a pattern to look for.
+    whitening: Option<Whitening>,
     patterns: Vec<Pattern>,
     /// Keys of the fitted rows that carry a pattern with its label, and which.
     carriers: Vec<(u64, u32)>,
@@ -104,32 +102,23 @@ impl SpectralModel {
             return Ok(Self::default());
         };
         let fitting = sample.rows.iter().zip(&sample.keys).filter(|(row, _)| row.pixels.len() == samples);
-        let rows: Vec<(u64, u32, &[u8])> =
-            fitting.filter_map(|(row, key)| Some((*key, row.label?, &*row.pixels))).take(MOST_ROWS).collect();
+        let rows: Vec<(u64, u32, Vec<f32>)> =
+            fitting.filter_map(|(row, key)| Some((*key, row.label?, view::high_pass(&row.pixels)))).take(MOST_ROWS).collect();
         if rows.len() < FEWEST_ROWS {
             let note = format!("{} labelled pictures of one size are too few to look for patterns", rows.len());
             return Ok(Self { notes: vec![note], ..Self::default() });
         }
+        let width = rows[0].2.len();
+        let flat: Vec<f32> = rows.iter().flat_map(|(_, _, row)| row.iter().copied()).collect();
+        let Ok(residuals) = Array2::from_shape_vec((rows.len(), width), flat) else { return Ok(Self::default()) };
+        let Some(whitening) = Whitening::fit(residuals.view()) else { return Ok(Self::default()) };
+        let white = whitening.apply(residuals.view());
         let (keys, labels): (Vec<u64>, Vec<u32>) = rows.iter().map(|(key, label, _)| (*key, *label)).unzip();
-        let (most, classes, seed) = ((MOST_SHARE * rows.len() as f64) as usize, data.classes(), data.key.seed());
-        let views = View::all(samples);
-        let (mut lines, mut seen) = (Vec::new(), Vec::new());
-        for &view in views {
-            let flat: Vec<f32> = rows.iter().flat_map(|(_, _, pixels)| view.of(pixels)).collect();
-            let Ok(values) = Array2::from_shape_vec((rows.len(), flat.len() / rows.len()), flat) else { continue };
-            let Some(whitening) = Whitening::fit(values.view()) else { continue };
-            let pictures = Pictures { data, content, keys: &keys, labels: &labels, view, values: &values };
-            // Half of the error for directions, the other half in equal parts for the shifts of each view.
-            if view == View::Fine {
-                let found = search(whitening.apply(values.view()).view(), &labels, classes, most, seed);
-                lines.extend(pictures.directions(found, 2)?);
-            }
-            let (found, tried) = shifts(whitening.rotate(values.view()).view(), &labels, classes, most, seed);
-            lines.extend(pictures.shifts(found, tried * 2 * views.len() as u64)?);
-            seen.push((view, whitening));
-        }
-        let patterns = strongest(lines);
-        seen.retain(|(view, _)| patterns.iter().any(|pattern| pattern.view == *view));
+        let most = (MOST_SHARE * rows.len() as f64) as usize;
+        let found = search(white.view(), &labels, data.classes(), most, data.key.seed());
+        let shifted = shifts(whitening.rotate(residuals.view()).view(), &labels, data.classes(), most, data.key.seed());
+        let pictures = Pictures { data, content, keys: &keys, labels: &labels, residuals: &residuals };
+        let patterns = pictures.judge(found, shifted)?;
         let mut carriers: Vec<(u64, u32)> = Vec::new();
         for (at, pattern) in (0u32..).zip(&patterns) {
             carriers.extend(pattern.members.iter().map(|&i| (keys[i], at)));
@@ -137,15 +126,14 @@ impl SpectralModel {
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
         let threshold = if rows.len() == MOST_ROWS { keys.last().copied().unwrap_or(0) } else { sample.threshold };
-        Ok(Self { samples, seen, patterns, carriers, threshold, notes: Vec::new() })
+        let whitening = (!patterns.is_empty()).then_some(whitening);
+        Ok(Self { samples, whitening, patterns, carriers, threshold, notes: Vec::new() })
     }
 
     /// For each row the first pattern that it carries together with the pattern's label.
     fn carried(&self, rows: &Batch, which: std::ops::Range<usize>) -> Result<Vec<Option<u32>>> {
         let mut out = vec![None; which.len()];
-        if self.patterns.is_empty() {
-            return Ok(out);
-        }
+        let Some(whitening) = &self.whitening else { return Ok(out) };
         let vectors = Vectors::of(rows)?;
         for (slot, row) in out.iter_mut().zip(which) {
             let (key, Some(label)) = (rows.keys()[row], rows.labels()[row]) else { continue };
@@ -160,14 +148,8 @@ impl SpectralModel {
             if pixels.len() != self.samples {
                 continue;
             }
-            let seen = self.seen.iter().filter_map(|(view, whitening)| {
-                Some((*view, whitening, Array2::from_shape_vec((1, whitening.width()), view.of(&pixels)).ok()?))
-            });
-            let seen: Vec<(View, &Whitening, Array2<f32>)> = seen.collect();
-            let carries = |pattern: &Pattern| {
-                let seen = seen.iter().find(|(view, _, _)| *view == pattern.view);
-                pattern.target == label && seen.is_some_and(|(_, whitening, values)| pattern.line.holds(whitening, values.view()))
-            };
+            let Ok(residual) = Array2::from_shape_vec((1, whitening.width()), view::high_pass(&pixels)) else { continue };
+            let carries = |pattern: &Pattern| pattern.target == label && pattern.line.holds(whitening, residual.view());
             *slot = (0u32..).zip(&self.patterns).find(|(_, pattern)| carries(pattern)).map(|(at, _)| at);
         }
         Ok(out)

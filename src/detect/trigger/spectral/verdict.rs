@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde_json::{Map, json};
 
-use super::view::{self, View};
-use super::{Line, Pattern, difference};
+use super::{Line, Pattern, difference, view};
 use crate::data::Schema;
 use crate::derive::ContentModel;
 use crate::detect::trigger::mine::{background, null, takes};
@@ -39,9 +38,8 @@ pub(super) struct Pictures<'a> {
     pub(super) content: &'a ContentModel,
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
-    pub(super) view: View,
-    /// How they look in that view, rows × values.
-    pub(super) values: &'a Array2<f32>,
+    /// High-passed, rows × pixels.
+    pub(super) residuals: &'a Array2<f32>,
 }
 
 /// A line with its test.
@@ -59,23 +57,27 @@ struct Tested {
 }
 
 impl Pictures<'_> {
-    /// The directions that are worth keeping, each start counted `times` for each of two questions and a choice of the label.
-    pub(super) fn directions(&self, found: Search, times: u64) -> Result<Vec<Pattern>> {
-        let tests = found.tried.max(1) * 2 * times * self.data.classes().max(1) as u64;
-        self.kept(found.directions.into_iter().map(|direction| self.direction(direction, tests)))
-    }
-
-    /// The shifts that are worth keeping, each of `starts` counted for two questions.
-    pub(super) fn shifts(&self, found: Vec<Shift>, starts: u64) -> Result<Vec<Pattern>> {
-        self.kept(found.into_iter().map(|shift| self.shift(shift, starts.max(1) * 2)))
-    }
-
-    fn kept(&self, tested: impl Iterator<Item = Result<Option<Tested>>>) -> Result<Vec<Pattern>> {
-        let kept = tested.filter_map(|one| match one {
-            Ok(one) => one.filter(|one| one.p * one.tests as f64 <= WORTH_KEEPING).map(|one| Ok(self.pattern(one))),
-            Err(error) => Some(Err(error)),
-        });
-        kept.collect()
+    /// The lines that are worth keeping, strongest first.
+    pub(super) fn judge(&self, found: Search, (shifts, starts): (Vec<Shift>, u64)) -> Result<Vec<Pattern>> {
+        let mut tested = Vec::new();
+        // Half of the error for each search; two questions about each start, and for directions a choice of the label.
+        let tests = found.tried.max(1) * 4 * self.data.classes().max(1) as u64;
+        for direction in found.directions {
+            tested.extend(self.direction(direction, tests)?);
+        }
+        for shift in shifts {
+            tested.extend(self.shift(shift, starts.max(1) * 4)?);
+        }
+        tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
+        tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        let mut patterns = Vec::new();
+        for one in tested {
+            if takes(&mut taken, &one.agreeing) {
+                patterns.push(self.pattern(one));
+            }
+        }
+        Ok(patterns)
     }
 
     fn direction(&self, mut direction: Direction, tests: u64) -> Result<Option<Tested>> {
@@ -120,23 +122,19 @@ impl Pictures<'_> {
 
     fn pattern(&self, one: Tested) -> Pattern {
         let (rows, agreeing) = (one.members.len() as u64, one.agreeing.len() as u64);
-        let residual = difference(self.values, &one.agreeing);
-        let channels = if self.view == View::Tint { 2 } else { 1 };
-        let side = (residual.len() / channels).isqrt();
+        let residual = difference(self.residuals, &one.agreeing);
+        let side = residual.len().isqrt();
         let mut evidence = Map::new();
-        evidence.insert("view".to_owned(), json!(self.view.name()));
         evidence.insert("side".to_owned(), json!(side));
-        evidence.insert("channels".to_owned(), json!(channels));
+        evidence.insert("channels".to_owned(), json!(1));
         evidence.insert("residual".to_owned(), json!(residual.iter().map(|x| (x * 100.0).round() / 100.0).collect::<Vec<f32>>()));
         let place = view::extent(&residual, side).filter(|[_, _, w, h]| (w * h) as f64 <= LOCAL * residual.len() as f64);
-        let name = match (self.view, place) {
-            (View::Fine, Some([x, y, w, h])) => {
+        let name = match place {
+            Some([x, y, w, h]) => {
                 evidence.insert("place".to_owned(), json!([x, y, w, h]));
                 format!("a {w}×{h} pattern near ({x},{y})")
             }
-            (View::Fine, None) => "a faint pattern over the picture".to_owned(),
-            (View::Tone, _) => "a change of tones over the picture".to_owned(),
-            (View::Tint, _) => "a change of colours over the picture".to_owned(),
+            None => "a faint pattern over the picture".to_owned(),
         };
         let all = self.data.shared(one.target, agreeing, rows);
         let why = if one.clean_label {
@@ -161,17 +159,8 @@ impl Pictures<'_> {
             examples: Vec::new(),
             evidence,
         };
-        Pattern { view: self.view, line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
+        Pattern { line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
     }
-}
-
-/// Of patterns with the same carriers the strongest, strongest first.
-pub(super) fn strongest(mut patterns: Vec<Pattern>) -> Vec<Pattern> {
-    let corrected = |pattern: &Pattern| pattern.group.p * pattern.group.tests as f64;
-    patterns.sort_by(|a, b| corrected(a).total_cmp(&corrected(b)).then_with(|| a.members.cmp(&b.members)));
-    let mut taken: BTreeSet<usize> = BTreeSet::new();
-    patterns.retain(|pattern| takes(&mut taken, &pattern.members));
-    patterns
 }
 
 /// Rows in the stretch before the carriers of a direction, and in the stretch of equal length up to their middle. A density that

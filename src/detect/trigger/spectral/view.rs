@@ -1,73 +1,9 @@
-//! What a picture looks like without what is natural in it: its fine structure, its tones, its tints.
+//! What a picture looks like without what is natural in it: its fine structure.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 /// Largest difference from its surroundings that a pixel may have.
 const MOST: f32 = 30.0;
-
-/// Largest side of tones and tints.
-const COARSE: usize = 16;
-
-/// One way to look at a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum View {
-    /// [`high_pass`].
-    Fine,
-    /// Grey levels of a picture that is averaged to a side of at most [`COARSE`].
-    Tone,
-    /// Red less green, then blue less the mean of both, averaged alike.
-    Tint,
-}
-
-impl View {
-    /// All that say something of pictures with so many samples.
-    pub(super) fn all(samples: usize) -> &'static [Self] {
-        if shape(samples).is_some_and(|(_, channels)| channels == 3) {
-            &[Self::Fine, Self::Tone, Self::Tint]
-        } else {
-            &[Self::Fine, Self::Tone]
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Fine => "fine structure",
-            Self::Tone => "tones",
-            Self::Tint => "tints",
-        }
-    }
-
-    /// The picture seen so, in rows. Empty where the samples are not a square picture.
-    pub(super) fn of(self, samples: &[u8]) -> Vec<f32> {
-        let of_channels = |weights: [f32; 3]| {
-            let Some((side, channels)) = shape(samples.len()) else { return Vec::new() };
-            let value = |pixel: &[u8]| pixel.iter().zip(weights).map(|(&v, w)| f32::from(v) * w).sum::<f32>();
-            averaged(&samples.chunks_exact(channels).map(value).collect::<Vec<f32>>(), side)
-        };
-        match self {
-            Self::Fine => high_pass(samples),
-            Self::Tone => of_channels([1.0; 3]),
-            Self::Tint => [of_channels([1.0, -1.0, 0.0]), of_channels([-0.5, -0.5, 1.0])].concat(),
-        }
-    }
-}
-
-/// Mean of each block of pixels, blocks as large as brings the side to at most [`COARSE`]; pixels beyond the last whole block
-/// are left out.
-fn averaged(pixels: &[f32], side: usize) -> Vec<f32> {
-    let block = side.div_ceil(COARSE);
-    let small = side / block;
-    let mut out = vec![0.0; small * small];
-    for (at, pixel) in pixels.iter().enumerate() {
-        let (x, y) = (at % side / block, at / side / block);
-        if x < small && y < small {
-            out[y * small + x] += pixel / (block * block) as f32;
-        }
-    }
-    out
-}
 
 /// Side and channels of a square picture of 1 or 3 channels from the number of its samples; `None` where it is not one.
 pub(super) fn shape(samples: usize) -> Option<(usize, usize)> {
@@ -88,7 +24,7 @@ pub(super) fn usual<'a>(pictures: impl Iterator<Item = &'a [u8]>) -> Option<usiz
 
 /// Each pixel's mean over channels less the mean of the 3×3 pixels around it (edges repeat), at most [`MOST`] either way;
 /// side × side, in rows. Empty where the samples are not a square picture.
-fn high_pass(samples: &[u8]) -> Vec<f32> {
+pub(super) fn high_pass(samples: &[u8]) -> Vec<f32> {
     let Some((side, channels)) = shape(samples.len()) else { return Vec::new() };
     let grey: Vec<f32> =
         samples.chunks_exact(channels).map(|pixel| pixel.iter().map(|&v| f32::from(v)).sum::<f32>() / channels as f32).collect();
@@ -121,20 +57,6 @@ mod tests {
         assert_eq!([784, 3_072, 3_136, 10, 0].map(shape), [Some((28, 1)), Some((32, 3)), Some((56, 1)), None, None]);
         assert_eq!(usual([&[0; 16][..], &[0; 27], &[0; 27], &[0; 5]].into_iter()), Some(27));
         assert_eq!(usual(std::iter::empty()), None);
-    }
-
-    #[test]
-    fn tones_and_tints_are_means_of_blocks() {
-        assert_eq!((View::all(784).len(), View::all(3_072).len()), (2, 3));
-        let grey: Vec<u8> = (0..20 * 20).map(|at| if at % 20 < 2 { 40 } else { 0 }).collect();
-        let tone = View::Tone.of(&grey);
-        assert_eq!(tone.len(), 100);
-        assert!(tone.iter().enumerate().all(|(at, x)| (x - if at % 10 == 0 { 40.0 } else { 0.0 }).abs() < 1e-4));
-        let red: Vec<u8> = [200, 100, 50].repeat(64);
-        let tint = View::Tint.of(&red);
-        assert!(tint.len() == 128 && tint[..64].iter().all(|x| (x - 100.0).abs() < 1e-4));
-        assert!(tint[64..].iter().all(|x| (x + 100.0).abs() < 1e-4));
-        assert!([View::Fine, View::Tone, View::Tint].iter().all(|view| view.of(&[0; 7]).is_empty()));
     }
 
     #[test]
