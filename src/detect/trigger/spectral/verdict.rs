@@ -8,8 +8,8 @@ use serde_json::{Map, json};
 
 use super::{Line, Pattern, difference, view};
 use crate::data::Schema;
-use crate::derive::ContentModel;
-use crate::detect::trigger::mine::{background, null, takes};
+use crate::derive::{ContentModel, SampleModel, SampleRow};
+use crate::detect::trigger::mine::{background, backgrounds, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
@@ -29,6 +29,10 @@ const LEAST_PURITY: f64 = 0.4;
 const MODE_PURITY: f64 = 0.9;
 /// Largest share of its class that a pattern is in.
 const MOST_OF_CLASS: f64 = 0.5;
+/// Share of the usual variance below which a sample is the same in all carriers.
+const SAME: f64 = 0.1;
+/// Carriers that are judged with it painted over.
+const PAINTED: usize = 512;
 /// Part of the picture's area up to which a pattern has a place.
 const LOCAL: f64 = 0.25;
 
@@ -36,6 +40,7 @@ const LOCAL: f64 = 0.25;
 pub(super) struct Pictures<'a> {
     pub(super) data: &'a Schema,
     pub(super) content: &'a ContentModel,
+    pub(super) sample: &'a SampleModel,
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
     /// High-passed, rows × pixels.
@@ -114,10 +119,44 @@ impl Pictures<'_> {
         let keys: Vec<u64> = members.iter().map(|&i| self.keys[i]).collect();
         let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
         let count = agreeing.len() as u64;
-        let by_label = null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
+        let tested = |background: f64| null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
+        let (mut background, mut by_label) = (background, tested(background));
+        if by_label * tests as f64 <= WORTH_KEEPING
+            && let Some(painted) = self.painted_over(&members, &keys, target)?.filter(|painted| *painted > background)
+        {
+            (background, by_label) = (painted, tested(painted));
+        }
         let by_mode = if purity < MODE_PURITY { 1.0 } else { by_mode };
         let (p, clean_label) = (by_label.min(by_mode), by_mode < by_label);
         Ok(Some(Tested { line, members, target, agreeing, background, p, tests, clean_label }))
+    }
+
+    /// Mean probability of the label over carriers, where all of them have the same samples painted over by what pictures have there on
+    /// average: a border or a watermark hides what lies below, and a model that never saw it cannot read around it. `None` where
+    /// carriers have no samples of their own in common.
+    fn painted_over(&self, members: &[usize], keys: &[u64], target: u32) -> Result<Option<f64>> {
+        let carrying: BTreeSet<u64> = keys.iter().copied().collect();
+        let carriers: Vec<&SampleRow> =
+            members.iter().filter_map(|&i| Some(&self.sample.rows[self.sample.position(self.keys[i])?])).collect();
+        let others =
+            self.keys.iter().filter(|key| !carrying.contains(key)).filter_map(|key| Some(&self.sample.rows[self.sample.position(*key)?]));
+        let (own, usual) = (Moments::of(carriers.iter().copied()), Moments::of(others));
+        let common: Vec<bool> = own.variances().zip(usual.variances()).map(|(own, usual)| own < SAME * usual).collect();
+        if !common.contains(&true) {
+            return Ok(None);
+        }
+        let means: Vec<u8> = usual.means().map(|mean| mean.round() as u8).collect();
+        let painted = |row: &&SampleRow| {
+            let mut row = (*row).clone();
+            for ((pixel, common), mean) in row.pixels.iter_mut().zip(&common).zip(&means) {
+                if *common {
+                    *pixel = *mean;
+                }
+            }
+            row
+        };
+        let painted: Vec<SampleRow> = carriers.iter().take(PAINTED).map(painted).collect();
+        Ok(backgrounds(self.content, keys, 0, painted.iter())?.and_then(|means| means.get(target as usize).copied()))
     }
 
     fn pattern(&self, one: Tested) -> Pattern {
@@ -160,6 +199,37 @@ impl Pictures<'_> {
             evidence,
         };
         Pattern { line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
+    }
+}
+
+/// Sums over pictures, sample by sample.
+#[derive(Default)]
+struct Moments {
+    rows: f64,
+    sums: Vec<[f64; 2]>,
+}
+
+impl Moments {
+    fn of<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Self {
+        let mut out = Self::default();
+        for row in rows {
+            out.rows += 1.0;
+            out.sums.resize(row.pixels.len(), [0.0; 2]);
+            for (sums, pixel) in out.sums.iter_mut().zip(&row.pixels) {
+                let x = f64::from(*pixel);
+                sums[0] += x;
+                sums[1] += x * x;
+            }
+        }
+        out
+    }
+
+    fn means(&self) -> impl Iterator<Item = f64> + '_ {
+        self.sums.iter().map(|[sum, _]| sum / self.rows)
+    }
+
+    fn variances(&self) -> impl Iterator<Item = f64> + '_ {
+        self.sums.iter().map(|[sum, squares]| squares / self.rows - (sum / self.rows).powi(2))
     }
 }
 
