@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::direction::{FEWEST, SHARES, eigenvectors, first_scores, of_class, sharpen};
@@ -78,20 +79,15 @@ pub fn shifts(white: ArrayView2<f32>, classes: &[u32], count: usize, most: usize
         let own = white.select(Axis(0), &rows);
         let class_rows = ClassRows { products: own.dot(&own.t()), all: white.nrows() as f64 };
         let level = of_equal_length(&class_rows.products);
-        let mut settled = BTreeSet::new();
-        for scores in first_scores(&level, eigenvectors(count), &mut rng) {
-            for share in SHARES {
-                let size = ((share * rows.len() as f64) as usize).max(FEWEST);
-                if size * 2 <= rows.len() {
-                    tried += 1;
-                    settled.extend(class_rows.settle(sharpen(&level, &scores, size)));
-                }
-            }
-        }
-        for inside in settled {
-            let shift = class_rows.line(&inside).and_then(|line| line.among_all(white, &squares, class, &rows, &inside));
-            found.extend(shift.filter(|shift| shift.members.len() <= most));
-        }
+        let sizes = SHARES.map(|share| ((share * rows.len() as f64) as usize).max(FEWEST));
+        let sizes: Vec<usize> = sizes.into_iter().filter(|size| size * 2 <= rows.len()).collect();
+        let first = first_scores(&level, eigenvectors(count), &mut rng);
+        let starts: Vec<_> = first.iter().flat_map(|scores| sizes.iter().map(move |size| (scores, *size))).collect();
+        tried += starts.len() as u64;
+        let settled: BTreeSet<BTreeSet<usize>> =
+            starts.into_par_iter().filter_map(|(scores, size)| class_rows.settle(sharpen(&level, scores, size))).collect();
+        let line = |inside: &BTreeSet<usize>| class_rows.line(inside)?.among_all(white, &squares, class, &rows, inside);
+        found.par_extend(settled.par_iter().filter_map(line).filter(|shift| shift.members.len() <= most));
     }
     found.sort_by(|a, b| a.p.total_cmp(&b.p).then(b.members.len().cmp(&a.members.len())).then_with(|| a.members.cmp(&b.members)));
     found.dedup_by(|a, b| a.members == b.members);
@@ -157,12 +153,13 @@ impl ClassRows {
         for (row, weight) in self.products.outer_iter().zip(&weights) {
             scores.zip_mut_with(&row, |score, x| *score += weight * f64::from(*x));
         }
+        let inverse_means: Vec<f64> = solved.outer_iter().map(|row| row.iter().take(k).sum::<f64>() / size).collect();
         for (i, &at) in within.iter().enumerate() {
             // A row's product with itself and with the mean inside, in the metric of the discriminant.
             let (mut itself, mut mean) = (gram[(i, i)], to_inside[at]);
             for j in 0..k {
                 itself += gram[(i, j)] * solved[(j, i)];
-                mean += gram[(i, j)] * solved.row(j).iter().take(k).sum::<f64>() / size;
+                mean += gram[(i, j)] * inverse_means[j];
             }
             scores[at] += (mean - itself) / (size - 1.0);
         }
