@@ -16,7 +16,7 @@ pub use size::{InvalidSize, Size};
 
 use crate::data::Choices;
 use crate::error::{Error, Result};
-use crate::finding::Verdict;
+use crate::finding::{Verdict, covers};
 use crate::policy::{Budget, Rules, Waiver};
 
 /// Everything that a run can be told, as a configuration file holds it; `docs/configuration.md` documents each key.
@@ -168,10 +168,6 @@ impl Detectors {
         }
         Err(Error::config("detectors", "'only' and 'skip' together leave no detector to run"))
     }
-}
-
-fn covers(entry: &str, code: &str) -> bool {
-    code.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What is written where; the `[output]` table.

@@ -50,6 +50,12 @@ impl Family {
     }
 }
 
+/// Whether an entry, a code or a family, names the detector or family with this code.
+#[must_use]
+pub fn covers(entry: &str, code: &str) -> bool {
+    code.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// How strong a claim is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

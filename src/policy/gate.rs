@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Standing, Tier, Verdict};
+use crate::finding::{Family, Finding, Standing, Tier, Verdict, covers};
 
 /// Shortest reason of a waiver, characters.
 const SHORTEST_REASON: usize = 3;
@@ -69,7 +69,7 @@ pub struct Waiver {
 impl Rules {
     /// Refuses keys that name no detector or family of `codes`, budgets without a limit, and waivers without a reason.
     pub fn check(&self, codes: &[&str]) -> Result<()> {
-        let known = |key: &str| codes.iter().any(|code| *code == key || code.split_once('.').is_some_and(|(family, _)| family == key));
+        let known = |key: &str| codes.iter().any(|code| covers(key, code));
         for (table, keys) in
             [("policy.levels", self.levels.keys().collect::<Vec<_>>()), ("policy.budgets", self.budgets.keys().collect::<Vec<_>>())]
         {

@@ -17,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use crate::data::Source;
 use crate::data::read::Memory;
 use crate::error::{Error, Result};
-use crate::finding::{Attack, Power, Reach, Trial};
+use crate::finding::{Attack, Family, Power, Reach, Trial, covers};
 use crate::fold::Unit;
 use crate::policy::Gate;
 use crate::run::{Order, Outcome, Progress, Sink, scan};
@@ -84,9 +84,9 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
         return Ok(without("there is no label with two classes"));
     }
     let planted = plant::all(&copy, order.key.seed())?;
-    let families = ["trigger", "label"];
-    let only = families.iter().filter(|family| order.only.is_empty() || order.only.iter().any(|o| covers(o, family)));
-    let only: Vec<String> = only.map(|family| (*family).to_owned()).collect();
+    let families = [Family::Trigger, Family::Label].map(Family::name);
+    let wanted = || order.only.iter().filter(|entry| families.iter().any(|family| covers(family, entry)));
+    let only: Vec<String> = if order.only.is_empty() { families.map(str::to_owned).to_vec() } else { wanted().cloned().collect() };
     if only.is_empty() {
         return Ok(without("no detector of triggers or labels was to run"));
     }
@@ -111,9 +111,4 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
         });
     }
     Ok(Power { rows, of, reach, seconds: start.elapsed().as_secs_f64() })
-}
-
-/// Whether an entry of `only` names a family or one of its detectors.
-fn covers(entry: &str, family: &str) -> bool {
-    entry.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

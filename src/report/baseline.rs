@@ -2,35 +2,9 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::Report;
 use crate::error::{Error, Place, Result};
 use crate::policy::Baseline;
-
-/// What is read of `report.json`.
-#[derive(Deserialize)]
-struct Head {
-    created: String,
-    groups: Vec<Group>,
-    detectors: Vec<Detector>,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    fingerprint: String,
-}
-
-#[derive(Deserialize)]
-struct Detector {
-    code: String,
-    flagged: u64,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    rows: u64,
-}
 
 /// Reads what an earlier report had; `path` is its folder or its `report.json`.
 ///
@@ -43,12 +17,12 @@ pub fn baseline(path: &Path) -> Result<Baseline> {
         Error::input(Place::source(file.display().to_string()), why).with_help(help)
     };
     let bytes = std::fs::read(&file).map_err(|e| fail(format!("cannot be read as a baseline: {e}")))?;
-    let head: Head = serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))?;
+    let report: Report = serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))?;
     Ok(Baseline {
         report: path.display().to_string(),
-        created: head.created,
-        findings: head.groups.into_iter().map(|group| group.fingerprint).collect(),
-        listed: head.detectors.into_iter().filter(|detector| detector.flagged > 0).map(|d| (d.code, d.flagged)).collect(),
-        rows: head.data.rows,
+        created: report.created,
+        findings: report.groups.into_iter().map(|group| group.fingerprint).collect(),
+        listed: report.detectors.into_iter().filter(|detector| detector.flagged > 0).map(|d| (d.code, d.flagged)).collect(),
+        rows: report.data.rows,
     })
 }

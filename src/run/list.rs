@@ -335,18 +335,10 @@ fn unwritable(error: &arrow::error::ArrowError) -> Error {
 impl Listed {
     fn add(&mut self, other: Self) {
         self.rows += other.rows;
-        for (unit, rows) in other.by_unit {
-            *self.by_unit.entry(unit).or_default() += rows;
-        }
-        for (family, rows) in other.by_family {
-            *self.by_family.entry(family).or_default() += rows;
-        }
-        for (unit, rows) in other.open_by_unit {
-            *self.open_by_unit.entry(unit).or_default() += rows;
-        }
-        for (family, rows) in other.open_by_family {
-            *self.open_by_family.entry(family).or_default() += rows;
-        }
+        sum(&mut self.by_unit, other.by_unit);
+        sum(&mut self.by_family, other.by_family);
+        sum(&mut self.open_by_unit, other.open_by_unit);
+        sum(&mut self.open_by_family, other.open_by_family);
         self.failed.extend(other.failed);
         self.labels.extend(other.labels);
         self.files.extend(other.files);
@@ -366,6 +358,13 @@ impl Listed {
         out.push(by_value("file", &self.files, &BTreeMap::new())?);
         out.retain(|b| !b.values.is_empty());
         Ok(out)
+    }
+}
+
+/// Adds counts to counts.
+fn sum<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
+    for (key, rows) in from {
+        *into.entry(key).or_default() += rows;
     }
 }
 

@@ -25,7 +25,7 @@ pub use outcome::*;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Group, Tier, Verdict};
+use crate::finding::{Family, Finding, Group, Tier, Verdict, covers};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
 use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary, Surprisal, fusion};
 
@@ -183,7 +183,7 @@ pub fn scan_against(
 
 /// Decides which units come along.
 fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Order, scores: bool) -> Vec<Passenger> {
-    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|n| n == unit.info().code || n == unit.info().family.name());
+    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|name| covers(name, unit.info().code));
     units
         .into_iter()
         .map(|unit| {
