@@ -4,6 +4,7 @@ mod features;
 mod near;
 mod panel;
 mod pictures;
+mod target;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -24,6 +25,7 @@ use crate::stats::ridge::Ridge;
 use super::sample::{SampleModel, SampleRow, Vectors, raw};
 use features::Features;
 pub use near::Neighbours;
+pub use target::{Target, TargetModel};
 use panel::{Fitting, Panel, calibration};
 
 const CODE: &str = "derive.content";
