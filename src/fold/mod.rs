@@ -81,7 +81,9 @@ pub enum Claim {
     Posterior,
     /// Rows are listed because a group that they belong to was.
     Group,
-    /// A ranking without a claim.
+    /// Says something of the data as a whole, in its notes; the score ranks rows without a claim.
+    Note,
+    /// A ranking without a claim, and nothing else: no work where nobody asked for scores.
     Rank,
 }
 

@@ -56,7 +56,7 @@ impl ScoreSummary {
     pub fn list(&self, fdr: f64) -> Listing {
         match self.claim {
             Claim::Posterior => self.histogram.threshold(fdr).map_or(Listing::Nothing, |lowest| Listing::Posterior { lowest }),
-            claim @ (Claim::Group | Claim::Rank) => Listing::of(claim),
+            claim @ (Claim::Group | Claim::Note | Claim::Rank) => Listing::of(claim),
         }
     }
 }

@@ -169,14 +169,14 @@ pub fn scan_against(
         scans: 0,
         progress,
     };
-    run.passengers = board(units, &schema, run.reference.is_some(), order);
+    run.passengers = board(units, &schema, run.reference.is_some(), order, sink.wants_scores());
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
     run.decide_and_list(&policy, &listings, &rarity, sink, start)
 }
 
 /// Decides which units come along.
-fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Order) -> Vec<Passenger> {
+fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Order, scores: bool) -> Vec<Passenger> {
     let named = |names: &[String], unit: &dyn Unit| names.iter().any(|n| n == unit.info().code || n == unit.info().family.name());
     units
         .into_iter()
@@ -184,6 +184,8 @@ fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Or
             let left_out = unit.judges() && (named(&order.skip, &*unit) || !order.only.is_empty() && !named(&order.only, &*unit));
             let phase = if left_out {
                 Phase::Skipped("left out by the settings".to_owned())
+            } else if unit.judges() && unit.info().claim == Claim::Rank && !scores {
+                Phase::Skipped("only ranks rows, and nobody asked for scores".to_owned())
             } else {
                 match unit.info().needs.iter().find_map(|need| unmet(*need, schema, reference)) {
                     Some(why) => Phase::Skipped(why),

@@ -1,6 +1,6 @@
 //! Data rows of a linear model: dense columns followed by sparse ones.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use crate::error::{Error, Result};
 
@@ -84,6 +84,18 @@ impl Csr {
         };
         self.indices[range.clone()].iter().zip(&self.values[range]).map(|(&column, &value)| (column as usize, value))
     }
+
+    /// Entries by column: rows ascending, with their values.
+    #[must_use]
+    pub fn columns(&self) -> Vec<Vec<(u32, f32)>> {
+        let mut columns = vec![Vec::new(); self.width];
+        for row in 0..self.rows() {
+            for (column, value) in self.row(row) {
+                columns[column].push((row as u32, value));
+            }
+        }
+        columns
+    }
 }
 
 /// Rows × D: D1 dense columns (perhaps none) followed by D2 sparse ones (perhaps none).
@@ -113,6 +125,23 @@ impl Design {
     #[must_use]
     pub fn sparse(sparse: Csr) -> Self {
         Self { dense: Array2::zeros((sparse.rows(), 0)), sparse }
+    }
+
+    /// These rows below each other. Fails where their columns differ.
+    pub fn stacked(parts: &[Self]) -> Result<Self> {
+        let dense: Vec<ArrayView2<'_, f32>> = parts.iter().map(Self::dense_part).collect();
+        let dense = concatenate(Axis(0), &dense).map_err(|e| wrong(e.to_string()))?;
+        let mut sparse = Csr::empty(parts.first().map_or(0, |part| part.sparse.width));
+        for part in parts.iter().map(|part| &part.sparse) {
+            if part.width != sparse.width {
+                return Err(wrong(format!("rows of {} sparse columns below rows of {}", part.width, sparse.width)));
+            }
+            let before = sparse.indices.len();
+            sparse.indices.extend_from_slice(&part.indices);
+            sparse.values.extend_from_slice(&part.values);
+            sparse.offsets.extend(part.offsets.iter().skip(1).map(|offset| before + offset));
+        }
+        Self::new(dense, sparse)
     }
 
     /// The rows at these positions, in this order. Fails where there is no such row.
@@ -190,5 +219,8 @@ mod tests {
         assert_eq!(chosen.dense_part(), ndarray::arr2(&[[2.0], [0.0]]));
         assert_eq!(chosen.sparse_part(), &Csr::new(vec![0, 1, 2], vec![1, 0], vec![7.0, 5.0], 2).unwrap());
         assert!(chosen.select(&[2]).is_err());
+        let parts = [chosen.select(&[0]).unwrap(), chosen.select(&[1]).unwrap()];
+        assert_eq!(Design::stacked(&parts).unwrap(), chosen);
+        assert!(Design::stacked(&[chosen, Design::dense(Array2::zeros((1, 1)))]).is_err());
     }
 }

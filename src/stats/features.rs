@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -144,7 +145,7 @@ impl Standardizer {
     /// Fits rows (n × d), ignoring values that are not finite. Sorts every column: bound the rows by sampling.
     #[must_use]
     pub fn fit(rows: ArrayView2<f32>, scaling: Scaling) -> Self {
-        Self { columns: rows.axis_iter(Axis(1)).map(|column| Column::fit(column, scaling)).collect() }
+        Self { columns: rows.axis_iter(Axis(1)).into_par_iter().map(|column| Column::fit(column, scaling)).collect() }
     }
 
     /// The rows, standardised. Missing values (NaN) and columns that were empty in the fit become 0. In a column that

@@ -45,7 +45,8 @@ impl Reference {
     /// out for it. Fails where widths differ.
     pub fn kth_distances(&self, rows: ArrayView2<f32>, own: &[Option<usize>], k: usize) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(rows.nrows());
-        self.each(rows, own, k, |row, nearest| {
+        let products = |rows: ArrayView2<f32>| rows.dot(&self.rows.t());
+        self.each(rows, own, k, products, |row, nearest| {
             out.push(nearest.last().map_or(f32::NAN, |(last, _)| (last + row.dot(&row)).max(0.0).sqrt()));
         })?;
         Ok(out)
@@ -55,7 +56,13 @@ impl Reference {
     /// `own` and failures as in [`kth_distances`](Self::kth_distances).
     pub fn nearest(&self, rows: ArrayView2<f32>, own: &[Option<usize>], k: usize) -> Result<Vec<Vec<u32>>> {
         let mut out = Vec::with_capacity(rows.nrows());
-        self.each(rows, own, k, |_, nearest| out.push(nearest.iter().map(|(_, at)| *at).collect()))?;
+        // Asked for a row or a few: a matrix product would first copy the whole reference into its own order.
+        let products = |rows: ArrayView2<f32>| {
+            let mut out = Array2::zeros((rows.nrows(), self.len()));
+            rows.outer_iter().zip(out.outer_iter_mut()).for_each(|(row, mut products)| products.assign(&self.rows.dot(&row)));
+            out
+        };
+        self.each(rows, own, k, products, |_, nearest| out.push(nearest.iter().map(|(_, at)| *at).collect()))?;
         Ok(out)
     }
 
@@ -65,6 +72,7 @@ impl Reference {
         rows: ArrayView2<f32>,
         own: &[Option<usize>],
         k: usize,
+        products: impl Fn(ArrayView2<f32>) -> Array2<f32>,
         mut take: impl FnMut(ArrayView1<f32>, &[(f32, u32)]),
     ) -> Result<()> {
         if rows.ncols() != self.rows.ncols() || own.len() != rows.nrows() {
@@ -74,7 +82,7 @@ impl Reference {
         let k = k.max(1);
         let mut nearest: Vec<(f32, u32)> = Vec::with_capacity(k + 1);
         for (rows, own) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(own.chunks(BLOCK)) {
-            let products = rows.dot(&self.rows.t());
+            let products = products(rows);
             for ((row, products), own) in rows.outer_iter().zip(products.outer_iter()).zip(own) {
                 nearest.clear();
                 for (j, (product, length2)) in products.iter().zip(&self.lengths2).enumerate() {

@@ -1,6 +1,7 @@
 //! Normal equations of a linear model, gathered row by row and merged by addition.
 
 use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::design::Design;
@@ -63,18 +64,20 @@ impl NormalEquations {
             spd::add_gram(rows, spd::part_mut(self.gram.view_mut(), 0..split, 0..split));
             spd::add(&rows.t().dot(&targets), spd::part_mut(self.moments.view_mut(), 0..split, 0..targets.ncols()));
         }
-        for (i, (dense, targets)) in design.dense_part().outer_iter().zip(targets.outer_iter()).enumerate() {
-            let entries = design.sparse_part().row(i);
-            for (count, (column, value)) in entries.clone().enumerate() {
+        // Every sparse column has a row of the sums to itself: columns in parallel, each over its rows in order.
+        let (dense, columns) = (design.dense_part(), design.sparse_part().columns());
+        let sums = self.gram.outer_iter_mut().into_par_iter().zip(self.moments.outer_iter_mut().into_par_iter()).skip(split);
+        sums.zip(&columns).enumerate().for_each(|(column, ((mut gram, mut moments), entries))| {
+            for &(row, value) in entries {
                 let value = f64::from(value);
-                let mut gram = self.gram.row_mut(split + column);
-                gram.iter_mut().zip(dense).for_each(|(sum, &x)| *sum += value * f64::from(x));
-                for (other, x) in entries.clone().take(count + 1) {
+                let (mut crossed, _) = gram.view_mut().split_at(Axis(0), split);
+                crossed.zip_mut_with(&dense.row(row as usize), |sum, &x| *sum += value * f64::from(x));
+                moments.zip_mut_with(&targets.row(row as usize), |sum, &y| *sum += value * f64::from(y));
+                for (other, x) in design.sparse_part().row(row as usize).take_while(|(other, _)| *other <= column) {
                     gram[split + other] += value * f64::from(x);
                 }
-                self.moments.row_mut(split + column).zip_mut_with(&targets, |sum, &y| *sum += value * f64::from(y));
             }
-        }
+        });
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::design::Design;
@@ -173,24 +174,30 @@ impl Ridge {
     pub fn leverage(&self, design: &Design) -> Result<Vec<f32>> {
         self.check(design)?;
         let factor = self.factor()?;
-        let root = &factor.root;
+        let blocks: Vec<Vec<f32>> = (0..design.rows().div_ceil(BLOCK)).into_par_iter().map(|at| self.leverages(factor, design, at)).collect();
+        Ok(blocks.concat())
+    }
+
+    /// Leverages of the `at`-th block of rows.
+    fn leverages(&self, factor: &Factor, design: &Design, at: usize) -> Vec<f32> {
         let split = self.dense;
-        let mut leverages = Vec::with_capacity(design.rows());
-        for rows in design.dense_part().axis_chunks_iter(Axis(0), BLOCK) {
-            for (row, image) in rows.outer_iter().zip(rows.dot(root).outer_iter()) {
-                let mut leverage = f64::from(image.dot(&image));
-                let entries = design.sparse_part().row(leverages.len());
-                for (count, (column, value)) in entries.clone().enumerate() {
-                    let inverse = factor.inverse().row(split + column);
-                    let mixed: f64 = row.iter().zip(inverse).map(|(&x, a)| f64::from(x) * a).sum();
-                    let before: f64 = entries.clone().take(count).map(|(other, x)| f64::from(x) * inverse[split + other]).sum();
-                    let value = f64::from(value);
-                    leverage += value * (2.0 * (mixed + before) + value * inverse[split + column]);
-                }
-                leverages.push(leverage.max(0.0) as f32);
+        let first = at * BLOCK;
+        let rows = part(design.dense_part(), first..(first + BLOCK).min(design.rows()), 0..split);
+        let one = |(row, (dense, image)): (usize, (ArrayView1<f32>, ArrayView1<f32>))| {
+            let mut leverage = f64::from(image.dot(&image));
+            let entries = design.sparse_part().row(first + row);
+            let dense = dense.mapv(f64::from);
+            for (count, (column, value)) in entries.clone().enumerate() {
+                let inverse = factor.inverse().row(split + column);
+                let mixed = inverse.split_at(Axis(0), split).0.dot(&dense);
+                let before: f64 = entries.clone().take(count).map(|(other, x)| f64::from(x) * inverse[split + other]).sum();
+                let value = f64::from(value);
+                leverage += value * (2.0 * (mixed + before) + value * inverse[split + column]);
             }
-        }
-        Ok(leverages)
+            leverage.max(0.0) as f32
+        };
+        let images = rows.dot(&factor.root);
+        rows.outer_iter().zip(images.outer_iter()).enumerate().map(one).collect()
     }
 
     /// For rows of the fit and their targets, the prediction (rows × K) of the model that was fitted without the row,

@@ -7,6 +7,7 @@ use faer::linalg::cholesky::llt;
 use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Mat, Par};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use rayon::prelude::*;
 
 /// Rows that are summed in single precision before the sum is added in double precision: large enough for the product
 /// to run at full speed, small enough that its rounding stays near that of a single row.
@@ -33,10 +34,10 @@ pub(super) fn part_mut<T>(mut matrix: ArrayViewMut2<T>, rows: Range<usize>, colu
 /// afterwards.
 pub(super) fn add_gram(block: ArrayView2<f32>, mut sum: ArrayViewMut2<f64>) {
     let (rows, columns) = block.dim();
-    for from in (0..columns).step_by(PANEL) {
-        let to = (from + PANEL).min(columns);
-        add(&part(block, 0..rows, from..to).t().dot(&part(block, 0..rows, 0..to)), part_mut(sum.view_mut(), from..to, 0..to));
-    }
+    sum.axis_chunks_iter_mut(Axis(0), PANEL).into_par_iter().enumerate().for_each(|(at, panel)| {
+        let (from, to) = (at * PANEL, ((at + 1) * PANEL).min(columns));
+        add(&part(block, 0..rows, from..to).t().dot(&part(block, 0..rows, 0..to)), part_mut(panel, 0..to - from, 0..to));
+    });
 }
 
 /// Adds a single-precision partial sum.

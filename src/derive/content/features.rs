@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -61,7 +62,7 @@ impl Features {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths =
             Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
-        let cuts = (0..widths.numeric).map(|column| cuts(rows, column)).collect();
+        let cuts = (0..widths.numeric).into_par_iter().map(|column| cuts(rows, column)).collect();
         let is_dense = rows.iter().all(|row| row.cells.is_empty() && row.tokens.is_empty());
         let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: Vocabulary::default() };
         features.vocabulary = Vocabulary::new(rows.iter().map(|row| features.items(row)), VOCABULARY.min(ITEMS_PER_ROW * rows.len()));

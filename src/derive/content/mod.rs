@@ -13,6 +13,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use ndarray::{Array2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Role, Schema};
@@ -35,6 +36,8 @@ const PENALTIES: [f64; 3] = [0.1, 1.0, 10.0];
 const FEWEST_ROWS: usize = 20;
 /// Most cells of the table of predictions.
 const MOST_CELLS: usize = 1 << 25;
+/// Rows whose features are made at once.
+const MAPPED_AT_ONCE: usize = 1_024;
 /// Rows that must hold a feature for a model to know it.
 const KNOWN_FROM: u32 = 3;
 /// Smallest probability of a user's model that is believed.
@@ -217,7 +220,8 @@ impl Fitted {
             return Ok(None);
         }
         let features = Features::fit(&sample.rows, seed)?;
-        let design = features.map(&sample.rows)?;
+        let parts: Vec<Design> = sample.rows.par_chunks(MAPPED_AT_ONCE).map(|rows| features.map(rows)).collect::<Result<_>>()?;
+        let design = Design::stacked(&parts)?;
         let mut targets = Array2::<f32>::zeros((labels.len(), classes));
         for (i, label) in labels.iter().enumerate() {
             if let Some(slot) = label.and_then(|l| targets.get_mut((i, l as usize))) {

@@ -25,7 +25,7 @@ static INFO: Info = Info {
     reads: &[],
     law: Law::Exact,
     version: 1,
-    claim: Claim::Rank,
+    claim: Claim::Note,
     max_tier: Tier::Review,
     manual: include_str!("exact.md"),
 };

@@ -1,7 +1,9 @@
 //! `label.region`: rows of one source, time, level or range whose labels contradict their content.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
+use arrow::array::Array;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -186,31 +188,43 @@ fn is_date(text: &str) -> bool {
     (0..4).all(digit) && dash(4) && digit(5) && digit(6) && dash(7) && digit(8) && digit(9)
 }
 
-/// The part of a column that each row is in, with its name: `None` for a null and for what cannot be cut.
-fn parts(rows: &Batch, (column, cut): &(usize, Cut)) -> Vec<Option<(u64, String)>> {
+/// The part of a column that each row is in: `None` for a null and for what cannot be cut.
+fn parts(rows: &Batch, (column, cut): &(usize, Cut)) -> Vec<Option<u64>> {
     let hashed = |text: &str| {
         let mut hasher = rows.schema().key.hasher(PART);
         hasher.write_u64(*column as u64);
         hasher.part(text.as_bytes());
         hasher.finish64()
     };
-    let shown = |text: &str| text.chars().take(LONGEST).collect::<String>();
     match cut {
-        Cut::Values => strings(rows.record().column(*column)).iter().map(|text| text.map(|text| (hashed(text), shown(text)))).collect(),
+        Cut::Values => strings(rows.record().column(*column)).iter().map(|text| text.map(hashed)).collect(),
         Cut::Dates(length) => {
-            let date = |text: &str| Some(text).filter(|text| is_date(text)).and_then(|text| text.get(..*length)).map(str::to_owned);
-            strings(rows.record().column(*column)).iter().map(|text| text.and_then(date).map(|text| (hashed(&text), text))).collect()
+            strings(rows.record().column(*column)).iter().map(|text| text.and_then(|text| date(text, *length)).map(hashed)).collect()
         }
         Cut::Ranges(cuts) => {
             let numeric = rows.schema().with_role(Role::Numeric);
             let Some(at) = numeric.iter().position(|numeric| numeric == column) else { return vec![None; rows.rows()] };
-            let range = |value: f64| {
-                let part = cuts.partition_point(|cut| *cut <= value);
-                let low = part.checked_sub(1).and_then(|at| cuts.get(at)).map(|low| format!("from {low} "));
-                let high = cuts.get(part).map(|high| format!("below {high}"));
-                (part as u64, format!("{}{}", low.unwrap_or_default(), high.unwrap_or_default()).trim_end().to_owned())
-            };
+            let range = |value: f64| cuts.partition_point(|cut| *cut <= value) as u64;
             rows.numeric().column(at).iter().map(|value| (!value.is_nan()).then(|| range(*value))).collect()
+        }
+    }
+}
+
+/// The month or day that a text begins with.
+fn date(text: &str, length: usize) -> Option<&str> {
+    Some(text).filter(|text| is_date(text)).and_then(|text| text.get(..length))
+}
+
+/// A part as people read it, from the text of one of its rows.
+fn name<'a>(cut: &Cut, part: u64, text: impl Fn() -> Option<&'a str>) -> String {
+    match cut {
+        Cut::Values => text().unwrap_or_default().chars().take(LONGEST).collect(),
+        Cut::Dates(length) => text().and_then(|text| date(text, *length)).unwrap_or_default().to_owned(),
+        Cut::Ranges(cuts) => {
+            let part = part as usize;
+            let low = part.checked_sub(1).and_then(|at| cuts.get(at)).map(|low| format!("from {low} "));
+            let high = cuts.get(part).map(|high| format!("below {high}"));
+            format!("{}{}", low.unwrap_or_default(), high.unwrap_or_default()).trim_end().to_owned()
         }
     }
 }
@@ -276,12 +290,12 @@ impl RegionModel {
             return out;
         }
         let seen = seen(rows);
-        let mut columns: BTreeMap<usize, Vec<Option<(u64, String)>>> = BTreeMap::new();
+        let mut columns: BTreeMap<usize, Vec<Option<u64>>> = BTreeMap::new();
         for (index, cause) in self.causes.iter().enumerate() {
             let Some(column) = self.brief.columns.get(cause.at) else { continue };
             let parts = columns.entry(cause.at).or_insert_with(|| parts(rows, column));
             for ((slot, seen), part) in out.iter_mut().zip(&seen).zip(parts) {
-                let inside = part.as_ref().is_some_and(|(part, _)| *part == cause.part);
+                let inside = *part == Some(cause.part);
                 if slot.is_none() && inside && seen.as_ref().is_some_and(|seen| seen.contradicts) {
                     *slot = Some(index);
                 }
@@ -328,10 +342,12 @@ impl Fold for Region {
         let seen = seen(rows);
         seen.iter().flatten().for_each(|seen| state.all.add(seen));
         for (column, tallies) in brief.columns.iter().zip(&mut state.parts) {
-            for (seen, part) in seen.iter().zip(parts(rows, column)) {
-                let Some((seen, (part, name))) = seen.as_ref().zip(part) else { continue };
-                let tally = tallies.entry(part).or_insert_with(|| Tally { name, ..Tally::default() });
-                tally.add(seen);
+            let texts = LazyCell::new(|| strings(rows.record().column(column.0)));
+            for (row, (seen, part)) in seen.iter().zip(parts(rows, column)).enumerate() {
+                let Some((seen, part)) = seen.as_ref().zip(part) else { continue };
+                let text = || texts.is_valid(row).then(|| texts.value(row));
+                let new = || Tally { name: name(&column.1, part, text), ..Tally::default() };
+                tallies.entry(part).or_insert_with(new).add(seen);
             }
             bound(tallies);
         }
