@@ -25,7 +25,7 @@ const FEW: usize = 20;
 
 /// What the values of a label column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Values {
+pub(crate) enum LabelValues {
     Classes,
     /// Numbers to predict.
     Numbers,
@@ -33,7 +33,7 @@ pub(crate) enum Values {
     Names,
 }
 
-impl Values {
+impl LabelValues {
     /// Judges by how many rows have each value. More than 20 values are no classes where fewer than four rows share one on average,
     /// or where numbers have fractions.
     pub(crate) fn of(data_type: &DataType, counts: &BTreeMap<String, u64>, labelled: u64) -> Self {

@@ -12,7 +12,7 @@ use ndarray::Array2;
 pub(crate) use hostile::{healthy, healthy_schema, hostile};
 
 use super::{Derive, Detect, Envelope, Fold, Given, Law, Step, Wire};
-use crate::data::{Batch, Choices, Key, Label, Role, Schema, Values, infer, strings};
+use crate::data::{Batch, Choices, Key, Label, LabelValues, Role, Schema, infer, strings};
 use crate::error::Result;
 
 /// More scans than any unit of a test asks for.
@@ -38,7 +38,7 @@ pub(crate) fn schema_with(rows: &RecordBatch, choices: &Choices) -> Arc<Schema> 
         let values = strings(rows.column(column));
         let mut counts = std::collections::BTreeMap::<String, u64>::new();
         values.iter().flatten().for_each(|value| *counts.entry(value.to_owned()).or_default() += 1);
-        if Values::of(rows.column(column).data_type(), &counts, rows.num_rows() as u64) == Values::Numbers {
+        if LabelValues::of(rows.column(column).data_type(), &counts, rows.num_rows() as u64) == LabelValues::Numbers {
             columns[column].role = Role::Target;
             return None;
         }

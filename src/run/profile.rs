@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::data::answer::may_answer;
-use crate::data::{Choices, ColumnRole, Key, Label, MOST_CLASSES, Role, Schema, Source, Values, infer, strings};
+use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Role, Schema, Source, infer, strings};
 use crate::error::{Error, Place, Result};
 
 use super::answers::read_answers;
@@ -136,10 +136,10 @@ fn read_label(
         return Err(Error::input(place, format!("all {nulls} labels are null")).with_help("Name another column with --label."));
     }
     let labelled = rows - nulls;
-    let (role, what) = match Values::of(source.schema().field(column).data_type(), &counts, labelled) {
-        Values::Classes => return Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows)),
-        Values::Numbers => (Role::Target, "numbers to predict, no classes"),
-        Values::Names => (Role::Ignored, "a target, not a class"),
+    let (role, what) = match LabelValues::of(source.schema().field(column).data_type(), &counts, labelled) {
+        LabelValues::Classes => return Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows)),
+        LabelValues::Numbers => (Role::Target, "numbers to predict, no classes"),
+        LabelValues::Names => (Role::Ignored, "a target, not a class"),
     };
     let more = if counts.len() > MOST_CLASSES { "more than " } else { "" };
     let why = format!("{more}{} values in {labelled} rows: {what}", counts.len().min(MOST_CLASSES));

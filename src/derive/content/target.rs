@@ -137,7 +137,8 @@ impl Fitted {
         let design = self.features.map(&raws)?;
         let values = self.scores.transform(column(raws.iter().map(|row| row.target.unwrap_or(f32::NAN))).view())?;
         let (expected, usual) = (self.level.predict(&design)?, self.spread.predict(&design)?);
-        for (at, &row) in outside.iter().enumerate() {
+        // A number that is too large for single precision is not judged.
+        for (at, &row) in outside.iter().enumerate().filter(|(at, _)| raws[*at].target.is_some()) {
             let usual = usual[(at, 0)].max(self.least);
             out.row_mut(row).assign(&Array1::from(vec![values[(at, 0)], expected[(at, 0)], usual]));
         }

@@ -46,8 +46,8 @@ pub(super) struct Fitted {
     pub(super) cells: Vec<Moved>,
     /// Expected share of wrong labels among the rows of the fit, from what is claimed.
     pub(super) wrong: f64,
-    /// Least posterior of a row that can be named; infinite where none can.
-    lowest: f64,
+    /// Least posterior of a row that can be named, where any can.
+    lowest: Option<f64>,
     /// Share of the rows of the fit that can be named.
     pub(super) named: f64,
 }
@@ -142,7 +142,7 @@ impl Fitted {
         let already = exceeding(rows, priors, &base)?;
         let (noise, cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
         let second = if trusted { second_group(rows, base.beta) } else { None };
-        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: f64::INFINITY, named: 0.0 };
+        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0 };
         fitted.look_over(rows, priors);
         Some(fitted)
     }
@@ -153,8 +153,8 @@ impl Fitted {
         let mut histogram = PosteriorHistogram::default();
         judged.iter().for_each(|score| histogram.add(*score));
         let count = judged.len().max(1) as f64;
-        self.lowest = histogram.threshold(NAMED_AT).map_or(f64::INFINITY, |lowest| lowest.max(LEAST_MEMBER));
-        let named = judged.iter().filter(|score| **score >= self.lowest).count();
+        self.lowest = histogram.threshold(NAMED_AT).map(|lowest| lowest.max(LEAST_MEMBER));
+        let named = judged.iter().filter(|score| self.lowest.is_some_and(|lowest| **score >= lowest)).count();
         let moved = self.cells.iter().map(|cell| cell.expected).sum::<f64>() / count;
         let drawn = if self.noise.uniform { self.noise.share } else { 0.0 };
         let apart = self.second.as_ref().map_or(0.0, |group| group.share);
@@ -186,7 +186,7 @@ impl Fitted {
 
     /// The claiming cell that a row can be said to have come through.
     pub(super) fn member(&self, judged: &Judged) -> Option<usize> {
-        judged.cell.filter(|(_, posterior)| *posterior >= self.lowest).map(|(at, _)| at)
+        judged.cell.filter(|(_, posterior)| self.lowest.is_some_and(|lowest| *posterior >= lowest)).map(|(at, _)| at)
     }
 
     pub(super) fn claims(&self) -> bool {
