@@ -139,6 +139,7 @@ fn need(need: Need) -> &'static str {
     match need {
         Need::Classes => "label with two classes",
         Need::Targets => "label with two classes, or answers that repeat",
+        Need::Number => "label of numbers to predict",
         Need::Answers => "answers that repeat",
         Need::Numeric => "numeric columns",
         Need::Table => "feature columns",

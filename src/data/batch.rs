@@ -124,6 +124,13 @@ impl Batch {
         })
     }
 
+    /// The number that each row is to predict; `None` for null, NaN and infinity, and for every row without such a column.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Option<f64>> {
+        let Some(column) = self.schema.first(Role::Target) else { return vec![None; self.rows()] };
+        doubles(self.record.column(column)).iter().map(|value| value.filter(|v| v.is_finite())).collect()
+    }
+
     /// Numeric feature columns in schema order, rows × columns; NaN for null, NaN and infinity.
     #[must_use]
     pub fn numeric(&self) -> &Array2<f64> {
@@ -278,12 +285,14 @@ impl Batch {
         })
     }
 
-    /// The key of each row: a hash of content and label. Samples hold the rows with the smallest keys, so that they do
+    /// The key of each row: a hash of content and label or target. Samples hold the rows with the smallest keys, so that they do
     /// not depend on order or partition; rows that are equal in content and label are one row to them.
     #[must_use]
     pub fn keys(&self) -> &[u64] {
         self.keys.get_or_init(|| {
-            let label = |row: usize| self.labels()[row].map_or(u64::MAX, u64::from);
+            let targets = self.targets();
+            let target = |row: usize| targets.get(row).copied().flatten().map_or(u64::MAX, canonical);
+            let label = |row: usize| self.labels()[row].map_or_else(|| target(row), u64::from);
             self.content()
                 .iter()
                 .enumerate()

@@ -14,6 +14,7 @@ pub use image::{Image, MAX_IMAGE_PIXELS};
 pub use key::{Key, Keyed};
 pub use role::{Choices, ColumnRole, Role, infer};
 pub use schema::{Class, Label, Schema};
+pub(crate) use schema::{LabelValues, MOST_CLASSES};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;

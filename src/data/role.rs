@@ -17,6 +17,8 @@ use crate::error::{Error, Place, Result};
 pub enum Role {
     /// What a model is to predict.
     Label,
+    /// A number that a model is to predict, in place of a label.
+    Target,
     /// Names the row.
     Id,
     /// Free text or chat messages.
@@ -51,6 +53,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Label => "label",
+            Self::Target => "target",
             Self::Id => "id",
             Self::Text => "text",
             Self::Response => "response",

@@ -1,6 +1,8 @@
 //! What a run knows of its data before it looks at rows: columns, roles, classes, key.
 
-use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
+
+use arrow::datatypes::{DataType, SchemaRef};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,39 @@ pub struct Class {
     pub name: String,
     /// Rows that carry it.
     pub rows: u64,
+}
+
+/// Most classes of a label column.
+pub(crate) const MOST_CLASSES: usize = 20_000;
+/// Most values of a label column that are classes whatever the number of rows.
+const FEW: usize = 20;
+
+/// What the values of a label column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LabelValues {
+    Classes,
+    /// Numbers to predict.
+    Numbers,
+    /// Neither: nearly every row has its own.
+    Names,
+}
+
+impl LabelValues {
+    /// Judges by how many rows have each value. More than 20 values are no classes where fewer than four rows share one on average,
+    /// or where numbers have fractions.
+    pub(crate) fn of(data_type: &DataType, counts: &BTreeMap<String, u64>, labelled: u64) -> Self {
+        let numeric = data_type.is_numeric();
+        let fraction = |value: &String| value.parse::<f64>().is_ok_and(|value| value.fract().abs() > 0.0);
+        let own = counts.len() as u64 * 4 > labelled.max(40);
+        let many = counts.len() > FEW && (own || (numeric && counts.keys().any(fraction)));
+        if !many && counts.len() <= MOST_CLASSES {
+            Self::Classes
+        } else if numeric {
+            Self::Numbers
+        } else {
+            Self::Names
+        }
+    }
 }
 
 /// The label column of a classification set, or the classes that the answers of an instruction set make.

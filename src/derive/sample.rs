@@ -27,6 +27,8 @@ const TOKEN: u8 = 10;
 pub struct SampleRow {
     /// Class index.
     pub label: Option<u32>,
+    /// The number to predict.
+    pub target: Option<f32>,
     /// Numeric features; NaN for missing.
     pub numeric: Vec<f32>,
     /// Keyed hash of each categorical cell; 0 for null.
@@ -152,12 +154,13 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
 pub(crate) struct Vectors {
     embedding: Option<Array2<f32>>,
     probabilities: Option<Array2<f32>>,
+    targets: Vec<Option<f64>>,
 }
 
 impl Vectors {
     /// The vectors of a block.
     pub(crate) fn of(rows: &Batch) -> Result<Self> {
-        Ok(Self { embedding: rows.embedding()?, probabilities: rows.probabilities()? })
+        Ok(Self { embedding: rows.embedding()?, probabilities: rows.probabilities()?, targets: rows.targets() })
     }
 }
 
@@ -172,6 +175,7 @@ pub(crate) fn raw(rows: &Batch, row: usize, vectors: &Vectors) -> SampleRow {
     });
     SampleRow {
         label: rows.labels()[row],
+        target: vectors.targets.get(row).copied().flatten().map(|value| value as f32).filter(|value| value.is_finite()),
         numeric: rows.numeric().row(row).iter().map(|v| *v as f32).collect(),
         cells: rows.cells().iter().map(|column| column[row].unwrap_or(0)).collect(),
         tokens: if rows.texts().is_empty() { Vec::new() } else { tokens(rows, row) },

@@ -10,7 +10,7 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Content, ContentModel, ReferenceSample, Sample};
+use crate::derive::{Content, ContentModel, ReferenceSample, Sample, Target};
 use crate::fold::{Unit, derived, detector};
 
 use without_scan::without_scan;
@@ -22,6 +22,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Sample),
         derived(ReferenceSample),
         derived(Content),
+        derived(Target),
         detector(drift::Joint),
         detector(drift::Marginal),
         detector(duplicate::Exact),
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
                 .beside(|given| given.model::<ContentModel>("derive.content")?.neighbours()),
         ),
         detector(label::Region),
+        detector(label::Residual),
         detector(outlier::Conformal),
         detector(outlier::Conjunction),
         detector(outlier::Copula::new()),

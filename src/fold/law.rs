@@ -12,7 +12,7 @@ use ndarray::Array2;
 pub(crate) use hostile::{healthy, healthy_schema, hostile};
 
 use super::{Derive, Detect, Envelope, Fold, Given, Law, Step, Wire};
-use crate::data::{Batch, Choices, Key, Label, Role, Schema, infer, strings};
+use crate::data::{Batch, Choices, Key, Label, LabelValues, Role, Schema, infer, strings};
 use crate::error::Result;
 
 /// More scans than any unit of a test asks for.
@@ -34,11 +34,15 @@ pub(crate) fn schema_with(rows: &RecordBatch, choices: &Choices) -> Arc<Schema> 
         // A test that names no label wants none, whatever the columns look like.
         columns.iter_mut().filter(|c| c.role == Role::Label).for_each(|c| c.role = Role::Ignored);
     }
-    let label = label.filter(|_| choices.label.is_some()).map(|column| {
+    let label = label.filter(|_| choices.label.is_some()).and_then(|column| {
         let values = strings(rows.column(column));
         let mut counts = std::collections::BTreeMap::<String, u64>::new();
         values.iter().flatten().for_each(|value| *counts.entry(value.to_owned()).or_default() += 1);
-        Label::new(column, columns[column].name.clone(), counts, values.null_count() as u64)
+        if LabelValues::of(rows.column(column).data_type(), &counts, rows.num_rows() as u64) == LabelValues::Numbers {
+            columns[column].role = Role::Target;
+            return None;
+        }
+        Some(Label::new(column, columns[column].name.clone(), counts, values.null_count() as u64))
     });
     Arc::new(Schema { arrow, columns, label, rows: rows.num_rows() as u64, key: Key::from_seed(1), unit_bytes: 32 << 20 })
 }

@@ -49,6 +49,8 @@ pub enum Need {
     Targets,
     /// A column of answers of which some repeat each other, in place of a label column.
     Answers,
+    /// A column of numbers to predict, in place of a label column.
+    Number,
     /// At least one numeric feature column.
     Numeric,
     /// At least one numeric or categorical feature column.

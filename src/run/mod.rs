@@ -220,6 +220,7 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
             None => (false, "needs a column of answers, and no label column"),
             Some(label) => (label.classes.len() > 1, "no answer is repeated by enough rows"),
         },
+        Need::Number => (has(Role::Target), "needs a label column of numbers to predict"),
         Need::Numeric => (has(Role::Numeric), "needs a numeric column"),
         Need::Table => (has(Role::Numeric) || has(Role::Categorical), "needs feature columns"),
         Need::Text => (!schema.text_columns().is_empty(), "needs a text column"),

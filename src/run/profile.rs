@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::data::answer::may_answer;
-use crate::data::{Choices, ColumnRole, Key, Label, Role, Schema, Source, infer, strings};
+use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Role, Schema, Source, infer, strings};
 use crate::error::{Error, Place, Result};
 
 use super::answers::read_answers;
@@ -16,8 +16,6 @@ use super::outcome::Progress;
 
 /// Rows that roles are inferred from.
 const HEAD: usize = 10_000;
-/// A label with more values than this is not a classification label.
-const MOST_CLASSES: usize = 20_000;
 
 /// Reads the head and the label column.
 pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_bytes: usize, progress: &dyn Progress) -> Result<Schema> {
@@ -138,12 +136,14 @@ fn read_label(
         return Err(Error::input(place, format!("all {nulls} labels are null")).with_help("Name another column with --label."));
     }
     let labelled = rows - nulls;
-    let target = counts.len() > MOST_CLASSES || (counts.len() as u64 * 4 > labelled.max(40) && counts.len() > 20);
-    if target {
-        let why = format!("{} values in {labelled} rows: a target, not a class", counts.len());
-        *info =
-            ColumnRole { role: Role::Ignored, reason: if given { format!("given with --label, but {why}") } else { why }, ..info.clone() };
-        return Ok((None, rows));
-    }
-    Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows))
+    let (role, what) = match LabelValues::of(source.schema().field(column).data_type(), &counts, labelled) {
+        LabelValues::Classes => return Ok((Some(Label::new(column, info.name.clone(), counts, nulls)), rows)),
+        LabelValues::Numbers => (Role::Target, "numbers to predict, no classes"),
+        LabelValues::Names => (Role::Ignored, "a target, not a class"),
+    };
+    let more = if counts.len() > MOST_CLASSES { "more than " } else { "" };
+    let why = format!("{more}{} values in {labelled} rows: {what}", counts.len().min(MOST_CLASSES));
+    let reason = if given { format!("given with --label: {why}") } else { why };
+    *info = ColumnRole { role, reason, ..info.clone() };
+    Ok((None, rows))
 }

@@ -18,6 +18,7 @@ pub mod isolation;
 pub mod lof;
 pub mod margin;
 pub mod marginal;
+pub mod misfit;
 pub mod mixture;
 pub mod mode;
 pub mod multiple;

@@ -4,6 +4,7 @@ mod features;
 mod near;
 mod panel;
 mod pictures;
+mod target;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -26,6 +27,7 @@ use super::sample::{SampleModel, SampleRow, Vectors, raw};
 use features::Features;
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};
+pub use target::{Target, TargetModel};
 
 const CODE: &str = "derive.content";
 /// Ridge penalties tried; rows of features have about unit length.

@@ -22,6 +22,7 @@ const KINDS: [Kind; 4] = [Kind::Picture, Kind::Text, Kind::Table, Kind::Vector];
 fn empty() -> SampleRow {
     SampleRow {
         label: None,
+        target: None,
         numeric: Vec::new(),
         cells: Vec::new(),
         tokens: Vec::new(),

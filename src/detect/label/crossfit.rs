@@ -167,8 +167,8 @@ impl Detect for Crossfit {
     fn members(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
         let Some(logits) = rows.derived(CONTENT) else { return Ok(()) };
         for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            let cell = model.judge(row, label).and_then(|judged| judged.cell);
-            *slot = cell.filter(|(_, posterior)| *posterior >= 0.5).map(|(at, _)| at as u32);
+            let judged = model.judge(row, label).zip(model.fitted.as_ref());
+            *slot = judged.and_then(|(judged, fitted)| fitted.member(&judged)).map(|at| at as u32);
         }
         Ok(())
     }

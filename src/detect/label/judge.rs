@@ -26,7 +26,9 @@ const TOLERATED_ODDS: f64 = 4.0;
 const LEAST_EPSILON: f64 = 0.01;
 /// Largest p-value for a second group of margins.
 const SECOND_GROUP_LEVEL: f64 = 1e-4;
-/// False-discovery rate at which the notes say whether rows can be named.
+/// Least posterior of a row that belongs to a cell, whatever the rate.
+const LEAST_MEMBER: f64 = 0.5;
+/// False-discovery rate at which rows belong to a cell, and at which the notes say whether rows can be named.
 const NAMED_AT: f64 = 0.10;
 /// Factor on posteriors that carry no claim, where others do: under the lowest bin of posteriors that can be told from 0.
 const NO_CLAIM_BESIDE: f64 = 1.0 / 1_025.0;
@@ -44,6 +46,8 @@ pub(super) struct Fitted {
     pub(super) cells: Vec<Moved>,
     /// Expected share of wrong labels among the rows of the fit, from what is claimed.
     pub(super) wrong: f64,
+    /// Least posterior of a row that can be named, where any can.
+    lowest: Option<f64>,
     /// Share of the rows of the fit that can be named.
     pub(super) named: f64,
 }
@@ -138,7 +142,7 @@ impl Fitted {
         let already = exceeding(rows, priors, &base)?;
         let (noise, cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
         let second = if trusted { second_group(rows, base.beta) } else { None };
-        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, named: 0.0 };
+        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0 };
         fitted.look_over(rows, priors);
         Some(fitted)
     }
@@ -151,7 +155,8 @@ impl Fitted {
             histogram.add(*score);
         }
         let count = judged.len().max(1) as f64;
-        let named = histogram.threshold(NAMED_AT).map_or(0, |lowest| judged.iter().filter(|score| **score >= lowest).count());
+        self.lowest = histogram.threshold(NAMED_AT).map(|lowest| lowest.max(LEAST_MEMBER));
+        let named = judged.iter().filter(|score| self.lowest.is_some_and(|lowest| **score >= lowest)).count();
         let moved = self.cells.iter().map(|cell| cell.expected).sum::<f64>() / count;
         let drawn = if self.noise.uniform { self.noise.share } else { 0.0 };
         let apart = self.second.as_ref().map_or(0.0, |group| group.share);
@@ -179,6 +184,11 @@ impl Fitted {
     /// Whether labels may be wrong although nothing is claimed.
     pub(super) fn suspects(&self) -> bool {
         self.base.p <= LEVEL && self.base.epsilon >= LEAST_EPSILON
+    }
+
+    /// The claiming cell that a row can be said to have come through.
+    pub(super) fn member(&self, judged: &Judged) -> Option<usize> {
+        judged.cell.filter(|(_, posterior)| self.lowest.is_some_and(|lowest| *posterior >= lowest)).map(|(at, _)| at)
     }
 
     pub(super) fn claims(&self) -> bool {

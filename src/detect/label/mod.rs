@@ -1,4 +1,4 @@
-//! Wrong labels: rows whose label does not fit their content, or that of their copies.
+//! Wrong labels: rows whose label, or number to predict, does not fit their content, or that of their copies.
 
 mod confident;
 mod conflict;
@@ -6,8 +6,10 @@ mod crossfit;
 mod judge;
 mod noise;
 mod region;
+mod residual;
 
 pub use confident::{Confident, ConfidentBrief, ConfidentModel, ConfidentState, Doubt, Largest, Quotas};
 pub use conflict::{Conflict, ConflictModel};
 pub use crossfit::{Crossfit, CrossfitModel, SampleLogits};
 pub use region::{Region, RegionBrief, RegionModel, RegionState};
+pub use residual::{Residual, ResidualModel};
