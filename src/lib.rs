@@ -67,6 +67,8 @@
 //! | [`policy`] | the one place that decides |
 //! | [`run`] | shared scans, memory, threads, listing |
 //! | [`report`] | files, page, summary, standards |
+//! | [`review`], [`ledger`] | what reviewers decide, in an append-only record |
+//! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
 //! | [`engine`] | all of these put together |
@@ -84,8 +86,12 @@ pub mod error;
 pub mod evaluate;
 pub mod finding;
 pub mod fold;
+mod folder;
+pub mod ledger;
 pub mod policy;
 pub mod power;
+pub mod quarantine;
 pub mod report;
+pub mod review;
 pub mod run;
 pub mod stats;

@@ -26,7 +26,7 @@ const HEADINGS: [&str; 10] = [
 
 /// What each module may import beside itself; `ARCHITECTURE.md` draws it. `lib.rs` and `main.rs` import what they like, and
 /// so does `engine`, which puts the parts together.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("finding", &[]),
     ("stats", &["error"]),
@@ -37,10 +37,14 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("policy", &["error", "stats", "finding", "fold"]),
     ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
     ("power", &["error", "data", "finding", "fold", "policy", "run"]),
-    ("report", &["error", "data", "finding", "policy", "run"]),
+    ("folder", &["error"]),
+    ("ledger", &["error"]),
+    ("report", &["error", "data", "finding", "folder", "policy", "run"]),
+    ("review", &["error", "data", "ledger"]),
+    ("quarantine", &["error", "data", "folder", "ledger", "report", "review"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding", "policy"]),
-    ("cli", &["error", "data", "finding", "fold", "policy", "run", "config", "evaluate"]),
+    ("cli", &["error", "data", "finding", "fold", "policy", "run", "config", "evaluate", "quarantine", "review"]),
 ];
 
 const TABLE_STARTS: &str = "<!-- detectors: written by tests/house.rs from the registry -->";

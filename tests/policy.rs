@@ -65,7 +65,7 @@ fn only_what_is_new_counts_against_a_baseline() {
     assert_eq!(folder.run(&args).status, Some(0));
     let ended = folder.scan(&[&backdoor(), "--baseline", "nowhere"], "third");
     assert_eq!(ended.status, Some(2));
-    assert!(ended.err.contains("nowhere: cannot be read as a baseline"), "{}", ended.err);
+    assert!(ended.err.contains("nowhere: cannot be read as a report"), "{}", ended.err);
 }
 
 #[test]

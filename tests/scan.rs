@@ -61,7 +61,7 @@ fn the_shipped_backdoor_is_found_and_named() {
 
     let rows = folder.rows("r");
     assert_eq!(rows.schema().fields(), rows_schema(Some(&DataType::Int64)).fields());
-    let documented = ["row", "file", "id", "label", "families", "codes", "tier", "q", "reason", "evidence"];
+    let documented = ["row", "file", "id", "label", "families", "codes", "causes", "tier", "q", "reason", "evidence"];
     assert_eq!(rows.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), documented);
     let truth = Truth::from_batch(&read_parquet(shipped("truth/digits_backdoor.parquet")).unwrap()).unwrap();
     let codes = rows["codes"].as_list::<i32>();

@@ -15,6 +15,9 @@ Examples:
   foretaste scan new.parquet --reference trusted.parquet
   foretaste scan train.parquet --baseline last-report
   foretaste explain trigger.patch
+  foretaste decide foretaste-report --row 17 --dismiss --note 'a rare but sound row'
+  foretaste quarantine foretaste-report --out cleaned
+  foretaste restore cleaned --out restored
   foretaste evaluate foretaste-report truth.parquet
 
 Exit status: 0 within the policy, 1 over it (see --fail-on), 2 error or incomplete scan.";
@@ -39,8 +42,95 @@ pub(super) enum Command {
         /// Code of a detector (trigger.patch) or a family (trigger)
         code: Option<String>,
     },
+    /// Record what a reviewer decides about listed rows or causes of a report
+    Decide(Decide),
+    /// Take listed rows out of a copy of the scanned data
+    Quarantine(Quarantine),
+    /// Put the rows of a quarantine back
+    Restore(Restore),
     /// Compare a report with the truth: recall, precision, ranking, by family and attack
     Evaluate(Evaluate),
+}
+
+/// What a reviewer says; exactly one.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct RulingFlag {
+    /// Poisoned or wrong: it shall go
+    #[arg(long)]
+    pub(super) confirm: bool,
+    /// Sound: it shall stay
+    #[arg(long)]
+    pub(super) dismiss: bool,
+    /// What was said before no longer holds
+    #[arg(long)]
+    pub(super) undo: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Decisions are kept in decisions.jsonl in the report's folder. The last word about a row holds; a row can leave its cause."
+)]
+pub(super) struct Decide {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// Positions of listed rows, from 0
+    #[arg(long, value_name = "N,M", value_delimiter = ',', required_unless_present = "cause")]
+    pub(super) row: Vec<u64>,
+    /// Fingerprints of causes: all their rows
+    #[arg(long, value_name = "FINGERPRINT", value_delimiter = ',')]
+    pub(super) cause: Vec<String>,
+    #[command(flatten)]
+    pub(super) ruling: RulingFlag,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(super) note: Option<String>,
+    /// The reviewer
+    #[arg(long, value_name = "NAME", env = "USER")]
+    pub(super) by: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The data are never changed. DIR gets kept/ and removed/ in the format of the data, and a ledger of the removed rows."
+)]
+pub(super) struct Quarantine {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// A folder that is new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Ledgers of decisions, one a reviewer [default: the report's decisions.jsonl, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) decisions: Vec<PathBuf>,
+    /// Which rows go: all listed rows that nobody dismissed, or those that a reviewer confirmed
+    /// [default: confirmed where there are decisions, else flagged]
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub(super) policy: Option<SelectionFlag>,
+    /// Who does it, for the record
+    #[arg(long, value_name = "NAME", env = "USER")]
+    pub(super) by: String,
+}
+
+/// Which rows a quarantine takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SelectionFlag {
+    /// All listed rows that nobody dismissed
+    Flagged,
+    /// Rows that a reviewer confirmed
+    Confirmed,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// Folder of a quarantine
+    #[arg(value_name = "DIR")]
+    pub(super) from: PathBuf,
+    /// A folder that is new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -117,7 +207,7 @@ pub(super) struct Scan {
     #[command(flatten, next_help_heading = "Columns (inferred unless given)")]
     roles: Roles,
     #[command(flatten, next_help_heading = "Decisions")]
-    decide: Decide,
+    decide: Decisions,
     #[command(flatten, next_help_heading = "Machine")]
     machine: Machine,
     #[command(flatten, next_help_heading = "Report")]
@@ -167,7 +257,7 @@ struct Roles {
 }
 
 #[derive(Debug, Args)]
-struct Decide {
+struct Decisions {
     /// Largest expected share of wrongly listed rows, over 0 and at most 0.5 [default: 0.1]
     #[arg(long, value_name = "X")]
     fdr: Option<f64>,
@@ -295,7 +385,7 @@ mod tests {
     fn scan(flags: &[&str]) -> Scan {
         match Cli::try_parse_from(["foretaste", "scan", "train.parquet"].iter().chain(flags)).unwrap().command {
             Command::Scan(scan) => *scan,
-            Command::Explain { .. } | Command::Evaluate(_) => panic!("not a scan"),
+            _ => panic!("not a scan"),
         }
     }
 

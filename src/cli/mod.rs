@@ -4,6 +4,7 @@ mod args;
 mod evaluate;
 mod explain;
 mod progress;
+mod review;
 mod scan;
 mod terminal;
 #[cfg(test)]
@@ -80,6 +81,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, folder: &Path, engine: &dyn
     let ended = match cli.command {
         args::Command::Scan(flags) => scan::scan(*flags, folder, engine, terminal),
         args::Command::Evaluate(flags) => evaluate::evaluate(flags, terminal),
+        args::Command::Decide(flags) => review::decide(&flags, terminal),
+        args::Command::Quarantine(flags) => review::quarantine_rows(flags, terminal),
+        args::Command::Restore(flags) => review::restore(&flags, terminal),
         args::Command::Explain { code } => explain::explain(code.as_deref(), engine, terminal),
     };
     ended.unwrap_or_else(|error| {

@@ -7,6 +7,7 @@ mod key;
 pub mod read;
 mod role;
 mod schema;
+pub mod split;
 
 pub use batch::{Batch, MAX_TEXT_BYTES};
 pub(crate) use batch::{encoded_picture, picture, strings};

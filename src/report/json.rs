@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::standards::Section;
 use crate::data::{Class, ColumnRole, File};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Finding, Power, Standing, Tier, Verdict};
 use crate::policy::Applied;
 use crate::run::{Breakdown, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
@@ -121,6 +122,9 @@ pub struct Report {
     /// What the scan could have seen, where that was measured.
     #[serde(default)]
     pub power: Option<Power>,
+    /// What was done with listed rows since, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanitisation: Vec<Sanitisation>,
     /// The settings, to repeat the run.
     pub settings: Value,
     /// [`Settings::digest`].
@@ -129,6 +133,25 @@ pub struct Report {
     pub seed: u64,
     /// What the run is evidence for.
     pub standards: Section,
+}
+
+/// Rows that were taken out of a copy of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sanitisation {
+    /// When, RFC 3339, UTC.
+    pub at: String,
+    /// By whom.
+    pub by: String,
+    /// Which rows: `flagged`, all that are listed, or `confirmed`, those that a reviewer confirmed.
+    pub policy: String,
+    /// Where the kept and the removed rows lie.
+    pub folder: String,
+    /// Rows kept.
+    pub kept: u64,
+    /// Rows removed.
+    pub removed: u64,
+    /// Hash of the last line of the folder's ledger, which names every removed row.
+    pub ledger: String,
 }
 
 /// What made a report.
@@ -256,11 +279,26 @@ impl Report {
             policy: outcome.policy.clone(),
             policy_digest: settings.policy_digest(),
             power: outcome.power.clone(),
+            sanitisation: Vec::new(),
             settings: settings.values.clone(),
             settings_digest: settings.digest(),
             seed: settings.seed,
             standards: Section::new(outcome, settings)?,
         })
+    }
+
+    /// Reads the report at `path`, a report's folder or its `report.json`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no report of foretaste.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = if path.is_dir() { path.join("report.json") } else { path.to_owned() };
+        let fail = |why: String| {
+            let help = "Name the folder that a foretaste scan wrote, or its report.json.";
+            Error::input(Place::source(file.display().to_string()), why).with_help(help)
+        };
+        let bytes = std::fs::read(&file).map_err(|e| fail(format!("cannot be read as a report: {e}")))?;
+        serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))
     }
 
     /// The document as indented JSON with a final line break.

@@ -3,10 +3,10 @@
 
 mod baseline;
 mod escape;
-mod folder;
 mod html;
 pub mod json;
 mod listed;
+mod place;
 #[cfg(test)]
 mod sample;
 pub mod standards;
@@ -27,9 +27,9 @@ pub use summary::render;
 
 use crate::data::Role;
 use crate::error::Result;
+use crate::folder::Folder;
 use crate::run::rows_schema;
 use crate::run::{Outcome, Sink};
-use folder::Folder;
 use listed::Listed;
 use table::{Table, scores_schema};
 
@@ -64,7 +64,7 @@ impl Writer {
     /// # Errors
     /// [`crate::error::Error::Output`] if the report could not be put there.
     pub fn create(out: &Path, options: Options) -> Result<Self> {
-        let folder = Folder::create(out)?;
+        let folder = Folder::create(out, place::replaceable)?;
         let table = |name| Table::create(&folder.inside(name), folder.shown(name));
         let rows = table("rows.parquet")?;
         let scores = options.scores.then(|| table("scores.parquet")).transpose()?;

@@ -34,6 +34,7 @@ pub fn rows_schema(id: Option<&DataType>) -> SchemaRef {
         Field::new("label", DataType::Utf8, true),
         Field::new("families", list(), false),
         Field::new("codes", list(), false),
+        Field::new("causes", list(), false),
         Field::new("tier", DataType::Utf8, false),
         Field::new("q", DataType::Float64, false),
         Field::new("reason", DataType::Utf8, false),
@@ -66,8 +67,10 @@ struct Part {
 }
 
 /// A reason to list one row.
-struct Entry {
+struct Entry<'a> {
     unit: usize,
+    /// Fingerprint of the cause that the row belongs to.
+    cause: Option<&'a str>,
     tier: Tier,
     q: f64,
     /// Whether it counts towards the verdict.
@@ -187,14 +190,15 @@ impl<'a> Lister<'a> {
         judged
     }
 
-    fn entries(&self, judged: &[Judged], row: usize) -> Vec<Entry> {
+    fn entries(&self, judged: &[Judged], row: usize) -> Vec<Entry<'_>> {
         let mut entries = Vec::new();
         for j in judged {
             let member = j.members[row].and_then(|g| self.decided.get(&j.unit)?.get(g as usize)?.as_ref());
             let own = self.listings.get(&j.unit).and_then(|l| l.q(j.scores[row]));
             let open = own.is_some() || member.is_some_and(|f| f.standing == Standing::Open);
             let claim = member.map(|f| (f.tier, f.q)).into_iter().chain(own).max_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-            entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, tier, q, open }));
+            let cause = member.map(|f| f.fingerprint.as_str());
+            entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, cause, tier, q, open }));
         }
         entries.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(a.unit.cmp(&b.unit)));
         entries
@@ -203,7 +207,7 @@ impl<'a> Lister<'a> {
     fn block(&self, block: &Batch) -> Result<Part> {
         let mut part = Part::default();
         let judged = self.judge(block, &mut part.listed.failed);
-        let listed: Vec<(usize, Vec<Entry>)> =
+        let listed: Vec<(usize, Vec<Entry<'_>>)> =
             (0..block.rows()).map(|row| (row, self.entries(&judged, row))).filter(|(_, entries)| !entries.is_empty()).collect();
         if !listed.is_empty() {
             part.rows = Some(self.rows(block, &listed, &mut part.listed)?);
@@ -214,9 +218,10 @@ impl<'a> Lister<'a> {
         Ok(part)
     }
 
-    fn rows(&self, block: &Batch, listed: &[(usize, Vec<Entry>)], counts: &mut Listed) -> Result<RecordBatch> {
+    fn rows(&self, block: &Batch, listed: &[(usize, Vec<Entry<'_>>)], counts: &mut Listed) -> Result<RecordBatch> {
         let indices: UInt32Array = listed.iter().map(|(row, _)| *row as u32).collect();
-        let (mut families, mut codes) = (ListBuilder::new(StringBuilder::new()), ListBuilder::new(StringBuilder::new()));
+        let strings = || ListBuilder::new(StringBuilder::new());
+        let (mut families, mut codes, mut causes) = (strings(), strings(), strings());
         let (mut tiers, mut qs, mut reasons, mut evidence) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let label_column = self.schema.label.as_ref().map(|l| l.column);
         let given = |row: usize| label_column.and_then(|c| block.record().column(c).is_valid(row).then(|| block.display(c, row)));
@@ -242,6 +247,7 @@ impl<'a> Lister<'a> {
                     open.insert(unit.info().family);
                 }
                 codes.values().append_value(unit.info().code);
+                entry.cause.into_iter().for_each(|cause| causes.values().append_value(cause));
                 let Some(model) = self.passengers[entry.unit].model() else { continue };
                 match guarded(unit.info().code, || unit.explain(model, block, *row)) {
                     Ok(evidence) => {
@@ -262,6 +268,7 @@ impl<'a> Lister<'a> {
             }
             families.append(true);
             codes.append(true);
+            causes.append(true);
             tiers.push(entries.first().map_or(Tier::Suspect, |e| e.tier).name());
             qs.push(entries.first().map_or(1.0, |e| e.q));
             reasons.push(sentences.join("; "));
@@ -273,10 +280,11 @@ impl<'a> Lister<'a> {
         if let Some(id) = self.schema.first(Role::Id) {
             columns.push(take(block.record().column(id), &indices, None).map_err(|e| unwritable(&e))?);
         }
-        columns.extend::<[ArrayRef; 7]>([
+        columns.extend::<[ArrayRef; 8]>([
             Arc::new(listed.iter().map(|(row, _)| label(*row)).collect::<StringArray>()),
             Arc::new(families.finish()),
             Arc::new(codes.finish()),
+            Arc::new(causes.finish()),
             Arc::new(StringArray::from(tiers)),
             Arc::new(Float64Array::from(qs)),
             Arc::new(StringArray::from(reasons)),

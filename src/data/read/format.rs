@@ -6,12 +6,15 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::read::text::io_reason;
 use crate::data::read::unpack::{self, Packing};
 use crate::error::{Error, Place, Result};
 
 /// A table format that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Apache Parquet.
     Parquet,
@@ -103,7 +106,7 @@ pub(super) fn is_known(head: &[u8]) -> bool {
 }
 
 /// The format and compression of the file at `path`; `name` is what the user calls it.
-pub(super) fn detect(name: &str, path: &Path, forced: Option<Format>) -> Result<(Format, Packing)> {
+pub(in crate::data) fn detect(name: &str, path: &Path, forced: Option<Format>) -> Result<(Format, Packing)> {
     let fail = |reason: &str| Error::input(Place::source(name), reason);
     let outer = head(unpack::reader(name, path, Packing::None, u64::MAX)?.as_mut()).map_err(|e| fail(&io_reason(&e)))?;
     if outer.is_empty() {

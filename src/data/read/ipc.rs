@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader, read_footer_length};
-use arrow::ipc::{Block, Message, root_as_footer, root_as_message};
+use arrow::ipc::{Block, CompressionType, Message, root_as_footer, root_as_message};
 
 use crate::data::Batches;
 use crate::data::read::text::{arrow_error, io_reason, plain};
@@ -68,6 +68,17 @@ impl Ipc {
     }
 }
 
+/// How the batches of the file at `path` are compressed, if they are.
+pub(in crate::data) fn codec(name: &str, path: &Path, stream: bool) -> Result<Option<CompressionType>> {
+    let mut walk = Walk::new(name, path)?;
+    if stream {
+        walk.stream()?
+    } else {
+        walk.file()?
+    };
+    Ok(walk.codec)
+}
+
 type Raw = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>> + Send>;
 
 /// Reads message headers and seeks over bodies.
@@ -75,6 +86,8 @@ struct Walk<'a> {
     name: &'a str,
     file: BufReader<File>,
     bytes: u64,
+    /// How the last compressed batch is compressed.
+    codec: Option<CompressionType>,
 }
 
 impl<'a> Walk<'a> {
@@ -82,7 +95,7 @@ impl<'a> Walk<'a> {
         let fail = |e: &std::io::Error| Error::input(Place::source(name), io_reason(e));
         let file = File::open(path).map_err(|e| fail(&e))?;
         let bytes = file.metadata().map_err(|e| fail(&e))?.len();
-        Ok(Self { name, file: BufReader::new(file), bytes })
+        Ok(Self { name, file: BufReader::new(file), bytes, codec: None })
     }
 
     fn fail(&self, reason: &str) -> Error {
@@ -168,7 +181,8 @@ impl<'a> Walk<'a> {
         let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok(0) };
         // Compressed buffers begin with the length they unpack to, which the library allocates at once.
         let mut unpacked = 0_u64;
-        if batch.compression().is_some() {
+        if let Some(compression) = batch.compression() {
+            self.codec = Some(compression.codec());
             for buffer in batch.buffers().iter().flatten() {
                 let (Ok(at), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length())) else {
                     return Err(self.fail("an Arrow message is corrupt: a buffer has a negative length"));

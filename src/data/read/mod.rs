@@ -5,10 +5,10 @@
 
 mod csv;
 mod digest;
-mod format;
-mod guard;
+pub(in crate::data) mod format;
+pub(in crate::data) mod guard;
 mod input;
-mod ipc;
+pub(in crate::data) mod ipc;
 mod jsonl;
 mod manifest;
 mod memory;
@@ -16,9 +16,9 @@ mod parquet;
 #[cfg(feature = "object-store")]
 mod remote;
 mod resolve;
-mod text;
+pub(in crate::data) mod text;
 mod unify;
-mod unpack;
+pub(in crate::data) mod unpack;
 
 #[cfg(test)]
 mod tests;

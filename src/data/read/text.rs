@@ -10,7 +10,7 @@ use crate::data::read::unpack::{self, Packing};
 use crate::error::{Error, Place, Result};
 
 /// Longest record of a text file in bytes. A quote that never closes would otherwise swallow the file into memory.
-pub(super) const MAX_RECORD: usize = 256 << 20;
+pub(in crate::data) const MAX_RECORD: usize = 256 << 20;
 /// Text bytes after which a batch ends early.
 const BATCH_BYTES: usize = 32 << 20;
 /// Most columns, nested ones included, that a text file may have.
@@ -24,7 +24,7 @@ pub(super) fn rows_for(columns: usize, batch_rows: usize) -> usize {
 }
 
 /// The unpacked text of a file.
-pub(super) fn open(name: &str, path: &Path, packing: Packing, limit: u64) -> Result<Box<dyn BufRead + Send>> {
+pub(in crate::data) fn open(name: &str, path: &Path, packing: Packing, limit: u64) -> Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::with_capacity(1 << 18, unpack::reader(name, path, packing, limit)?)))
 }
 
@@ -89,7 +89,7 @@ impl<D: Push> Iterator for Batched<D> {
 }
 
 /// The input error that a library's error means.
-pub(super) fn arrow_error(name: &str, error: &ArrowError) -> Error {
+pub(in crate::data) fn arrow_error(name: &str, error: &ArrowError) -> Error {
     let text = match error {
         ArrowError::CsvError(text)
         | ArrowError::JsonError(text)
@@ -106,7 +106,7 @@ pub(super) fn arrow_error(name: &str, error: &ArrowError) -> Error {
 }
 
 /// A library's message as a reason: lower case, no full stop, one line of bounded length.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::data) fn plain(text: &str) -> String {
     let text = ["Parquet error: ", "EOF: ", "Arrow: "].iter().fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
     let mut plain: String = text.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut start = plain.chars();
@@ -120,7 +120,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// A system error as a reason.
-pub(super) fn io_reason(error: &io::Error) -> String {
+pub(in crate::data) fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

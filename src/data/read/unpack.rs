@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
 use crate::data::read::text::{io_reason, plain};
@@ -17,8 +18,9 @@ const FREE_BYTES: u64 = 64 << 20;
 const MAX_RATIO: u64 = 1000;
 
 /// How the bytes of a file are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::data) enum Packing {
     None,
     Gzip,
     Zstd,
@@ -44,7 +46,7 @@ impl Packing {
     }
 
     /// What a failed read of such a file means.
-    pub(super) fn error(self, name: &str, error: &io::Error) -> Error {
+    pub(in crate::data) fn error(self, name: &str, error: &io::Error) -> Error {
         let place = Place::source(name);
         if let Some(limit) = error.get_ref().and_then(|inner| inner.downcast_ref::<TooLarge>()) {
             return Error::input(place, limit.to_string())
@@ -83,7 +85,7 @@ pub(super) fn reader(name: &str, path: &Path, packing: Packing, limit: u64) -> R
 }
 
 /// Unpacks the file at `path` into a temporary file in `dir`, for the formats that need to seek.
-pub(super) fn to_file(name: &str, path: &Path, packing: Packing, limit: u64, dir: &Path) -> Result<TempPath> {
+pub(in crate::data) fn to_file(name: &str, path: &Path, packing: Packing, limit: u64, dir: &Path) -> Result<TempPath> {
     let spool = |e: &io::Error| Error::output(dir, io_reason(e));
     let mut source = reader(name, path, packing, limit)?;
     let mut target = tempfile::Builder::new().prefix("foretaste-").tempfile_in(dir).map_err(|e| spool(&e))?;

@@ -1,0 +1,47 @@
+//! Which folders a report may replace.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::json::SCHEMA;
+
+/// Everything that a report folder may hold. A folder with anything else is not replaced: it may be somebody's work.
+const NAMES: [&str; 4] = [REPORT, "report.html", "rows.parquet", "scores.parquet"];
+const REPORT: &str = "report.json";
+
+/// Whether a report may take this place; otherwise why not and what to do.
+pub(super) fn replaceable(target: &Path) -> std::result::Result<(), String> {
+    if !target.exists() {
+        return Ok(());
+    }
+    if !target.is_dir() {
+        return Err("a file is in the way; choose another folder with --out, or move the file".to_owned());
+    }
+    let entries = fs::read_dir(target).map_err(|e| e.to_string())?;
+    let names = entries.map(|entry| entry.map(|e| e.file_name())).collect::<std::io::Result<Vec<_>>>().map_err(|e| e.to_string())?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    if !is_report(&target.join(REPORT)) {
+        return Err("the folder is not empty and holds no foretaste report; choose another folder with --out, or empty it".to_owned());
+    }
+    match names.iter().find(|name| !NAMES.iter().any(|known| name.as_os_str() == *known)) {
+        Some(other) => Err(format!(
+            "the report folder also holds '{}', which would be lost; move it, or choose another folder with --out",
+            super::visible(&other.to_string_lossy(), 100)
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_report(path: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let Ok(file) = File::open(path) else { return false };
+    serde_json::from_reader(BufReader::new(file)).is_ok_and(|head: Head| head.schema == SCHEMA)
+}

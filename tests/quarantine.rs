@@ -1,0 +1,82 @@
+//! From a report to a cleaned copy and back, by the real binary.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+
+use common::Folder;
+use foretaste_datasets::{read_parquet, shipped};
+use serde_json::Value;
+
+fn scanned(name: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write(name, fs::read(shipped("digits_backdoor.parquet")).unwrap());
+    assert_eq!(folder.scan(&[name, "--only", "trigger.patch"], "report").status, Some(1));
+    folder
+}
+
+fn lines(folder: &Folder, path: &str) -> Vec<Value> {
+    let text = String::from_utf8(folder.bytes(path)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn listed_rows_go_and_come_back() {
+    let folder = scanned("digits.parquet");
+    let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
+    assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    let manifest = serde_json::from_slice::<Value>(&folder.bytes("cleaned/quarantine.json")).unwrap();
+    let report = folder.json("report");
+    assert_eq!(manifest["removed"], report["flagged_rows"]);
+    assert_eq!(manifest["kept"].as_u64().unwrap() + manifest["removed"].as_u64().unwrap(), 1_797);
+    assert_eq!((&report["sanitisation"][0]["by"], &report["sanitisation"][0]["removed"]), (&"ada".into(), &manifest["removed"]));
+    let ledger = lines(&folder, "cleaned/ledger.jsonl");
+    assert_eq!(ledger.len() as u64, manifest["removed"].as_u64().unwrap());
+    assert!(ledger.iter().all(|row| row["causes"][0] == report["groups"][0]["fingerprint"]));
+
+    let ended = folder.run(&["scan", "cleaned/kept/digits.parquet", "--only", "trigger.patch", "--out", "again"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.out);
+
+    let ended = folder.run(&["restore", "cleaned", "--out", "restored"]);
+    assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""));
+    let rows = |path: &str| read_parquet(folder.path(path)).unwrap();
+    assert_eq!(rows("restored/digits.parquet"), rows("digits.parquet"));
+}
+
+#[test]
+fn reviewers_decide_what_goes() {
+    let folder = scanned("digits.parquet");
+    let report = folder.json("report");
+    let cause = report["groups"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let row = report["groups"][0]["examples"][0].to_string();
+    let flagged = report["flagged_rows"].as_u64().unwrap();
+    for args in [
+        ["decide", "report", "--cause", &cause, "--confirm", "--by", "ada"],
+        ["decide", "report", "--row", &row, "--dismiss", "--by", "ada"],
+    ] {
+        let ended = folder.run(&args);
+        assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    }
+    assert_eq!(folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]).status, Some(0));
+    let manifest = serde_json::from_slice::<Value>(&folder.bytes("cleaned/quarantine.json")).unwrap();
+    assert_eq!((&manifest["selection"], manifest["removed"].as_u64()), (&"confirmed".into(), Some(flagged - 1)));
+    assert!(lines(&folder, "cleaned/ledger.jsonl").iter().all(|line| line["row"].to_string() != row));
+    let unknown = folder.run(&["decide", "report", "--row", "1000000", "--dismiss", "--by", "ada"]);
+    assert_eq!(unknown.status, Some(2));
+    assert!(unknown.err.contains("--row: the report lists nothing under 1000000"), "{}", unknown.err);
+}
+
+#[test]
+fn data_that_changed_are_left_alone() {
+    let folder = scanned("digits.parquet");
+    let mut bytes = folder.bytes("digits.parquet");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(folder.path("digits.parquet"), bytes).unwrap();
+    let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
+    assert_eq!(ended.status, Some(2));
+    assert!(!folder.path("cleaned").exists() && folder.json("report").get("sanitisation").is_none());
+    assert_eq!(folder.entries(), ["digits.parquet", "report"]);
+}
