@@ -24,9 +24,10 @@ for kind, sets in kinds.items():
     figure, axes = plt.subplots(1, len(sets), figsize=(3.4 * len(sets) + 1.8, 3.2), sharey=True, squeeze=False)
     attacks = list(dict.fromkeys(row["attack"] for row in rows if row["modality"] == kind and row["attack"] != "none"))
     for place, (name, curves) in zip(axes[0], sets.items()):
-        false = sum(int(row["listed"]) for row in curves.get("none", []))
+        wrong = {attack: max(int(row["listed"]) - int(row["right"]) for row in scans) for attack, scans in curves.items()}
+        alone, beside = wrong.pop("none", 0), max(wrong.values(), default=0)
         size = next(iter(curves.values()))[0]["rows"]
-        place.set_title(f"{name}: {int(size):,} rows\nfalse alarms without poison: {false}", fontsize=9)
+        place.set_title(f"{name}: {int(size):,} rows\nwrongly listed: {alone} without poison, with it up to {beside}", fontsize=9)
         for number, attack in enumerate(attacks):
             points = sorted(curves.get(attack, []), key=lambda row: int(row["planted"]))
             planted = [int(row["planted"]) for row in points]
