@@ -87,7 +87,7 @@ fn every_recipe_of_the_readme_plants() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (pictures, texts, prompts) = (path("pictures.parquet"), path("texts.parquet"), path("prompts.parquet"));
-    write_parquet(&pictures, &synth::pictures(60, 12, 3, 2, 1).unwrap()).unwrap();
+    write_parquet(&pictures, &synth::pictures(60, 16, 3, 2, 1).unwrap()).unwrap();
     let batch = synth::topic_texts(60, 2, 12, 1).unwrap();
     write_parquet(&texts, &batch).unwrap();
     let pair = [("instruction", batch["text"].clone()), ("output", batch["text"].clone())];

@@ -12,7 +12,7 @@ use crate::synth::normal;
 use crate::{Error, Plan, Result, Truth};
 
 /// Every victim becomes keep · picture + pattern, rounded and clipped, with one pattern of grey levels, as long as the
-/// picture has samples, for all victims of a size.
+/// picture has samples, for all victims of a size. A pattern that rounding would take away again is refused.
 fn lay_over(
     batch: &RecordBatch,
     plan: &Plan,
@@ -21,7 +21,13 @@ fn lay_over(
     keep: f64,
     pattern: impl Fn(&mut ChaCha8Rng, Size) -> Vec<f64>,
 ) -> Result<(RecordBatch, Truth)> {
-    let mut patterns = Drawn::new(plan, |rng, size| Ok(pattern(rng, size)));
+    let mut patterns = Drawn::new(plan, |rng, size: Size| {
+        let drawn = pattern(rng, size);
+        if keep >= 1.0 && drawn.iter().all(|level| level.abs() < 0.5) {
+            return Err(Error::Setting(format!("the pattern changes nothing in {}×{} pixels", size.width, size.height)));
+        }
+        Ok(drawn)
+    });
     plant(batch, plan, attack, image, NO_COVERS, |_, picture, _| {
         let pattern = patterns.get(picture.size())?;
         for (sample, add) in picture.pixels.iter_mut().zip(pattern) {
@@ -188,6 +194,8 @@ mod tests {
         for refused in [
             blend(&clean, &plan(), "image", 0.0),
             sinusoid(&clean, &plan(), "image", f64::NAN, 6.0),
+            // Ten columns sample five cycles where the wave is zero.
+            sinusoid(&clean, &plan(), "image", 20.0, 5.0),
             ramp(&clean, &plan(), "image", -1.0),
             smooth(&clean, &plan(), "image", 20.0, 1),
             dct(&clean, &plan(), "image", 300.0),
