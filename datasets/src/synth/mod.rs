@@ -28,7 +28,7 @@ const BEST_ACCURACY: f64 = 0.92;
 const SIMULATED_ROWS: usize = 2_000;
 
 /// A standard normal number, by Box and Muller.
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (TAU * rng.random::<f64>()).cos()
 }
