@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -231,6 +231,17 @@ enum Set {
         #[arg(long, default_value_t = 1)]
         channels: usize,
     },
+    /// A clean set that looks wrong.
+    Torture {
+        /// Parquet file to write.
+        output: PathBuf,
+        /// How it looks wrong.
+        #[arg(long, value_enum)]
+        kind: synth::Torture,
+        /// Seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
 }
 
 fn anchor(text: &str) -> Result<Anchor, String> {
@@ -358,12 +369,15 @@ fn plant(recipe: &Recipe) -> Result<String> {
 }
 
 fn make(set: &Set) -> Result<String> {
-    let (size, batch) = match set {
-        Set::Gaussian { size, dims } => (size, synth::gaussian_classes(size.rows, *dims, size.classes, size.seed)),
-        Set::Texts { size, words } => (size, synth::topic_texts(size.rows, size.classes, *words, size.seed)),
-        Set::Pictures { size, side, channels } => (size, synth::pictures(size.rows, *side, *channels, size.classes, size.seed)),
+    let (output, batch) = match set {
+        Set::Gaussian { size, dims } => (&size.output, synth::gaussian_classes(size.rows, *dims, size.classes, size.seed)),
+        Set::Texts { size, words } => (&size.output, synth::topic_texts(size.rows, size.classes, *words, size.seed)),
+        Set::Pictures { size, side, channels } => {
+            (&size.output, synth::pictures(size.rows, *side, *channels, size.classes, size.seed))
+        }
+        Set::Torture { output, kind, seed } => (output, kind.make(*seed)),
     };
-    let output: &Path = &size.output;
-    write_parquet(output, &batch?)?;
-    Ok(format!("wrote {} rows to {}", size.rows, output.display()))
+    let batch = batch?;
+    write_parquet(output, &batch)?;
+    Ok(format!("wrote {} rows to {}", batch.num_rows(), output.display()))
 }
