@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::Schema;
-use crate::derive::{ContentModel, SampleRow};
+use crate::derive::{ContentModel, SampleModel, SampleRow};
+use crate::detect::trigger::alike::Alike;
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::bottom_k::BottomK;
@@ -90,6 +91,8 @@ pub(super) struct Asked<'a> {
     pub(super) by_chance: &'a dyn Fn(&Map<String, Value>) -> bool,
     /// What tells planted items from grown ones, for items that have places.
     pub(super) places: Option<&'a Places>,
+    /// The reference sample, where carriers are pictures.
+    pub(super) sample: Option<&'a SampleModel>,
     /// Items that are planted wherever they stand.
     pub(super) hidden: &'a dyn Fn(u64) -> bool,
 }
@@ -161,7 +164,15 @@ pub(super) fn verify(
         if !asked.stands(data, &short, &carriers) {
             continue;
         }
-        let (carrying, agreed) = distinct(&carriers, &short);
+        let (mut carrying, mut agreed) = distinct(&carriers, &short);
+        if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
+            && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
+        {
+            background = background.max(alike.painted_over(content, short.label)?.unwrap_or(0.0));
+            let share = alike.distinct_share();
+            carrying = (share * carrying as f64).round() as u64;
+            agreed = carrying.min((share * agreed as f64).round() as u64);
+        }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
