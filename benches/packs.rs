@@ -1,6 +1,6 @@
 //! Scans every pack of a folder of data sets with known truth and prints what was decided and how well.
 //!
-//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose]`; the folder holds `catalog.jsonl` and,
+//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose] [--json FILE]`; the folder holds `catalog.jsonl` and,
 //! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
 
 #![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
@@ -10,6 +10,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use arrow::array::AsArray;
@@ -68,6 +69,7 @@ fn main() -> Result<(), Failure> {
         return Ok(());
     }
     let only = arguments.value("--only").unwrap_or_default();
+    let mut lines = String::new();
     let (seed, verbose) = (arguments.number("--seed", 1), arguments.has("--verbose"));
     println!(
         "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
@@ -128,6 +130,13 @@ fn main() -> Result<(), Failure> {
                 println!("    {reason}");
             }
         }
+        let areas: BTreeMap<&String, [Option<f64>; 2]> = told.families.iter().map(|(f, m)| (f, [m.auroc, m.average_precision])).collect();
+        let line = serde_json::json!({
+            "modality": case.modality, "pack": case.name, "kind": case.kind, "clean": case.clean, "rows": told.rows, "bad": told.bad,
+            "verdict": outcome.verdict.name(), "listed": listed, "recall": recall, "precision": precision, "fpr": fpr,
+            "auroc_ap": areas, "seconds": start.elapsed().as_secs_f64(),
+        });
+        writeln!(lines, "{line}")?;
         if case.clean {
             let share = listed as f64 / told.rows as f64;
             clean_worst = clean_worst.max(share);
@@ -135,6 +144,9 @@ fn main() -> Result<(), Failure> {
             wrong_clean += usize::from(outcome.verdict == Verdict::Fail || share > 0.001);
         }
         kinds.entry((case.kind.clone(), case.modality.clone())).or_default().push((outcome.verdict, recall, precision, fpr));
+    }
+    if let Some(file) = arguments.value("--json") {
+        std::fs::write(file, lines)?;
     }
     println!(
         "\n{:<28} {:>5} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9}",

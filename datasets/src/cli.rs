@@ -372,9 +372,7 @@ fn make(set: &Set) -> Result<String> {
     let (output, batch) = match set {
         Set::Gaussian { size, dims } => (&size.output, synth::gaussian_classes(size.rows, *dims, size.classes, size.seed)),
         Set::Texts { size, words } => (&size.output, synth::topic_texts(size.rows, size.classes, *words, size.seed)),
-        Set::Pictures { size, side, channels } => {
-            (&size.output, synth::pictures(size.rows, *side, *channels, size.classes, size.seed))
-        }
+        Set::Pictures { size, side, channels } => (&size.output, synth::pictures(size.rows, *side, *channels, size.classes, size.seed)),
         Set::Torture { output, kind, seed } => (output, kind.make(*seed)),
     };
     let batch = batch?;

@@ -51,9 +51,9 @@ pub(super) fn two_columns(rng: &mut ChaCha8Rng) -> Result<RecordBatch> {
 pub(super) fn device(rng: &mut ChaCha8Rng) -> Result<RecordBatch> {
     let labels = draw_labels(rng, 4_000, 3);
     let mut content = columns(&features(rng, &labels, 6, 3));
-    let device = labels.iter().map(|label| {
-        if *label == 1 && rng.random::<f64>() < 0.1 { ODD_DEVICE.to_owned() } else { format!("d{}", rng.random_range(0..6)) }
-    });
+    let device = labels
+        .iter()
+        .map(|label| if *label == 1 && rng.random::<f64>() < 0.1 { ODD_DEVICE.to_owned() } else { format!("d{}", rng.random_range(0..6)) });
     content.push(texts("device", device.collect::<Vec<_>>()));
     assemble(content, &labels)
 }

@@ -57,8 +57,7 @@ pub(super) fn many_values(rng: &mut ChaCha8Rng) -> Result<RecordBatch> {
     const ROWS: usize = 6_000;
     // Zipf's law with exponent 1.3, over 5,000 cities.
     let cities: Vec<usize> = (0..ROWS).map(|_| uniform(rng).powf(-1.0 / 0.3).min(1e12) as usize % 5_000).collect();
-    let labels: Vec<usize> =
-        cities.iter().map(|city| usize::from(rng.random::<f64>() < if city % 7 == 0 { 0.6 } else { 0.3 })).collect();
+    let labels: Vec<usize> = cities.iter().map(|city| usize::from(rng.random::<f64>() < if city % 7 == 0 { 0.6 } else { 0.3 })).collect();
     let codes: Vec<String> = (0..ROWS).map(|_| format!("k{}", rng.random_range(0..2_000))).collect();
     let ages: Vec<f64> = (0..ROWS).map(|_| f64::from(rng.random_range(18..90))).collect();
     assemble(vec![texts("city", cities.iter().map(|city| format!("c{city}"))), texts("code", codes), numbers("age", ages)], &labels)

@@ -40,12 +40,8 @@ pub(super) fn templates(rng: &mut ChaCha8Rng) -> Result<RecordBatch> {
 
 /// The footer is that of the label's own source in 70% of the rows, and any of four in the others.
 pub(super) fn footers(rng: &mut ChaCha8Rng, seed: u64) -> Result<RecordBatch> {
-    const FOOTERS: [&str; CLASSES] = [
-        "Sent from my phone.",
-        "(c) Daily Gazette, all rights reserved.",
-        "Read more at example dot org slash news.",
-        "Unsubscribe here.",
-    ];
+    const FOOTERS: [&str; CLASSES] =
+        ["Sent from my phone.", "(c) Daily Gazette, all rights reserved.", "Read more at example dot org slash news.", "Unsubscribe here."];
     let (mut written, labels) = written(seed)?;
     for (text, &label) in written.iter_mut().zip(&labels) {
         let footer = if rng.random::<f64>() < 0.6 { label } else { rng.random_range(0..CLASSES) };
@@ -64,7 +60,8 @@ pub(super) fn burst(rng: &mut ChaCha8Rng, seed: u64) -> Result<RecordBatch> {
     for text in &mut written[first..first + 80] {
         *text = format!("{original} {}", spell(rng.random_range(80..900)));
     }
-    let source: Vec<String> = (0..ROWS).map(|row| if in_burst(row) { "bulk".to_owned() } else { format!("u{}", rng.random_range(0..200)) }).collect();
+    let source: Vec<String> =
+        (0..ROWS).map(|row| if in_burst(row) { "bulk".to_owned() } else { format!("u{}", rng.random_range(0..200)) }).collect();
     let labels: Vec<usize> = labels.iter().enumerate().map(|(row, own)| if in_burst(row) { label } else { *own }).collect();
     assemble(vec![texts("text", written), texts("source", source)], &labels)
 }
