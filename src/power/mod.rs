@@ -26,9 +26,9 @@ use copy::Copy;
 
 /// Most rows of a copy.
 const MOST_ROWS: u64 = 16_384;
-/// Rows up to which a copy is whole. Of more it holds half, so that it costs no more than half of the scan: what was seen there, where
+/// Rows up to which a copy is whole. Of more it holds half, so that it costs about half of the scan: what was seen there, where
 /// content is known less well, is seen among all rows as well.
-const WHOLE: u64 = 1_000;
+const WHOLE: u64 = 2_000;
 /// Fewest rows that a copy is worth making of.
 const FEWEST_ROWS: usize = 200;
 /// Part of the memory budget that a copy may take.
@@ -81,7 +81,7 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
     let start = Instant::now();
     progress.busy("planting canaries");
     let of = outcome.data.rows;
-    let most = if of <= WHOLE { of } else { (of / 2).clamp(WHOLE / 2, MOST_ROWS) };
+    let most = if of <= WHOLE { of } else { of.div_ceil(2).min(MOST_ROWS) };
     let copy = Copy::of(source, outcome, order.key, most, order.memory / COPY_SHARE)?;
     let untried = |why: &str| Attack::ALL.iter().map(|attack| Reach::untried(*attack, why)).collect();
     let rows = copy.rows() as u64;
