@@ -31,8 +31,6 @@ use rayon::prelude::*;
 
 /// Counts of rows that are planted.
 const GRID: [usize; 10] = [4, 6, 8, 11, 16, 23, 32, 45, 64, 90];
-/// Share of the labels that are flipped.
-const FLIPPED: f64 = 0.02;
 /// Share of the runs that must see an attack.
 const SEEN: f64 = 0.9;
 
@@ -174,16 +172,16 @@ fn smallest(set: &Set, classes: &[String], attack: Attack, seeds: u64, from: usi
         let trials: Vec<Trial> = trials.into_iter().collect::<std::result::Result<_, _>>()?;
         Ok(trials.iter().filter(|trial| trial.seen()).count() as f64 >= SEEN * seeds as f64)
     };
-    let mut at = from;
+    let mut at = from.min(GRID.len() - 1);
     if seen(at)? {
         while at > 0 && seen(at - 1)? {
             at -= 1;
         }
         return Ok(Some(GRID[at]));
     }
-    for larger in at + 1..GRID.len() {
+    for (larger, count) in GRID.iter().enumerate().skip(at + 1) {
         if seen(larger)? {
-            return Ok(Some(GRID[larger]));
+            return Ok(Some(*count));
         }
     }
     Ok(None)
@@ -211,7 +209,9 @@ fn main() -> std::result::Result<(), Failure> {
                     let (rows, listed) = trials.iter().fold((0, 0), |(rows, listed), t| (rows + t.rows, listed + t.listed));
                     listed as f64 / rows.max(1) as f64
                 };
-                let count = (FLIPPED * set.batch.num_rows() as f64) as usize;
+                // As many wrong labels as all attacks together put into the copy.
+                let wrong: u64 = power.reach.iter().flat_map(|reach| &reach.trials).map(|trial| trial.rows).sum();
+                let count = (wrong as f64 / power.rows as f64 * set.batch.num_rows() as f64) as usize;
                 let trials: Vec<std::result::Result<Trial, String>> =
                     (1..=seeds.min(3)).into_par_iter().map(|seed| trial(set, &classes, attack, count, seed)).collect();
                 let really = share(&trials.into_iter().collect::<std::result::Result<Vec<_>, _>>()?);

@@ -100,7 +100,9 @@ pub(super) fn sources(rng: &mut ChaCha8Rng) -> Result<RecordBatch> {
     let mut rows = features(rng, &labels, 5, 2);
     for (row, &source) in rows.iter_mut().zip(&source) {
         let (scale, shift) = [(1.0, 0.0), (2.0, 3.0), (5.0, -8.0), (0.2, 20.0)][source];
-        row.iter_mut().for_each(|x| *x = scale * *x + shift);
+        for x in row {
+            *x = scale * *x + shift;
+        }
     }
     let mut content = columns(&rows);
     content.push(texts("source", source.iter().map(|source| format!("site {source}"))));
