@@ -73,8 +73,7 @@ Made on {arguments.date} at commit {commit} by the two commands in `benches/resu
 (shared with other work, so seconds are upper bounds).
 
 Recall, precision and FPR are of the listed rows: of each pack all bad rows count, whatever family lists them. AUROC is of the family that
-is to see the kind of poison; the peer's is the best of all that were measured on the same pack. Peers rank only: what they list depends on a
-share that the user must know beforehand.""")
+is to see the kind of poison; the peer's is the best of all that were measured on the same pack. What a peer would list by default is not compared here.""")
 if versions:
     print(f"\nPeers, measured on the same packs: {versions}")
 lost = []
