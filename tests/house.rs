@@ -36,7 +36,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
     ("policy", &["error", "stats", "finding", "fold"]),
     ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
-    ("power", &["error", "data", "finding", "fold", "policy", "run"]),
+    ("power", &["error", "stats", "data", "finding", "fold", "policy", "run"]),
     ("report", &["error", "data", "finding", "policy", "run"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding", "policy"]),
