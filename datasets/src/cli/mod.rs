@@ -3,7 +3,7 @@
 mod plant;
 mod recipe;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use foretaste_datasets::{Result, synth, write_parquet};
@@ -77,6 +77,17 @@ enum Set {
         #[arg(long, default_value_t = 1)]
         channels: usize,
     },
+    /// A clean set that looks wrong.
+    Torture {
+        /// Parquet file to write.
+        output: PathBuf,
+        /// How it looks wrong.
+        #[arg(long, value_enum)]
+        kind: synth::Torture,
+        /// Seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
 }
 
 /// Runs a command; what it did, as a line.
@@ -88,12 +99,13 @@ pub(crate) fn run(cli: Cli) -> Result<String> {
 }
 
 fn make(set: &Set) -> Result<String> {
-    let (size, batch) = match set {
-        Set::Gaussian { size, dims } => (size, synth::gaussian_classes(size.rows, *dims, size.classes, size.seed)),
-        Set::Texts { size, words } => (size, synth::topic_texts(size.rows, size.classes, *words, size.seed)),
-        Set::Pictures { size, side, channels } => (size, synth::pictures(size.rows, *side, *channels, size.classes, size.seed)),
+    let (output, batch) = match set {
+        Set::Gaussian { size, dims } => (&size.output, synth::gaussian_classes(size.rows, *dims, size.classes, size.seed)),
+        Set::Texts { size, words } => (&size.output, synth::topic_texts(size.rows, size.classes, *words, size.seed)),
+        Set::Pictures { size, side, channels } => (&size.output, synth::pictures(size.rows, *side, *channels, size.classes, size.seed)),
+        Set::Torture { output, kind, seed } => (output, kind.make(*seed)),
     };
-    let output: &Path = &size.output;
-    write_parquet(output, &batch?)?;
-    Ok(format!("wrote {} rows to {}", size.rows, output.display()))
+    let batch = batch?;
+    write_parquet(output, &batch)?;
+    Ok(format!("wrote {} rows to {}", batch.num_rows(), output.display()))
 }
