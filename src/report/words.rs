@@ -161,10 +161,10 @@ pub(super) fn next_steps(outcome: &Outcome) -> Vec<String> {
                 "Do not train on this set yet. Check each cause against its example rows: a natural shortcut in the data can look like a trigger."
                     .to_owned(),
             );
-            steps.push("Set the rows in rows.parquet aside, find out where they came from, then scan again.".to_owned());
+            steps.push("Set the listed rows aside (foretaste quarantine), find out where they came from, then scan again.".to_owned());
         }
         Verdict::Warn => {
-            steps.push("Look through rows.parquet: correct, keep or set aside each row, and write down which.".to_owned());
+            steps.push("Look through rows.parquet, say of each row whether it stays (foretaste decide), and set the others aside (foretaste quarantine).".to_owned());
             steps.push("Scan again after changes.".to_owned());
         }
         Verdict::Pass => {
