@@ -68,6 +68,7 @@
 //! | [`run`] | shared scans, memory, threads, listing |
 //! | [`report`] | files, page, summary, standards |
 //! | [`review`], [`ledger`] | what reviewers decide, in an append-only record |
+//! | [`serve`](mod@serve) | the page that reviewers decide in |
 //! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
@@ -94,4 +95,5 @@ pub mod quarantine;
 pub mod report;
 pub mod review;
 pub mod run;
+pub mod serve;
 pub mod stats;

@@ -15,6 +15,7 @@ Examples:
   foretaste scan new.parquet --reference trusted.parquet
   foretaste scan train.parquet --baseline last-report
   foretaste explain trigger.patch
+  foretaste review foretaste-report
   foretaste decide foretaste-report --row 17 --dismiss --note 'a rare but sound row'
   foretaste quarantine foretaste-report --out cleaned
   foretaste restore cleaned --out restored
@@ -42,6 +43,8 @@ pub(super) enum Command {
         /// Code of a detector (trigger.patch) or a family (trigger)
         code: Option<String>,
     },
+    /// Look through listed rows in the browser and decide
+    Review(Review),
     /// Record what a reviewer decides about listed rows or causes of a report
     Decide(Decide),
     /// Take listed rows out of a copy of the scanned data
@@ -50,6 +53,22 @@ pub(super) enum Command {
     Restore(Restore),
     /// Compare a report with the truth: recall, precision, ranking, by family and attack
     Evaluate(Evaluate),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The page is served to this machine alone, under an address that nobody can guess. Decisions are saved as they are made."
+)]
+pub(super) struct Review {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// The reviewer
+    #[arg(long, value_name = "NAME", env = "USER")]
+    pub(super) by: String,
+    /// Port [default: one that is free]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) port: u16,
 }
 
 /// What a reviewer says; exactly one.

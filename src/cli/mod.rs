@@ -81,6 +81,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, folder: &Path, engine: &dyn
     let ended = match cli.command {
         args::Command::Scan(flags) => scan::scan(*flags, folder, engine, terminal),
         args::Command::Evaluate(flags) => evaluate::evaluate(flags, terminal),
+        args::Command::Review(flags) => review::serve_page(&flags, terminal),
         args::Command::Decide(flags) => review::decide(&flags, terminal),
         args::Command::Quarantine(flags) => review::quarantine_rows(flags, terminal),
         args::Command::Restore(flags) => review::restore(&flags, terminal),

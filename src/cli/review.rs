@@ -1,12 +1,21 @@
-//! `foretaste decide`, `quarantine` and `restore`: from listed rows to a cleaned copy, and back.
+//! `foretaste review`, `decide`, `quarantine` and `restore`: from listed rows to a cleaned copy, and back.
 
 use jiff::Timestamp;
 
-use super::args::{Decide, Quarantine, Restore, SelectionFlag};
+use super::args::{Decide, Quarantine, Restore, Review, SelectionFlag};
 use super::{Exit, Terminal};
 use crate::error::Result;
 use crate::quarantine::{Order, Selection, quarantine, restore as put_back};
 use crate::review::{About, DECISIONS, Decision, Ruling, decide as record};
+use crate::serve::Page;
+
+/// Serves the page until the command is stopped.
+pub(super) fn serve_page(flags: &Review, terminal: &mut Terminal<'_>) -> Result<Exit> {
+    let page = Page::open(&flags.report, &flags.by, flags.port)?;
+    terminal.print(format!("{}\nOpen this address in a browser on this machine; stop with Ctrl-C.\n", page.address()).as_bytes())?;
+    page.serve()?;
+    Ok(Exit::Clean)
+}
 
 /// Records decisions.
 pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit> {

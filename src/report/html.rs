@@ -297,7 +297,7 @@ impl Cause {
 }
 
 /// A picture as the address of an image, if it is a PNG in base64 and of a size that a page can hold.
-fn picture(evidence: &Map<String, Value>, left: &mut usize) -> Option<String> {
+pub(super) fn picture(evidence: &Map<String, Value>, left: &mut usize) -> Option<String> {
     let text = evidence.get("picture")?.as_str()?;
     let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
     if text.len() > PICTURE.min(*left) || !text.starts_with(PNG) || !text.bytes().all(base64) {

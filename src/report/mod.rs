@@ -112,5 +112,14 @@ fn id_type(outcome: &Outcome) -> Option<DataType> {
     outcome.data.columns.iter().find(|c| c.role == Role::Id)?.data_type.parse().ok()
 }
 
+/// The picture of a cause as the address of an image.
+pub(crate) fn picture(group: &json::ReportGroup) -> Option<String> {
+    let mut room = usize::MAX;
+    html::picture(&group.evidence, &mut room)
+}
+
+#[cfg(test)]
+pub(crate) use tests::written;
+
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,11 @@ fn rows(from: u64, n: usize, text: &str) -> RecordBatch {
     RecordBatch::try_new(rows_schema(Some(&DataType::Int64)), columns).unwrap()
 }
 
+/// A report with one listed row at each of the positions 3, 4 and 5, with hostile reasons.
+pub(crate) fn written(out: &Path) {
+    write(out, &[rows(3, 3, "<b>evil</b>")], &sample::poisoned()).unwrap();
+}
+
 fn read(path: &Path) -> (SchemaRef, Vec<RecordBatch>) {
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap();
     let schema = reader.schema().clone();

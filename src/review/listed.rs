@@ -17,6 +17,10 @@ pub struct ListedRow {
     pub row: u64,
     /// Detectors that list it.
     pub codes: Vec<String>,
+    /// Its label, as the data give it.
+    pub label: Option<String>,
+    /// How strong the claim is: `alarm` or `suspect`.
+    pub tier: String,
     /// Fingerprints of the causes that it belongs to.
     pub causes: Vec<String>,
     /// Why it is listed.
@@ -43,6 +47,10 @@ pub fn listed(folder: &Path) -> Result<Vec<ListedRow>> {
 fn of(batch: &RecordBatch) -> Option<Vec<ListedRow>> {
     let positions = batch.column_by_name("row")?.as_primitive_opt::<UInt64Type>()?;
     let reasons = batch.column_by_name("reason")?.as_string_opt::<i32>()?;
+    let text = |name: &str, row: usize| {
+        let texts = batch.column_by_name(name)?.as_string_opt::<i32>()?;
+        Some(texts.is_valid(row).then(|| texts.value(row).to_owned()))
+    };
     let list = |name: &str, row: usize| {
         let lists = batch.column_by_name(name)?.as_list_opt::<i32>()?;
         let values = lists.value(row);
@@ -50,7 +58,8 @@ fn of(batch: &RecordBatch) -> Option<Vec<ListedRow>> {
     };
     let row = |row: usize| {
         let (position, reason) = (positions.is_valid(row).then(|| positions.value(row))?, reasons.value(row).to_owned());
-        Some(ListedRow { row: position, codes: list("codes", row)?, causes: list("causes", row)?, reason })
+        let (label, tier) = (text("label", row)?, text("tier", row)??);
+        Some(ListedRow { row: position, codes: list("codes", row)?, label, tier, causes: list("causes", row)?, reason })
     };
     (0..batch.num_rows()).map(row).collect()
 }

@@ -2,6 +2,7 @@
 
 mod listed;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -63,13 +64,31 @@ pub struct Review {
     ledgers: Vec<Vec<Decision>>,
 }
 
-/// The last word of one ledger about a row.
-fn last(ledger: &[Decision], row: u64, causes: &[String]) -> Option<Ruling> {
-    let about = |decision: &&Decision| match &decision.about {
-        About::Row(at) => *at == row,
-        About::Cause(cause) => causes.contains(cause),
-    };
-    ledger.iter().rev().find(about).map(|decision| decision.ruling).filter(|ruling| *ruling != Ruling::Undo)
+/// The last words of one ledger.
+#[derive(Debug, Default)]
+struct Words<'a> {
+    rows: BTreeMap<u64, (usize, Ruling)>,
+    causes: BTreeMap<&'a str, (usize, Ruling)>,
+}
+
+impl<'a> Words<'a> {
+    fn of(ledger: &'a [Decision]) -> Self {
+        let mut words = Self::default();
+        for (at, decision) in ledger.iter().enumerate() {
+            match &decision.about {
+                About::Row(row) => words.rows.insert(*row, (at, decision.ruling)),
+                About::Cause(cause) => words.causes.insert(cause, (at, decision.ruling)),
+            };
+        }
+        words
+    }
+
+    /// What holds for a row.
+    fn about(&self, row: u64, causes: &[String]) -> Option<Ruling> {
+        let of_causes = causes.iter().filter_map(|cause| self.causes.get(cause.as_str()));
+        let last = self.rows.get(&row).into_iter().chain(of_causes).max_by_key(|(at, _)| *at);
+        last.map(|(_, ruling)| *ruling).filter(|ruling| *ruling != Ruling::Undo)
+    }
 }
 
 impl Review {
@@ -87,10 +106,11 @@ impl Review {
     /// # Errors
     /// [`Error::Config`] where one reviewer confirms a row that another dismisses.
     pub fn settle<'a>(&self, rows: impl Iterator<Item = (u64, &'a [String])>) -> Result<Vec<Option<Ruling>>> {
+        let words: Vec<Words<'_>> = self.ledgers.iter().map(|ledger| Words::of(ledger)).collect();
         let mut settled = Vec::new();
         let mut conflicts = Vec::new();
         for (row, causes) in rows {
-            let mut said = self.ledgers.iter().filter_map(|ledger| last(ledger, row, causes));
+            let mut said = words.iter().filter_map(|words| words.about(row, causes));
             let first = said.next();
             if said.any(|other| Some(other) != first) {
                 conflicts.push(row);
