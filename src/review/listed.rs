@@ -43,14 +43,15 @@ pub fn listed(folder: &Path) -> Result<Vec<ListedRow>> {
 fn of(batch: &RecordBatch) -> Option<Vec<ListedRow>> {
     let positions = batch.column_by_name("row")?.as_primitive_opt::<UInt64Type>()?;
     let reasons = batch.column_by_name("reason")?.as_string_opt::<i32>()?;
-    let list = |name: &str, row: usize| {
-        let lists = batch.column_by_name(name)?.as_list_opt::<i32>()?;
-        let values = lists.value(row);
-        Some(values.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect::<Vec<_>>())
-    };
     let row = |row: usize| {
         let (position, reason) = (positions.is_valid(row).then(|| positions.value(row))?, reasons.value(row).to_owned());
-        Some(ListedRow { row: position, codes: list("codes", row)?, causes: list("causes", row)?, reason })
+        Some(ListedRow { row: position, codes: texts(batch, "codes", row)?, causes: texts(batch, "causes", row)?, reason })
     };
     (0..batch.num_rows()).map(row).collect()
+}
+
+/// The texts of a list in a row of `rows.parquet`; nothing where there is no such column.
+pub(crate) fn texts(batch: &RecordBatch, name: &str, row: usize) -> Option<Vec<String>> {
+    let values = batch.column_by_name(name)?.as_list_opt::<i32>()?.value(row);
+    Some(values.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect())
 }

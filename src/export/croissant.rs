@@ -1,0 +1,67 @@
+//! Croissant 1.0 (JSON-LD): where the data lie and what they were when they were scanned. A fragment: name, licence and records of
+//! the set are for its owner to add.
+
+use serde_json::{Value, json};
+
+use super::Material;
+use super::text::{name, uri, word};
+use crate::data::File;
+use crate::error::Result;
+use crate::report::words::Gist;
+
+/// The data set with its distribution.
+pub(super) fn dataset(material: &Material<'_>) -> Result<Value> {
+    let report = &material.report;
+    let files: Vec<Value> = material.files()?.iter().enumerate().map(|(at, file)| object(at, file)).collect();
+    Ok(json!({
+        "@context": {
+            "@language": "en",
+            "@vocab": "https://schema.org/",
+            "sc": "https://schema.org/",
+            "cr": "http://mlcommons.org/croissant/",
+            "dct": "http://purl.org/dc/terms/",
+            "conformsTo": "dct:conformsTo",
+        },
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": "data-set",
+        "description": format!("{} of {} rows, scanned by foretaste.", if files.len() == 1 { "One file" } else { "Files" }, report.data.rows),
+        "distribution": files,
+        "subjectOf": {
+            "@type": "sc:Report",
+            "name": "foretaste report",
+            "url": "report.json",
+            "dateCreated": word(&report.created),
+            "abstract": format!("foretaste {}: {}", word(&report.tool.version), Gist::from(report).verdict()),
+            "identifier": format!("sha256:{}", material.digest),
+        },
+    }))
+}
+
+fn object(at: usize, file: &File) -> Value {
+    json!({
+        "@type": "cr:FileObject",
+        "@id": format!("file-{at}"),
+        "name": name(&file.name),
+        "contentUrl": uri(&file.name),
+        "contentSize": format!("{} B", file.bytes),
+        "encodingFormat": encoding(&file.name),
+        "sha256": &file.sha256,
+    })
+}
+
+/// The media type that a name's ending tells.
+fn encoding(name: &str) -> &'static str {
+    let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match ending.as_str() {
+        "parquet" => "application/vnd.apache.parquet",
+        "arrow" | "feather" | "ipc" => "application/vnd.apache.arrow.file",
+        "arrows" => "application/vnd.apache.arrow.stream",
+        "csv" => "text/csv",
+        "tsv" => "text/tab-separated-values",
+        "jsonl" | "ndjson" => "application/jsonlines",
+        "gz" => "application/gzip",
+        "zst" => "application/zstd",
+        _ => "application/octet-stream",
+    }
+}
