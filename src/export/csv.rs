@@ -30,7 +30,7 @@ pub(super) fn write(material: &Material<'_>, out: &mut dyn Write) -> Result<()> 
             safe(&codes.join(" ")),
             safe(&causes.join(" ")),
             safe(&tier),
-            q.map(|q| q.to_string()).unwrap_or_default(),
+            q.map(|q| format!("{q:e}")).unwrap_or_default(),
             safe(&reason),
         ];
         writer.write_record(cells).map_err(|e| broken(&e))
