@@ -95,6 +95,9 @@ impl<'a> Material<'a> {
         if report.data.files.iter().chain(&report.data.reference).find(unnamed).is_some() {
             return Err(fail("names a file without its digests".to_owned()));
         }
+        if !is_digest(&report.settings_digest) || !is_digest(&report.policy_digest) {
+            return Err(fail("has no digest of its settings or policy".to_owned()));
+        }
         Ok(Self { report, folder: folder.to_owned(), digest: sha256(&bytes), detectors })
     }
 
