@@ -1,6 +1,6 @@
 //! SARIF 2.1.0: a rule a detector, a result a cause, and one a listed row that belongs to no cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -78,7 +78,7 @@ fn message(text: &str) -> Value {
 /// The detectors.
 struct Rules {
     rules: Vec<Value>,
-    /// By code, the index in `rules`.
+    /// By code as it is shown, the index in `rules`.
     index: BTreeMap<String, usize>,
 }
 
@@ -86,17 +86,21 @@ impl Rules {
     fn new(material: &Material<'_>) -> Self {
         let mut out = Self { rules: Vec::new(), index: BTreeMap::new() };
         for (detector, info) in material.detectors() {
-            out.index.insert(detector.code.clone(), out.rules.len());
-            out.rules.push(rule(detector, info));
+            let code = word(&detector.code);
+            // A log may not say the same twice, whatever a report that was tampered with says.
+            if !out.index.contains_key(&code) {
+                out.index.insert(code, out.rules.len());
+                out.rules.push(rule(detector, info));
+            }
         }
         out
     }
 
     /// The keys of a result that name its rule.
     fn named(&self, code: &str) -> Map<String, Value> {
-        let mut out = Map::from_iter([("ruleId".to_owned(), word(code).into())]);
-        out.extend(self.index.get(code).map(|at| ("ruleIndex".to_owned(), (*at).into())));
-        out
+        let code = word(code);
+        let at = self.index.get(&code).map(|at| ("ruleIndex".to_owned(), (*at).into()));
+        std::iter::once(("ruleId".to_owned(), code.into())).chain(at).collect()
     }
 }
 
@@ -164,7 +168,8 @@ fn of_cause(material: &Material<'_>, group: &ReportGroup, rules: &Rules, taxonom
         Some(Verdict::Pass) | None => "note",
     };
     let said = format!("{} ({}, {}, q {})", group.title, group.tier.name(), plural(group.rows, "row", "rows"), number(group.q));
-    let mut locations = group.examples.iter().filter_map(|row| location(material, *row));
+    let examples: BTreeSet<u64> = group.examples.iter().copied().collect();
+    let mut locations = examples.into_iter().filter_map(|row| location(material, row));
     let first = locations.next().or_else(|| whole(material));
     result.extend([
         ("level".to_owned(), level.into()),
@@ -241,11 +246,11 @@ fn whole(material: &Material<'_>) -> Option<Value> {
 
 /// EN 304 223 and the taxonomies of attacks that the report names.
 struct Taxonomies {
-    /// Name, version, and the rest of the component.
+    /// Name, and the rest of the component.
     lists: Vec<(String, Map<String, Value>)>,
-    /// By list, the ids that are in it.
+    /// By list and id, the index in the list.
     ids: BTreeMap<(usize, String), usize>,
-    /// By kind of attack, entries: list and index in it.
+    /// By kind of attack, entries: list and id.
     classes: BTreeMap<String, Vec<(usize, String)>>,
 }
 
@@ -273,25 +278,27 @@ impl Taxonomies {
             ("fullName".to_owned(), sentence(&standard.title).into()),
             ("isComprehensive".to_owned(), false.into()),
             ("shortDescription".to_owned(), json!({"text": section.statements.first().map(|said| sentence(said)).unwrap_or_default()})),
-            ("taxa".to_owned(), section.provisions.iter().map(provision).collect()),
+            ("taxa".to_owned(), Value::Array(Vec::new())),
         ]);
         let mut out = Self { lists: vec![(format!("ETSI {}", word(&standard.name)), en)], ids: BTreeMap::new(), classes: BTreeMap::new() };
-        for (at, provision) in section.provisions.iter().enumerate() {
-            out.ids.insert((0, provision.id.clone()), at);
+        for of in &section.provisions {
+            out.add(0, &of.id, provision(of));
         }
         let direct: Vec<(usize, String)> = section
             .provisions
             .iter()
             .filter(|provision| provision.relevance == "direct")
-            .map(|provision| (0, provision.id.clone()))
+            .map(|provision| (0, word(&provision.id)))
             .collect();
         for class in &section.taxonomies {
             let mut entries = direct.clone();
             for entry in &class.entries {
                 let list = out.list(&word(&entry.list), &word(&entry.version));
-                out.add(list, &entry.id, &entry.name);
-                entries.push((list, entry.id.clone()));
+                out.add(list, &entry.id, json!({"id": word(&entry.id), "shortDescription": {"text": sentence(&entry.name)}}));
+                entries.push((list, word(&entry.id)));
             }
+            entries.sort_unstable();
+            entries.dedup();
             out.classes.insert(class.key.clone(), entries);
         }
         out
@@ -307,11 +314,13 @@ impl Taxonomies {
         })
     }
 
-    fn add(&mut self, list: usize, id: &str, name: &str) {
+    /// Adds an entry to a list that does not have it yet.
+    fn add(&mut self, list: usize, id: &str, taxon: Value) {
         let taxa = self.lists.get_mut(list).and_then(|(_, rest)| rest.get_mut("taxa")).and_then(Value::as_array_mut);
-        if let Some(taxa) = taxa.filter(|_| !self.ids.contains_key(&(list, id.to_owned()))) {
-            self.ids.insert((list, id.to_owned()), taxa.len());
-            taxa.push(json!({"id": word(id), "shortDescription": {"text": sentence(name)}}));
+        let key = (list, word(id));
+        if let Some(taxa) = taxa.filter(|_| !self.ids.contains_key(&key)) {
+            self.ids.insert(key, taxa.len());
+            taxa.push(taxon);
         }
     }
 
@@ -333,7 +342,7 @@ impl Taxonomies {
         let reference = |(list, id): &(usize, String)| {
             let at = self.ids.get(&(*list, id.clone()))?;
             let (name, _) = self.lists.get(*list)?;
-            Some(json!({"id": word(id), "index": at, "toolComponent": {"name": name, "index": list}}))
+            Some(json!({"id": id, "index": at, "toolComponent": {"name": name, "index": list}}))
         };
         self.classes.get(class).into_iter().flatten().filter_map(reference).collect()
     }

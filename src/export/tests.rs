@@ -97,45 +97,50 @@ fn homes() -> Vec<(&'static str, TempDir)> {
     ]
 }
 
-/// Checks all reports in a form against a schema; `break_` must make a sound document invalid.
-fn meets(form: Form, schema: &str, breaks: &[(&str, Value)]) {
+const SCHEMAS: [(Form, &str); 4] = [
+    (Form::Sarif, include_str!("../../tests/schemas/sarif-2.1.0.schema.json")),
+    (Form::CycloneDx, include_str!("../../tests/schemas/cyclonedx-1.6.schema.json")),
+    (Form::InToto, include_str!("../../tests/schemas/in-toto-statement-1.schema.json")),
+    (Form::Croissant, include_str!("../../tests/schemas/croissant-1.0.schema.json")),
+];
+
+fn validator(schema: &str) -> jsonschema::Validator {
     let schema: Value = serde_json::from_str(schema).unwrap();
-    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+fn check(document: &Value, schema: &str, which: &str) {
+    let errors: Vec<String> = validator(schema).iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{which}: {errors:#?}");
+}
+
+#[test]
+fn json_forms_meet_their_schemas() {
     for (which, home) in homes() {
-        let document: Value = serde_json::from_str(&written(&home, form)).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
-        assert!(errors.is_empty(), "{which}: {errors:#?}");
-        for (pointer, value) in breaks {
-            let mut broken = document.clone();
-            *broken.pointer_mut(pointer).unwrap_or_else(|| panic!("{which} has no {pointer}")) = value.clone();
-            assert!(!validator.is_valid(&broken), "{which}: {pointer}");
+        for (form, schema) in SCHEMAS {
+            check(&serde_json::from_str(&written(&home, form)).unwrap(), schema, &format!("{which}, {form:?}"));
         }
     }
 }
 
 #[test]
-fn json_forms_meet_their_schemas() {
-    let none = json!({});
-    meets(
-        Form::Sarif,
-        include_str!("../../tests/schemas/sarif-2.1.0.schema.json"),
+fn the_schemas_refuse_what_is_broken() {
+    let breaks: [&[(&str, Value)]; 4] = [
         &[("/version", json!("2.2")), ("/runs/0/tool/driver/name", json!(1)), ("/runs/0/artifacts/0/length", json!(-2))],
-    );
-    meets(
-        Form::CycloneDx,
-        include_str!("../../tests/schemas/cyclonedx-1.6.schema.json"),
         &[("/specVersion", json!(6)), ("/components/0/type", json!("dataset")), ("/components/0/hashes/0/content", json!("ab"))],
-    );
-    meets(
-        Form::InToto,
-        include_str!("../../tests/schemas/in-toto-statement-1.schema.json"),
-        &[("/subject", json!([])), ("/subject/0/digest", none.clone()), ("/predicate/verdict", json!("maybe"))],
-    );
-    meets(
-        Form::Croissant,
-        include_str!("../../tests/schemas/croissant-1.0.schema.json"),
-        &[("/distribution", json!([])), ("/distribution/0/sha256", json!("ab")), ("/conformsTo", none)],
-    );
+        &[("/subject", json!([])), ("/subject/0/digest", json!({})), ("/predicate/verdict", json!("maybe"))],
+        &[("/distribution", json!([])), ("/distribution/0/sha256", json!("ab")), ("/conformsTo", json!("croissant"))],
+    ];
+    let home = report(&sample::poisoned(), &[]);
+    for ((form, schema), breaks) in SCHEMAS.into_iter().zip(breaks) {
+        let validator = validator(schema);
+        let sound: Value = serde_json::from_str(&written(&home, form)).unwrap();
+        for (pointer, value) in breaks {
+            let mut broken = sound.clone();
+            *broken.pointer_mut(pointer).unwrap() = value.clone();
+            assert!(!validator.is_valid(&broken), "{form:?}: {pointer}");
+        }
+    }
 }
 
 #[test]
@@ -250,9 +255,8 @@ fn a_budget_that_fails_is_a_failure() {
     assert!(xml.contains("11 rows listed, 10 tolerated"));
 }
 
-#[test]
-fn markdown_keeps_the_data_in_code() {
-    let page = written(&homes()[3].1, Form::Markdown);
+/// Outside spans of code there is nothing that Markdown reads, and tables have their columns.
+fn markdown_is_sound(page: &str) {
     for line in page.lines() {
         assert_eq!(line.matches('`').count() % 2, 0, "{line}");
         let outside: String = line.split('`').step_by(2).collect();
@@ -264,6 +268,11 @@ fn markdown_keeps_the_data_in_code() {
             assert!([4, 7].contains(&line.matches('|').count()), "{line}");
         }
     }
+}
+
+#[test]
+fn markdown_keeps_the_data_in_code() {
+    markdown_is_sound(&written(&hostile(), Form::Markdown));
     let page = written(&homes()[1].1, Form::Markdown);
     assert!(page.starts_with("## foretaste: FAIL, INCOMPLETE\n\n**Poisoning found"), "{page}");
     assert!(page.contains("| 🔴 ALARM | `3×3 patch at (24,24) in 50 rows, all labelled 0` | 50 |"), "{page}");
@@ -282,6 +291,33 @@ fn the_table_of_rows_reads_back_and_computes_nothing() {
     assert_eq!(&records[6][9], "'+⟨U+200B⟩1");
     assert!(records[7][9].ends_with('…') && records[7][9].chars().count() <= 32_000);
     assert!(text.split_terminator("\r\n").all(|line| line.starts_with('"') && line.ends_with('"') && !line.contains('\n')));
+}
+
+/// Every text of a report is replaced, but for the words and digests that make it one.
+#[test]
+fn a_report_that_was_tampered_with_is_still_harmless() {
+    fn replace(value: &mut Value, evil: &str) {
+        match value {
+            Value::String(text) => evil.clone_into(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, evil)),
+            Value::Object(fields) => {
+                let kept = ["family", "tier", "is", "verdict", "status", "schema", "sha256", "blake3", "created", "role", "policy"];
+                let texts = fields.iter_mut().filter(|(key, _)| !kept.contains(&key.as_str()) && !key.ends_with("_digest"));
+                texts.for_each(|(_, value)| replace(value, evil));
+            }
+            _ => {}
+        }
+    }
+    let home = report(&sample::poisoned(), &[]);
+    let path = home.path().join("report/report.json");
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    replace(&mut document, &CODES.join(" "));
+    std::fs::write(&path, document.to_string()).unwrap();
+    for (form, schema) in SCHEMAS {
+        check(&serde_json::from_str(&written(&home, form)).unwrap(), schema, "tampered");
+    }
+    parsed(&written(&home, Form::Junit));
+    markdown_is_sound(&written(&home, Form::Markdown));
 }
 
 #[test]
