@@ -32,15 +32,14 @@ pub(super) fn export(flags: &Export, engine: &dyn Engine, terminal: &mut Termina
         write(&flags.report, flags.format.into(), &engine.detectors(), &mut out)?;
         out.flush().map_err(|e| Error::output(shown, e))
     };
-    match &flags.out {
-        Some(path) => place(path, fill)?,
-        None => {
-            let stdout = Path::new("stdout");
-            let mut spool = tempfile::tempfile().map_err(|e| Error::output(stdout, e))?;
-            fill(&spool, stdout)?;
-            spool.rewind().map_err(|e| Error::output(stdout, e))?;
-            terminal.print(spool)?;
-        }
+    if let Some(path) = &flags.out {
+        place(path, fill)?;
+    } else {
+        let stdout = Path::new("stdout");
+        let mut spool = tempfile::tempfile().map_err(|e| Error::output(stdout, e))?;
+        fill(&spool, stdout)?;
+        spool.rewind().map_err(|e| Error::output(stdout, e))?;
+        terminal.print(spool)?;
     }
     Ok(Exit::Clean)
 }

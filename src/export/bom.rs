@@ -1,4 +1,4 @@
-//! `CycloneDX` 1.6: the files of the data as components, with the report as evidence about them.
+//! CycloneDX 1.6: the files of the data as components, with the report as evidence about them.
 
 use serde_json::{Value, json};
 

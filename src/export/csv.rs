@@ -20,9 +20,9 @@ pub(super) fn write(material: &Material<'_>, out: &mut dyn Write) -> Result<()> 
     let mut writer = WriterBuilder::new().quote_style(QuoteStyle::Always).terminator(Terminator::CRLF).from_writer(out);
     writer.write_record(HEADING).map_err(|e| broken(&e))?;
     each(&material.folder, |row| {
-        let Row { row, file, id, label, families, codes, causes, tier, q, reason } = row;
+        let Row { position, file, id, label, families, codes, causes, tier, q, reason } = row;
         let cells = [
-            row.to_string(),
+            position.to_string(),
             safe(&file),
             id.map(|id| safe(&id)).unwrap_or_default(),
             label.map(|label| safe(&label)).unwrap_or_default(),

@@ -39,7 +39,7 @@ pub enum Form {
     Markdown,
     /// RFC 4180: the listed rows, with a heading.
     Csv,
-    /// `CycloneDX` 1.6 (JSON): a component of type `data` a file.
+    /// CycloneDX 1.6 (JSON): a component of type `data` a file.
     CycloneDx,
     /// Croissant 1.0 (JSON-LD): the distribution.
     Croissant,

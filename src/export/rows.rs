@@ -14,7 +14,7 @@ use crate::review::texts;
 /// A row of `rows.parquet`, as it stands there.
 pub(super) struct Row {
     /// Position in the data, from 0.
-    pub(super) row: u64,
+    pub(super) position: u64,
     pub(super) file: String,
     /// None where the data has no id column or this row no id.
     pub(super) id: Option<String>,
@@ -54,7 +54,7 @@ fn of(batch: &RecordBatch, at: usize) -> Option<Row> {
     let positions = batch.column_by_name("row")?.as_primitive_opt::<UInt64Type>()?;
     let q = batch.column_by_name("q")?.as_primitive_opt::<Float64Type>()?;
     Some(Row {
-        row: positions.is_valid(at).then(|| positions.value(at))?,
+        position: positions.is_valid(at).then(|| positions.value(at))?,
         file: text("file")??,
         id: text("id").flatten(),
         label: text("label")?,

@@ -204,12 +204,12 @@ fn suppressions(of: &Standing) -> Value {
 fn of_row(material: &Material<'_>, row: &Row, rules: &Rules) -> Value {
     let code = row.codes.first().map_or("", String::as_str);
     let mut result = rules.named(code);
-    let who = row.id.clone().unwrap_or_else(|| row.row.to_string());
+    let who = row.id.clone().unwrap_or_else(|| row.position.to_string());
     let print = blake3::hash(format!("{code}\n{who}").as_bytes()).to_hex();
     result.extend([
         ("level".to_owned(), if row.tier == "alarm" || row.tier == "suspect" { "warning" } else { "note" }.into()),
-        ("message".to_owned(), message(&format!("row {}: {}", row.row, row.reason))),
-        ("locations".to_owned(), location(material, row.row).or_else(|| whole(material)).into_iter().collect()),
+        ("message".to_owned(), message(&format!("row {}: {}", row.position, row.reason))),
+        ("locations".to_owned(), location(material, row.position).or_else(|| whole(material)).into_iter().collect()),
         ("partialFingerprints".to_owned(), json!({"foretasteRow/v1": print.as_str()})),
         (
             "properties".to_owned(),

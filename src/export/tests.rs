@@ -27,7 +27,9 @@ const CODES: [&str; 7] = [
 fn lists(values: &[Vec<String>]) -> ArrayRef {
     let mut builder = ListBuilder::new(StringBuilder::new());
     for value in values {
-        value.iter().for_each(|v| builder.values().append_value(v));
+        for v in value {
+            builder.values().append_value(v);
+        }
         builder.append(true);
     }
     Arc::new(builder.finish())

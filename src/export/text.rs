@@ -1,5 +1,7 @@
 //! Text from the data in names, addresses and sentences of other forms.
 
+use std::fmt::Write;
+
 use crate::report::visible;
 
 /// Characters kept of a sentence.
@@ -37,7 +39,10 @@ pub(super) fn uri(name: &str) -> String {
     for byte in path.bytes().take(NAME) {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing into a string cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out
