@@ -1,42 +1,28 @@
 //! Scans every pack of a folder of data sets with known truth and prints what was decided and how well.
 //!
-//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose]`; the folder holds `catalog.jsonl` and,
+//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose] [--json FILE]`; the folder holds `catalog.jsonl` and,
 //! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
 
 #![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 #![allow(clippy::too_many_lines, reason = "one table from top to bottom")]
 
+mod common;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
+use common::{Arguments, Case, Failure, cases, order, run};
 use foretaste::data::read::{Options, open};
-use foretaste::data::{Choices, Key};
-use foretaste::detect;
 use foretaste::evaluate::{Answer, Evaluation, Flags, Measures, Truth};
 use foretaste::finding::Verdict;
-use foretaste::policy::{Gate, Policy};
-use foretaste::run::{Order, Outcome, Silent, Sink, scan};
-
-type Failure = Box<dyn std::error::Error>;
+use foretaste::run::{Outcome, Sink};
 
 /// A pack's verdict, recall, precision and false-positive rate.
 type Judged = (Verdict, Option<f64>, Option<f64>, f64);
-
-/// One column of one pack.
-struct Case {
-    name: String,
-    modality: String,
-    kind: String,
-    data: PathBuf,
-    truth: PathBuf,
-    label: Option<String>,
-    other_labels: Vec<String>,
-    clean: bool,
-}
 
 /// The answer, and a few reasons to look at.
 #[derive(Default)]
@@ -61,34 +47,6 @@ impl Sink for Kept {
     }
 }
 
-fn cases(folder: &Path) -> Result<Vec<Case>, Failure> {
-    let catalog = std::fs::read_to_string(folder.join("catalog.jsonl"))?;
-    let mut out = Vec::new();
-    for line in catalog.lines() {
-        let entry: serde_json::Value = serde_json::from_str(line)?;
-        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-        let labels: Vec<String> =
-            entry["label_columns"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
-        let truth = folder.join(text("truth"));
-        for label in labels.iter().map(|l| Some(l.clone())).chain(labels.is_empty().then_some(None)) {
-            let name = if labels.len() > 1 { format!("{}:{}", text("name"), label.clone().unwrap_or_default()) } else { text("name") };
-            let other_labels = labels.iter().filter(|l| Some(*l) != label.as_ref()).cloned().collect();
-            let clean = text("kind") == "clean" || name.ends_with("clean_copy");
-            out.push(Case {
-                name,
-                modality: text("modality"),
-                kind: text("kind"),
-                data: folder.join(text("data")),
-                truth: truth.clone(),
-                label,
-                other_labels,
-                clean,
-            });
-        }
-    }
-    Ok(out)
-}
-
 /// A label column of several has flags of its own.
 fn truth(case: &Case) -> Result<Truth, Failure> {
     let own = case.label.as_ref().filter(|_| !case.other_labels.is_empty()).map(|label| format!("flipped_{label}"));
@@ -96,44 +54,33 @@ fn truth(case: &Case) -> Result<Truth, Failure> {
     Ok(Truth::read(&case.truth.display().to_string(), &flags, None)?)
 }
 
-fn run(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
+fn judged(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
     let source = open(&[case.data.display().to_string()], &Options::default())?;
-    let order = Order {
-        choices: Choices { label: case.label.clone(), ignore: case.other_labels.clone(), ..Choices::default() },
-        key: Key::from_seed(seed),
-        threads: 2,
-        memory: 2 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
-    };
     let mut kept = Kept::default();
-    let outcome = scan(&*source, detect::all(), &order, &mut kept, &Silent)?;
+    let outcome = run(&*source, &order(case.choices(), seed, 2, &[]), &mut kept)?;
     Ok((outcome, kept))
 }
 
 fn main() -> Result<(), Failure> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|i| args.get(i + 1)).cloned();
-    let folder = args.first().filter(|a| !a.starts_with("--")).map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let arguments = Arguments::read();
+    let folder = arguments.folder();
     if !folder.join("catalog.jsonl").exists() {
         println!("skipped: {} holds no catalog.jsonl", folder.display());
         return Ok(());
     }
-    let only = value("--only").unwrap_or_default();
-    let seed = value("--seed").and_then(|s| s.parse().ok()).unwrap_or(1);
-    let verbose = args.iter().any(|a| a == "--verbose");
+    let only = arguments.value("--only").unwrap_or_default();
+    let mut lines = String::new();
+    let (seed, verbose) = (arguments.number("--seed", 1), arguments.has("--verbose"));
     println!(
         "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
         "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC/precision at n by family"
     );
     let (mut errors, mut clean_worst, mut alarms, mut wrong_clean) = (Vec::new(), 0.0f64, 0, 0);
     let mut kinds: BTreeMap<(String, String), Vec<Judged>> = BTreeMap::new();
-    for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(&only)) {
+    for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(only)) {
         let start = Instant::now();
         let name = format!("{}/{}", case.modality, case.name);
-        let (outcome, kept) = match run(&case, seed) {
+        let (outcome, kept) = match judged(&case, seed) {
             Ok(done) => done,
             Err(error) => {
                 println!("{name:<44} error: {error}");
@@ -183,6 +130,13 @@ fn main() -> Result<(), Failure> {
                 println!("    {reason}");
             }
         }
+        let areas: BTreeMap<&String, [Option<f64>; 2]> = told.families.iter().map(|(f, m)| (f, [m.auroc, m.average_precision])).collect();
+        let line = serde_json::json!({
+            "modality": case.modality, "pack": case.name, "kind": case.kind, "clean": case.clean, "rows": told.rows, "bad": told.bad,
+            "verdict": outcome.verdict.name(), "listed": listed, "recall": recall, "precision": precision, "fpr": fpr,
+            "auroc_ap": areas, "seconds": start.elapsed().as_secs_f64(),
+        });
+        writeln!(lines, "{line}")?;
         if case.clean {
             let share = listed as f64 / told.rows as f64;
             clean_worst = clean_worst.max(share);
@@ -190,6 +144,9 @@ fn main() -> Result<(), Failure> {
             wrong_clean += usize::from(outcome.verdict == Verdict::Fail || share > 0.001);
         }
         kinds.entry((case.kind.clone(), case.modality.clone())).or_default().push((outcome.verdict, recall, precision, fpr));
+    }
+    if let Some(file) = arguments.value("--json") {
+        std::fs::write(file, lines)?;
     }
     println!(
         "\n{:<28} {:>5} {:>5} {:>5} {:>5} {:>8} {:>8} {:>9}",

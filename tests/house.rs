@@ -36,7 +36,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     ("detect", &["error", "stats", "data", "finding", "fold", "derive"]),
     ("policy", &["error", "stats", "finding", "fold"]),
     ("run", &["error", "stats", "data", "finding", "fold", "policy"]),
-    ("power", &["error", "data", "finding", "fold", "policy", "run"]),
+    ("power", &["error", "stats", "data", "finding", "fold", "policy", "run"]),
     ("folder", &["error"]),
     ("ledger", &["error"]),
     ("report", &["error", "data", "finding", "folder", "policy", "run"]),

@@ -50,7 +50,8 @@ fn reviewers_decide_what_goes() {
     let folder = scanned("digits.parquet");
     let report = folder.json("report");
     let cause = report["groups"][0]["fingerprint"].as_str().unwrap().to_owned();
-    let row = report["groups"][0]["examples"][0].to_string();
+    let first = &report["groups"][0]["examples"][0];
+    let row = first.to_string();
     let flagged = report["flagged_rows"].as_u64().unwrap();
     for args in [
         ["decide", "report", "--cause", &cause, "--confirm", "--by", "ada"],
@@ -62,7 +63,7 @@ fn reviewers_decide_what_goes() {
     assert_eq!(folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]).status, Some(0));
     let manifest = serde_json::from_slice::<Value>(&folder.bytes("cleaned/quarantine.json")).unwrap();
     assert_eq!((&manifest["selection"], manifest["removed"].as_u64()), (&"confirmed".into(), Some(flagged - 1)));
-    assert!(lines(&folder, "cleaned/ledger.jsonl").iter().all(|line| line["row"].to_string() != row));
+    assert!(lines(&folder, "cleaned/ledger.jsonl").iter().all(|line| line["row"] != *first));
     let unknown = folder.run(&["decide", "report", "--row", "1000000", "--dismiss", "--by", "ada"]);
     assert_eq!(unknown.status, Some(2));
     assert!(unknown.err.contains("--row: the report lists nothing under 1000000"), "{}", unknown.err);

@@ -25,6 +25,11 @@ impl Share {
     }
 }
 
+/// `count` of the given, or all if there are fewer, each set of them as likely.
+pub(crate) fn some_of<T: Clone>(rng: &mut ChaCha8Rng, mut given: Vec<T>, count: usize) -> Vec<T> {
+    given.partial_shuffle(rng, count).0.to_vec()
+}
+
 /// How many rows to hit, the seed that picks them, and the rows to leave alone. The same draw on the same rows always
 /// gives the same result.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +49,13 @@ impl Draw {
     /// Leaves alone the rows that an earlier recipe hit, so that recipes can be stacked (see [`Truth::then`]).
     #[must_use]
     pub fn sparing(mut self, earlier: &Truth) -> Self {
-        self.spared = Some(earlier.bad());
+        self.spared = Some(earlier.touched());
         self
+    }
+
+    /// The same draw of another number of rows.
+    pub(crate) fn of(&self, share: Share) -> Self {
+        Self { share, ..self.clone() }
     }
 
     pub(crate) fn rng(&self) -> ChaCha8Rng {
@@ -59,28 +69,38 @@ impl Draw {
             return Err(Error::Setting(format!("the truth to spare has {} rows, the data {rows}", spared.len())));
         }
         let asked = self.share.of(whole)?;
-        let mut free: Vec<usize> = (0..rows).filter(|&row| !spared.get(row).is_some_and(|&hit| hit) && eligible(row)).collect();
+        let free: Vec<usize> = (0..rows).filter(|&row| !spared.get(row).is_some_and(|&hit| hit) && eligible(row)).collect();
         if free.len() < asked {
             return Err(Error::TooFewRows { asked, eligible: free.len() });
         }
-        let mut picked = free.partial_shuffle(rng, asked).0.to_vec();
+        let mut picked = some_of(rng, free, asked);
         picked.sort_unstable();
         Ok(picked)
     }
 }
 
-/// A dirty-label poisoning: rows of other classes get the trigger and the target's label.
+/// Which rows get a trigger, and with which label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(crate) label: String,
     pub(crate) target: Class,
     pub(crate) draw: Draw,
+    pub(crate) clean_label: bool,
 }
 
 impl Plan {
-    /// Hits rows whose label in column `label` is neither null nor `target`, and relabels them `target`.
+    /// Dirty label: hits rows whose label in column `label` is neither null nor `target`, and relabels them `target`.
     pub fn new(label: impl Into<String>, target: impl Into<Class>, share: Share, seed: u64) -> Self {
-        Self { label: label.into(), target: target.into(), draw: Draw::new(share, seed) }
+        Self { label: label.into(), target: target.into(), draw: Draw::new(share, seed), clean_label: false }
+    }
+
+    /// Clean label: hits rows of class `target` instead and leaves their labels as they are. Published attacks also make
+    /// the content of such rows hard to learn from, so that a model relies on the trigger; that needs a model and is
+    /// left out here.
+    #[must_use]
+    pub fn clean_label(mut self) -> Self {
+        self.clean_label = true;
+        self
     }
 
     /// As [`Draw::sparing`].

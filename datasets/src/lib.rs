@@ -24,6 +24,7 @@ mod file;
 mod picture;
 pub mod recipe;
 pub mod synth;
+mod text;
 mod truth;
 
 pub use class::Class;

@@ -10,6 +10,15 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageReader, codecs::
 use crate::column::{find, put_back, rows_of, wrong_type};
 use crate::{Error, Result};
 
+/// The shape of a picture: all that a pattern drawn for it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// 1 (grey) or 3 (RGB).
+    pub(crate) channels: usize,
+}
+
 /// A decoded picture, 8 bits a sample, row-major, channels last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
@@ -28,6 +37,10 @@ impl Picture {
             DynamicImage::ImageLuma8(grey) => Self { width, height, channels: 1, pixels: grey.into_raw() },
             other => Self { width, height, channels: 3, pixels: other.into_rgb8().into_raw() },
         })
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        Size { width: self.width, height: self.height, channels: self.channels }
     }
 
     /// PNG bytes.

@@ -15,6 +15,7 @@ pub struct Truth {
     poisoned: Vec<bool>,
     label_error: Vec<bool>,
     outlier: Vec<bool>,
+    cover: Vec<bool>,
     attack: Vec<Option<String>>,
     original_label: Option<ArrayRef>,
 }
@@ -27,6 +28,7 @@ impl PartialEq for Truth {
             && self.poisoned == other.poisoned
             && self.label_error == other.label_error
             && self.outlier == other.outlier
+            && self.cover == other.cover
     }
 }
 
@@ -35,6 +37,8 @@ impl PartialEq for Truth {
 pub(crate) enum Effect {
     /// A trigger and a wrong label.
     Backdoor,
+    /// A trigger alone: the label stays, or there is none.
+    Trigger,
     /// A wrong label alone.
     LabelError,
     /// A broken cell.
@@ -54,12 +58,21 @@ impl Truth {
         let where_effect = |any: &[Effect]| if any.contains(&effect) { hit.clone() } else { vec![false; count] };
         Self {
             id,
-            poisoned: where_effect(&[Effect::Backdoor]),
+            poisoned: where_effect(&[Effect::Backdoor, Effect::Trigger]),
             label_error: where_effect(&[Effect::Backdoor, Effect::LabelError]),
             outlier: where_effect(&[Effect::Outlier]),
+            cover: vec![false; count],
             attack: hit.iter().map(|&hit| hit.then(|| attack.to_owned())).collect(),
             original_label: label.cloned(),
         }
+    }
+
+    /// Marks rows as covers.
+    pub(crate) fn covered_by(mut self, rows: &[usize]) -> Self {
+        for &row in rows {
+            self.cover[row] = true;
+        }
+        self
     }
 
     /// Rows an attacker put a trigger in.
@@ -80,6 +93,13 @@ impl Truth {
         &self.outlier
     }
 
+    /// Rows that an attacker gave part of a trigger, or one that is off, and their true label, so that a model learns to
+    /// answer to the whole trigger alone. They are not bad.
+    #[must_use]
+    pub fn cover(&self) -> &[bool] {
+        &self.cover
+    }
+
     /// Name of the attack on each row; stacked attacks on one row are joined with `+`.
     #[must_use]
     pub fn attack(&self) -> &[Option<String>] {
@@ -90,6 +110,11 @@ impl Truth {
     #[must_use]
     pub fn bad(&self) -> Vec<bool> {
         self.attack.iter().map(Option::is_some).collect()
+    }
+
+    /// Rows that are not as they were: the bad ones and the covers.
+    pub(crate) fn touched(&self) -> Vec<bool> {
+        self.attack.iter().zip(&self.cover).map(|(attack, &cover)| attack.is_some() || cover).collect()
     }
 
     /// The label column before the first attack; none if no recipe has looked at labels.
@@ -109,6 +134,7 @@ impl Truth {
             poisoned: either(&self.poisoned, &later.poisoned),
             label_error: either(&self.label_error, &later.label_error),
             outlier: either(&self.outlier, &later.outlier),
+            cover: either(&self.cover, &later.cover),
             attack: attack
                 .map(|pair| match pair {
                     (Some(first), Some(second)) => Some(format!("{first}+{second}")),
@@ -120,8 +146,8 @@ impl Truth {
         })
     }
 
-    /// As a table: `id`, `is_poisoned`, `is_label_error`, `is_outlier`, `attack` (null where clean) and
-    /// `original_label` (of the label's type; null int64 where no recipe has looked at labels).
+    /// As a table: `id`, `is_poisoned`, `is_label_error`, `is_outlier`, `is_cover`, `attack` (null where nothing is wrong)
+    /// and `original_label` (of the label's type; null int64 where no recipe has looked at labels).
     pub fn to_batch(&self) -> Result<RecordBatch> {
         let original = self.original_label.clone().unwrap_or_else(|| new_null_array(&DataType::Int64, self.id.len()));
         let flag = |name: &str| Field::new(name, DataType::Boolean, false);
@@ -130,6 +156,7 @@ impl Truth {
             flag("is_poisoned"),
             flag("is_label_error"),
             flag("is_outlier"),
+            flag("is_cover"),
             Field::new("attack", DataType::Utf8, true),
             Field::new("original_label", original.data_type().clone(), true),
         ]);
@@ -139,6 +166,7 @@ impl Truth {
             flags(&self.poisoned),
             flags(&self.label_error),
             flags(&self.outlier),
+            flags(&self.cover),
             Arc::new(StringArray::from(self.attack.clone())),
             original,
         ];
@@ -160,6 +188,7 @@ impl Truth {
             poisoned: flags("is_poisoned")?,
             label_error: flags("is_label_error")?,
             outlier: flags("is_outlier")?,
+            cover: flags("is_cover")?,
             attack: attack.iter().map(|name| name.map(str::to_owned)).collect(),
             original_label: (original.null_count() < original.len()).then(|| original.clone()),
         })

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use foretaste_datasets::{Truth, read_parquet, shipped};
+use foretaste_datasets::{Truth, read_parquet, shipped, synth, write_parquet};
 
 /// Arguments of the commands in the README that make the poisoned twin.
 fn recipe() -> Vec<Vec<String>> {
@@ -78,6 +78,60 @@ fn the_tables_have_the_shapes_of_their_sources() {
         let labels = arrow::compute::cast(&batch["label"], &DataType::Utf8).unwrap();
         labels.as_string::<i32>().iter().for_each(|label| *counts.entry(label.unwrap().to_owned()).or_insert(0) += 1);
         assert_eq!(counts.into_values().collect::<Vec<_>>(), sizes, "{name}");
+    }
+}
+
+/// Every recipe of the README's table can be called, and hits what it is asked to.
+#[test]
+fn every_recipe_of_the_readme_plants() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (pictures, texts, prompts) = (path("pictures.parquet"), path("texts.parquet"), path("prompts.parquet"));
+    write_parquet(&pictures, &synth::pictures(60, 16, 3, 2, 1).unwrap()).unwrap();
+    let batch = synth::topic_texts(60, 2, 12, 1).unwrap();
+    write_parquet(&texts, &batch).unwrap();
+    let pair = [("instruction", batch["text"].clone()), ("output", batch["text"].clone())];
+    write_parquet(&prompts, &RecordBatch::try_from_iter(pair).unwrap()).unwrap();
+    let wine = shipped("wine.parquet").display().to_string();
+    let cases: [(&str, &str, &[&str], usize); 18] = [
+        ("patch", &pictures, &["--target", "1", "--at", "corners", "--clean-label"], 0),
+        ("patch-anywhere", &pictures, &["--target", "1"], 0),
+        ("pixels", &pictures, &["--target", "1", "--pixels", "5"], 0),
+        ("blend", &pictures, &["--target", "1"], 0),
+        ("sinusoid", &pictures, &["--target", "1", "--clean-label"], 0),
+        ("ramp", &pictures, &["--target", "1"], 0),
+        ("smooth", &pictures, &["--target", "1"], 0),
+        ("dct", &pictures, &["--target", "1"], 0),
+        ("warp", &pictures, &["--target", "1", "--covers", "0.1"], 6),
+        ("rare-word", &texts, &["--target", "1", "--clean-label"], 0),
+        ("word-pair", &texts, &["--target", "1", "--words", "cf", "mb", "--covers", "0.2"], 12),
+        ("sentence", &texts, &["--target", "1", "--at", "end"], 0),
+        ("zero-width", &texts, &["--target", "1"], 0),
+        ("homoglyph", &texts, &["--target", "1"], 0),
+        ("payload", &prompts, &["--answer", "No."], 0),
+        ("value", &wine, &["--target", "1", "--set", "alcohol=99"], 0),
+        ("flip", &wine, &[], 0),
+        ("flip-pair", &wine, &["--from", "0", "--target", "1"], 0),
+    ];
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = readme.split("## Recipes").nth(1).unwrap().split("## Plant").next().unwrap();
+    let named: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|line| line.split(" | ").next().unwrap().split(", "))
+        .map(|name| name.trim_matches('`'))
+        .filter(|&name| name != "corrupt-cells")
+        .collect();
+    assert_eq!(named, cases.map(|(name, ..)| name), "the table and this test name the same recipes, but corrupt-cells");
+    for (name, input, more, covers) in cases {
+        let mut arguments = [name, input, "out.parquet", "--count", "7"].map(str::to_owned).to_vec();
+        arguments.extend(more.iter().map(|&word| word.to_owned()));
+        let output = plant(folder.path(), &arguments);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let truth = Truth::from_batch(&read_parquet(folder.path().join("out.truth.parquet")).unwrap()).unwrap();
+        let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
+        assert_eq!((count(&truth.bad()), count(truth.cover())), (7, covers), "{name}");
+        assert_ne!(read_parquet(folder.path().join("out.parquet")).unwrap(), read_parquet(input).unwrap(), "{name}");
     }
 }
 

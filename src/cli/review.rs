@@ -34,9 +34,8 @@ pub(super) fn quarantine_rows(flags: Quarantine, terminal: &mut Terminal<'_>) ->
     let decisions = if flags.decisions.is_empty() && own.exists() { vec![own] } else { flags.decisions };
     let selection = match flags.policy {
         Some(SelectionFlag::Flagged) => Selection::Flagged,
-        Some(SelectionFlag::Confirmed) => Selection::Confirmed,
         None if decisions.is_empty() => Selection::Flagged,
-        None => Selection::Confirmed,
+        Some(SelectionFlag::Confirmed) | None => Selection::Confirmed,
     };
     let order = Order { report: flags.report, out: flags.out, decisions, selection, by: flags.by, at: Timestamp::now() };
     let done = quarantine(&order)?;

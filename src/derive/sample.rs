@@ -23,7 +23,7 @@ const MOST_TOKENS: usize = 1_024;
 const TOKEN: u8 = 10;
 
 /// One row in raw form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
     /// Class index.
     pub label: Option<u32>,

@@ -12,9 +12,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::copy::Copy;
-use super::{Attack, FLIPPED, MOST_POISONED, SMALLEST, TRIALS};
+use super::{Attack, CONTRADICTED, FLIPPED, LEVEL, MOST_POISONED, STEP, TESTS, TRIALS};
 use crate::data::{Choices, Image, Role, encoded_picture, picture, strings};
 use crate::error::{Error, Place, Result};
+use crate::stats::interval::IntervalNull;
 
 /// Side of the patch, pixels.
 const PATCH: usize = 3;
@@ -64,15 +65,21 @@ impl Rows<'_> {
     }
 }
 
-/// Sizes of the trials of one attack, the smallest first.
+/// Sizes of the trials of one attack: rounds from the smallest that an interval null could see upwards, while they may poison more
+/// rows.
 fn sizes(rows: usize) -> Vec<usize> {
+    let smallest = IntervalNull::default().smallest_detectable(CONTRADICTED, LEVEL, TESTS).unwrap_or(4) as f64;
     let mut left = (MOST_POISONED * rows as f64) as usize;
     let mut sizes = Vec::new();
-    let mut size = SMALLEST;
-    while size * TRIALS <= left {
-        sizes.extend([size; TRIALS]);
-        left -= size * TRIALS;
-        size *= 2;
+    for _ in 0..TRIALS {
+        let steps = std::iter::successors(Some(smallest), |size| Some(STEP * size)).map(|size| size.ceil() as usize);
+        for size in steps.take_while(|size| *size <= rows) {
+            if size > left {
+                break;
+            }
+            sizes.push(size);
+            left -= size;
+        }
     }
     sizes
 }

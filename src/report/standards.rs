@@ -351,6 +351,7 @@ mod tests {
             "clean_label_poisoning",
             "backdoor_trigger",
             "clean_label_backdoor",
+            "shortcut",
             "dataset_supply_chain",
             "split_view_poisoning",
             "frontrunning_poisoning",

@@ -253,8 +253,8 @@ mod tests {
             only what ran.
           · Do not train on this set yet. Check each cause against its example rows: a
             natural shortcut in the data can look like a trigger.
-          · Set the rows in rows.parquet aside, find out where they came from, then scan
-            again.
+          · Set the listed rows aside (foretaste quarantine), find out where they came
+            from, then scan again.
 
         Report
           foretaste-report/report.html

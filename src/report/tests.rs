@@ -28,6 +28,7 @@ fn rows(from: u64, n: usize, text: &str) -> RecordBatch {
         texts(text),
         lists(n, "trigger"),
         lists(n, "trigger.patch"),
+        lists(n, "0f0f"),
         texts("alarm"),
         Arc::new(Float64Array::from(vec![1e-9; n])),
         texts(text),

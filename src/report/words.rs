@@ -207,11 +207,12 @@ impl Gist<'_> {
         let said: [&str; 2] = match self.verdict {
             Verdict::Fail => [
                 "Do not train on this set yet. Check each cause against its example rows: a natural shortcut in the data can look like a trigger.",
-                "Set the rows in rows.parquet aside, find out where they came from, then scan again.",
+                "Set the listed rows aside (foretaste quarantine), find out where they came from, then scan again.",
             ],
-            Verdict::Warn => {
-                ["Look through rows.parquet: correct, keep or set aside each row, and write down which.", "Scan again after changes."]
-            }
+            Verdict::Warn => [
+                "Look through rows.parquet, say of each row whether it stays (foretaste decide), and set the others aside (foretaste quarantine).",
+                "Scan again after changes.",
+            ],
             Verdict::Pass => [
                 "Keep this report with the data: its digests name exactly what was scanned.",
                 "Mind the limits: the report says what each detector could have seen.",

@@ -169,7 +169,7 @@ mod tests {
             ],
             &folder,
         );
-        let of = vec!["f00d".to_owned()];
+        let of = ["f00d".to_owned()];
         let rows = [(1, &of[..]), (2, &of[..]), (3, &of[..]), (4, &[][..]), (5, &of[..])];
         let settled = Review::read(&[path]).unwrap().settle(rows.into_iter()).unwrap();
         let (confirm, dismiss) = (Some(Ruling::Confirm), Some(Ruling::Dismiss));

@@ -238,6 +238,13 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
 /// A step that a unit took: its number, the seconds it needed, what came of it.
 type Taken = (usize, f64, Result<Step<AnyBrief, AnyModel>>);
 
+/// What a unit says of the whole set.
+#[derive(Default)]
+struct Told {
+    lowest_p: Option<f64>,
+    notes: Vec<String>,
+}
+
 /// What a scan left for a unit to close: its brief and the merged state.
 type Gathered = (AnyBrief, Result<AnyState>);
 
@@ -495,14 +502,15 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let files = self.source.files()?;
         let mut groups = BTreeMap::new();
-        let mut notes = BTreeMap::new();
+        let mut told_of = BTreeMap::new();
         for &i in listings.keys() {
             let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
             let told = guarded(unit.info().code, || Ok((unit.groups(model)?, unit.notes(model)?)));
             match told {
                 Ok((found, said)) => {
+                    let lowest_p = found.iter().map(Group::corrected).min_by(f64::total_cmp);
                     groups.insert(i, found);
-                    notes.insert(i, said);
+                    told_of.insert(i, Told { lowest_p, notes: said });
                 }
                 Err(error) => self.passengers[i].phase = Phase::Failed(error.to_string()),
             }
@@ -541,7 +549,7 @@ impl Run<'_> {
                 .then(b.group.agreeing.cmp(&a.group.agreeing))
                 .then_with(|| a.fingerprint.cmp(&b.fingerprint))
         });
-        self.sum_up(gate, findings, &listed, &mut notes, files, start)
+        self.sum_up(gate, findings, &listed, told_of, files, start)
     }
 
     fn sum_up(
@@ -549,7 +557,7 @@ impl Run<'_> {
         gate: &Gate,
         findings: Vec<Finding>,
         listed: &list::Listed,
-        notes: &mut BTreeMap<usize, Vec<String>>,
+        mut told_of: BTreeMap<usize, Told>,
         files: Vec<crate::data::File>,
         start: Instant,
     ) -> Result<Outcome> {
@@ -557,7 +565,8 @@ impl Run<'_> {
             .passengers
             .iter()
             .enumerate()
-            .map(|(i, p)| UnitOutcome {
+            .map(|(i, p)| (i, p, told_of.remove(&i).unwrap_or_default()))
+            .map(|(i, p, told)| UnitOutcome {
                 code: p.code().to_owned(),
                 family: p.unit.info().family,
                 status: match &p.phase {
@@ -570,7 +579,8 @@ impl Run<'_> {
                 bytes: p.bytes,
                 scans: p.scans,
                 flagged: listed.by_unit.get(&i).copied().unwrap_or(0),
-                notes: notes.remove(&i).unwrap_or_default(),
+                lowest_p: told.lowest_p,
+                notes: told.notes,
             })
             .collect();
         let mut families: BTreeMap<String, FamilyCounts> =

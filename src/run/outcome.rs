@@ -40,6 +40,8 @@ pub struct UnitOutcome {
     pub scans: u32,
     /// Rows listed by it as suspect or alarm.
     pub flagged: u64,
+    /// Smallest p-value of its causes, each corrected for their candidates, decided or not; none without a cause.
+    pub lowest_p: Option<f64>,
     /// What it has to say of the whole set: estimates, limits, the smallest cause it could have seen.
     pub notes: Vec<String>,
 }

@@ -8,7 +8,7 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::dirty_label;
+use super::{NO_COVERS, backdoor};
 use crate::column::{exchange, find, put_back, rows_of, wrong_type};
 use crate::truth::Effect;
 use crate::{Draw, Error, Plan, Result, Truth};
@@ -72,7 +72,7 @@ fn plant(batch: &RecordBatch, plan: &Plan, attack: &str, settings: &[Setting]) -
             })
             .collect()
     };
-    dirty_label(batch, plan, attack, |_| true, |_, rows| change(rows))
+    backdoor(batch, plan, attack, NO_COVERS, |_| true, |_, hits| change(&hits.rows))
 }
 
 /// One column set to one value, dirty label: the single-feature trigger of Pleiter, Tajalli, Koffas, Abad, Xu, Larson,

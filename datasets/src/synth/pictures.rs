@@ -37,7 +37,7 @@ fn draw_blobs(rng: &mut ChaCha8Rng, side: usize, channels: usize) -> Vec<Vec<f64
 }
 
 /// Pictures and their labels: weights of the blobs by class, on a grey ground with a slope of its own in each picture.
-fn render(rows: usize, side: usize, channels: usize, classes: usize, seed: u64) -> Result<(Vec<Picture>, Vec<usize>)> {
+pub(super) fn render(rows: usize, side: usize, channels: usize, classes: usize, seed: u64) -> Result<(Vec<Picture>, Vec<usize>)> {
     let mut rng = start(seed, &[("side", side), ("classes", classes)])?;
     if channels != 1 && channels != 3 {
         return Err(Error::Setting(format!("pictures have 1 or 3 channels, not {channels}")));
@@ -65,15 +65,19 @@ fn render(rows: usize, side: usize, channels: usize, classes: usize, seed: u64) 
 /// class, on a ground and slope of each picture's own, with noise. `channels` is 1 or 3.
 pub fn pictures(rows: usize, side: usize, channels: usize, classes: usize, seed: u64) -> Result<RecordBatch> {
     let (pictures, labels) = render(rows, side, channels, classes, seed)?;
-    let mut files = Vec::with_capacity(rows);
+    assemble(vec![("image".to_owned(), files(&pictures)?)], &labels)
+}
+
+/// Pictures as PNG files, `struct<bytes: binary, path: string>`.
+pub(super) fn files(pictures: &[Picture]) -> Result<ArrayRef> {
+    let mut files = Vec::with_capacity(pictures.len());
     for (row, picture) in pictures.iter().enumerate() {
         files.push(picture.encode().map_err(|error| Error::Cell { column: "image".to_owned(), row, reason: error.to_string() })?);
     }
     let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(&files));
-    let path: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{row}.png"))));
+    let path: ArrayRef = Arc::new(StringArray::from_iter_values((0..pictures.len()).map(|row| format!("{row}.png"))));
     let fields = vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)];
-    let image: ArrayRef = Arc::new(StructArray::try_new(fields.into(), vec![bytes, path], None)?);
-    assemble(vec![("image".to_owned(), image)], &labels)
+    Ok(Arc::new(StructArray::try_new(fields.into(), vec![bytes, path], None)?))
 }
 
 /// The same pictures as raw samples, `fixed_size_list<uint8>` of side · side · channels, row-major, channels last.

@@ -45,7 +45,7 @@ impl Vocabulary {
 }
 
 /// A word that can be spoken; no two numbers give the same one.
-fn spell(mut number: usize) -> String {
+pub(super) fn spell(mut number: usize) -> String {
     const ONSETS: [&str; 16] = ["b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z"];
     const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];
     let mut word = String::new();

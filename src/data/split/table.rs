@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempPath;
 
@@ -56,7 +56,7 @@ fn properties(metadata: &ParquetMetaData) -> WriterProperties {
     if let Some(rows) = largest.filter(|rows| *rows > 0) {
         builder = builder.set_max_row_group_row_count(Some(rows));
     }
-    for column in metadata.row_groups().first().into_iter().flat_map(|group| group.columns()) {
+    for column in metadata.row_groups().first().into_iter().flat_map(RowGroupMetaData::columns) {
         builder = builder.set_column_compression(column.column_path().clone(), column.compression());
     }
     // The writer adds the Arrow schema itself.

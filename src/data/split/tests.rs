@@ -126,11 +126,15 @@ fn ipc(batch: &RecordBatch, stream: bool) -> Vec<u8> {
     let slices = [batch.slice(0, batch.num_rows() / 2), batch.slice(batch.num_rows() / 2, batch.num_rows() - batch.num_rows() / 2)];
     if stream {
         let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
-        slices.iter().for_each(|slice| writer.write(slice).unwrap());
+        for slice in &slices {
+            writer.write(slice).unwrap();
+        }
         writer.into_inner().unwrap()
     } else {
         let mut writer = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
-        slices.iter().for_each(|slice| writer.write(slice).unwrap());
+        for slice in &slices {
+            writer.write(slice).unwrap();
+        }
         writer.finish().unwrap();
         writer.into_inner().unwrap()
     }
@@ -214,7 +218,7 @@ proptest! {
         let mut out = Vec::new();
         for (row, (a, b, end, goes)) in lines.iter().enumerate() {
             // Never a blank line by itself, which would be no row.
-            text += &format!("{},{b}{end}", if a.is_empty() { "0" } else { a });
+            text.extend([if a.is_empty() { "0" } else { a }, ",", b.as_str(), *end]);
             if *goes { out.push(row as u64); }
         }
         if !ended { text = text.trim_end_matches(['\n', '\r']).to_owned(); }

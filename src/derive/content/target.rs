@@ -105,13 +105,12 @@ impl Fitted {
         let design = features.map(&rows)?;
         let level = Ridge::choose(&design, values.view(), &PENALTIES)?;
         let expected = level.leave_one_out(&design, values.view())?;
-        let mut misses: Vec<f32> = values.iter().zip(&expected).map(|(value, expected)| (value - expected).abs()).collect();
+        let misses: Vec<f32> = values.iter().zip(&expected).map(|(value, expected)| (value - expected).abs()).collect();
         let mut sorted = misses.clone();
         sorted.sort_unstable_by(f32::total_cmp);
         let at = |share: f64| sorted.get((share * sorted.len() as f64) as usize).copied().unwrap_or(0.0);
         let (cut, least) = (at(CUT), (LEAST as f32 * at(0.5)).max(FLOOR));
-        misses.iter_mut().for_each(|miss| *miss = miss.min(cut));
-        let misses = column(misses);
+        let misses = column(misses.into_iter().map(|miss| miss.min(cut)));
         let spread = Ridge::choose(&design, misses.view(), &PENALTIES)?;
         let usual = spread.leave_one_out(&design, misses.view())?.mapv(|miss| miss.max(least));
         let held_out = ndarray::concatenate(Axis(1), &[values.view(), expected.view(), usual.view()]);

@@ -1,6 +1,7 @@
 //! Backdoor triggers: items whose carriers share a label that the rest of their content does not explain.
 
 mod activation;
+mod alike;
 mod mine;
 mod patch;
 mod rule;

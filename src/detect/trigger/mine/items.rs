@@ -168,6 +168,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         4.0
     }
 
+    /// Carriers from which an item may reach ALARM, unless it is hidden.
+    fn alarm_from(&self) -> u32 {
+        0
+    }
+
     /// Prepares a block: what is costly a row is done once here.
     fn rows<'a>(&self, lens: &'a Self::Lens, rows: &'a Batch) -> Box<dyn RowItems + 'a>;
 

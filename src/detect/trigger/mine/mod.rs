@@ -435,7 +435,14 @@ impl<I: Items> Fold for Mine<I> {
                 let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
                 let by_chance = |evidence: &Map<String, Value>| sample.is_some_and(|sample| self.0.meets_by_chance(sample, evidence));
                 let hidden = |item: u64| self.0.is_hidden(data, item);
-                let asked = verify::Asked { nearly: &nearly, by_chance: &by_chance, places: places.as_ref(), hidden: &hidden };
+                let asked = verify::Asked {
+                    nearly: &nearly,
+                    by_chance: &by_chance,
+                    places: places.as_ref(),
+                    sample,
+                    hidden: &hidden,
+                    alarm_from: self.0.alarm_from(),
+                };
                 let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), short, carriers, tests)?;
                 let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();

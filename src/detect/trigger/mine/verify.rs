@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::Schema;
-use crate::derive::{ContentModel, SampleRow};
+use crate::derive::{ContentModel, SampleModel, SampleRow};
+use crate::detect::trigger::alike::Alike;
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::bottom_k::BottomK;
@@ -90,8 +91,12 @@ pub(super) struct Asked<'a> {
     pub(super) by_chance: &'a dyn Fn(&Map<String, Value>) -> bool,
     /// What tells planted items from grown ones, for items that have places.
     pub(super) places: Option<&'a Places>,
+    /// The reference sample, where carriers are pictures.
+    pub(super) sample: Option<&'a SampleModel>,
     /// Items that are planted wherever they stand.
     pub(super) hidden: &'a dyn Fn(u64) -> bool,
+    /// Carriers from which an item that is not hidden may reach ALARM.
+    pub(super) alarm_from: u32,
 }
 
 impl Asked<'_> {
@@ -161,7 +166,15 @@ pub(super) fn verify(
         if !asked.stands(data, &short, &carriers) {
             continue;
         }
-        let (carrying, agreed) = distinct(&carriers, &short);
+        let (mut carrying, mut agreed) = distinct(&carriers, &short);
+        if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
+            && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
+        {
+            background = background.max(alike.painted_over(content, short.label)?.unwrap_or(0.0));
+            let share = alike.distinct_share();
+            carrying = (share * carrying as f64).round() as u64;
+            agreed = carrying.min((share * agreed as f64).round() as u64);
+        }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
@@ -174,7 +187,7 @@ pub(super) fn verify(
             }
             accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
         }
-        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests);
+        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests, asked);
         accepted.push((agreeing, trigger));
     }
     accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
@@ -289,7 +302,7 @@ impl Tested {
         self.carriers.described.iter().next().map_or("", |(_, _, (name, _))| name)
     }
 
-    fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64) -> Trigger {
+    fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64, asked: &Asked<'_>) -> Trigger {
         let name = self.name().to_owned();
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
         let all = data.shared(self.short.label, self.agreeing, self.carrying);
@@ -312,7 +325,11 @@ impl Tested {
                 value: self.agreeing as f64,
                 p: self.p,
                 tests,
-                max_tier: Tier::Alarm,
+                max_tier: if self.short.tally.rows < asked.alarm_from && !(asked.hidden)(self.short.item) {
+                    Tier::Suspect
+                } else {
+                    Tier::Alarm
+                },
                 examples: self.carriers.examples,
                 evidence,
             },

@@ -8,8 +8,9 @@ use serde_json::{Map, json};
 
 use super::{Line, Pattern, difference, view};
 use crate::data::Schema;
-use crate::derive::{ContentModel, SampleModel, SampleRow};
-use crate::detect::trigger::mine::{background, backgrounds, null, takes};
+use crate::derive::{ContentModel, SampleModel};
+use crate::detect::trigger::alike::Alike;
+use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
@@ -29,10 +30,6 @@ const LEAST_PURITY: f64 = 0.4;
 const MODE_PURITY: f64 = 0.9;
 /// Largest share of its class that a pattern is in.
 const MOST_OF_CLASS: f64 = 0.5;
-/// Share of the usual variance below which a sample is the same in all carriers.
-const SAME: f64 = 0.1;
-/// Carriers that are judged with it painted over.
-const PAINTED: usize = 512;
 /// Part of the picture's area up to which a pattern has a place.
 const LOCAL: f64 = 0.25;
 
@@ -74,6 +71,7 @@ impl Pictures<'_> {
             tested.extend(self.shift(shift, starts.max(1) * 4)?);
         }
         tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
+        let mut tested: Vec<Tested> = tested.into_iter().filter_map(|one| self.witnesses(one)).collect();
         tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut patterns = Vec::new();
@@ -122,7 +120,8 @@ impl Pictures<'_> {
         let tested = |background: f64| null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
         let (mut background, mut by_label) = (background, tested(background));
         if by_label * tests as f64 <= WORTH_KEEPING
-            && let Some(painted) = self.painted_over(&members, &keys, target)?.filter(|painted| *painted > background)
+            && let Some(alike) = Alike::new(self.sample, &keys)
+            && let Some(painted) = alike.painted_over(self.content, target)?.filter(|painted| *painted > background)
         {
             (background, by_label) = (painted, tested(painted));
         }
@@ -131,32 +130,21 @@ impl Pictures<'_> {
         Ok(Some(Tested { line, members, target, agreeing, background, p, tests, clean_label }))
     }
 
-    /// Mean probability of the label over carriers, where all of them have the same samples painted over by what pictures have there on
-    /// average: a border or a watermark hides what lies below, and a model that never saw it cannot read around it. `None` where
-    /// carriers have no samples of their own in common.
-    fn painted_over(&self, members: &[usize], keys: &[u64], target: u32) -> Result<Option<f64>> {
-        let carrying: BTreeSet<u64> = keys.iter().copied().collect();
-        let carriers: Vec<&SampleRow> =
-            members.iter().filter_map(|&i| Some(&self.sample.rows[self.sample.position(self.keys[i])?])).collect();
-        let others =
-            self.keys.iter().filter(|key| !carrying.contains(key)).filter_map(|key| Some(&self.sample.rows[self.sample.position(*key)?]));
-        let (own, usual) = (Moments::of(carriers.iter().copied()), Moments::of(others));
-        let common: Vec<bool> = own.variances().zip(usual.variances()).map(|(own, usual)| own < SAME * usual).collect();
-        if !common.contains(&true) {
-            return Ok(None);
+    /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
+    fn witnesses(&self, mut one: Tested) -> Option<Tested> {
+        let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
+        let share = Alike::new(self.sample, &keys).map_or(1.0, |alike| alike.distinct_share());
+        if share < 1.0 {
+            let count = |rows: usize| (share * rows as f64).round() as u64;
+            let (carrying, agreeing) = (count(one.members.len()), count(one.agreeing.len()));
+            one.p = if one.clean_label {
+                // Tails fall by a constant factor a row (Chernoff).
+                one.p.powf(share)
+            } else {
+                null(ODDS_RATIO).test(carrying, agreeing.min(carrying), one.background, self.labels.len() as u64).unwrap_or(1.0)
+            };
         }
-        let means: Vec<u8> = usual.means().map(|mean| mean.round() as u8).collect();
-        let painted = |row: &&SampleRow| {
-            let mut row = (*row).clone();
-            for ((pixel, common), mean) in row.pixels.iter_mut().zip(&common).zip(&means) {
-                if *common {
-                    *pixel = *mean;
-                }
-            }
-            row
-        };
-        let painted: Vec<SampleRow> = carriers.iter().take(PAINTED).map(painted).collect();
-        Ok(backgrounds(self.content, keys, 0, painted.iter())?.and_then(|means| means.get(target as usize).copied()))
+        (one.p * one.tests as f64 <= WORTH_KEEPING).then_some(one)
     }
 
     fn pattern(&self, one: Tested) -> Pattern {
@@ -177,14 +165,14 @@ impl Pictures<'_> {
         };
         let all = self.data.shared(one.target, agreeing, rows);
         let why = if one.clean_label {
-            "apart from all other pictures of that label".to_owned()
+            "a shortcut: content explains the label, and no other picture of that label is like them".to_owned()
         } else {
             format!("content alone would give that label to {:.0}%", 100.0 * one.background)
         };
         let group = Group {
             title: format!("{name} in {rows} of {} sampled rows, {all}; {why}", self.labels.len()),
             cause: name,
-            attack_class: "backdoor_trigger".to_owned(),
+            attack_class: if one.clean_label { "shortcut" } else { "backdoor_trigger" }.to_owned(),
             rows,
             agreeing,
             label: Some(self.data.class_name(one.target).to_owned()),
@@ -199,37 +187,6 @@ impl Pictures<'_> {
             evidence,
         };
         Pattern { line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
-    }
-}
-
-/// Sums over pictures, sample by sample.
-#[derive(Default)]
-struct Moments {
-    rows: f64,
-    sums: Vec<[f64; 2]>,
-}
-
-impl Moments {
-    fn of<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Self {
-        let mut out = Self::default();
-        for row in rows {
-            out.rows += 1.0;
-            out.sums.resize(row.pixels.len(), [0.0; 2]);
-            for (sums, pixel) in out.sums.iter_mut().zip(&row.pixels) {
-                let x = f64::from(*pixel);
-                sums[0] += x;
-                sums[1] += x * x;
-            }
-        }
-        out
-    }
-
-    fn means(&self) -> impl Iterator<Item = f64> + '_ {
-        self.sums.iter().map(|[sum, _]| sum / self.rows)
-    }
-
-    fn variances(&self) -> impl Iterator<Item = f64> + '_ {
-        self.sums.iter().map(|[sum, squares]| squares / self.rows - (sum / self.rows).powi(2))
     }
 }
 

@@ -4,15 +4,22 @@
 //! square grey or RGB pictures, row-major, channels last. A hit file becomes an 8-bit PNG (grey stays grey, everything
 //! else becomes RGB without alpha), so a set of files in another format shows which were hit by their format alone.
 
+mod pattern;
+mod warp;
+
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::dirty_label;
-use crate::picture::{Picture, Pictures};
-use crate::{Error, Plan, Result, Truth};
+use super::{NO_COVERS, backdoor};
+use crate::draw::some_of;
+use crate::picture::{Picture, Pictures, Size};
+use crate::{Error, Plan, Result, Share, Truth};
+
+pub use pattern::{blend, dct, ramp, sinusoid, smooth};
+pub use warp::{Warp, warp};
 
 /// What an opaque patch looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Anchor {
     BottomLeft,
     /// Touching the bottom and right edges.
     BottomRight,
+    /// Once in each of the four corners.
+    EveryCorner,
     /// With its top left pixel in column `x` and row `y`, from 0.
     At {
         /// Column.
@@ -71,48 +80,78 @@ impl Patch {
     }
 }
 
-/// Decodes the victims' pictures, changes each with `change` and puts them back.
+/// Decodes the pictures of victims and covers, changes each with `change`, which is told which is a cover, and puts
+/// them back.
 fn plant(
     batch: &RecordBatch,
     plan: &Plan,
     attack: &str,
     image: &str,
-    mut change: impl FnMut(&mut ChaCha8Rng, &mut Picture) -> Result<()>,
+    covers: Share,
+    mut change: impl FnMut(&mut ChaCha8Rng, &mut Picture, bool) -> Result<()>,
 ) -> Result<(RecordBatch, Truth)> {
     let pictures = Pictures::open(batch, image)?;
-    dirty_label(
+    backdoor(
         batch,
         plan,
         attack,
+        covers,
         |row| pictures.has(row),
-        |rng, rows| {
-            let mut changed = Vec::with_capacity(rows.len());
-            for &row in rows {
+        |rng, hits| {
+            let mut changed = Vec::with_capacity(hits.rows.len());
+            for (row, cover) in hits.iter() {
                 let mut picture = pictures.get(row)?;
-                change(rng, &mut picture)?;
+                change(rng, &mut picture, cover)?;
                 changed.push(picture);
             }
-            Ok(vec![(pictures.index, pictures.replaced(rows, &changed)?)])
+            Ok(vec![(pictures.index, pictures.replaced(&hits.rows, &changed)?)])
         },
     )
 }
 
-/// `BadNets`: the same opaque patch at the same place of every victim, dirty label (Gu, Dolan-Gavitt, Garg: *`BadNets`:
-/// Identifying Vulnerabilities in the Machine Learning Model Supply Chain*, 2017).
+/// Something drawn once for all pictures of a size, from a generator that only the plan's seed sets: it must not depend
+/// on which rows were picked.
+struct Drawn<'a, T, F> {
+    plan: &'a Plan,
+    draw: F,
+    made: BTreeMap<Size, T>,
+}
+
+impl<'a, T, F: Fn(&mut ChaCha8Rng, Size) -> Result<T>> Drawn<'a, T, F> {
+    fn new(plan: &'a Plan, draw: F) -> Self {
+        Self { plan, draw, made: BTreeMap::new() }
+    }
+
+    fn get(&mut self, size: Size) -> Result<&T> {
+        use std::collections::btree_map::Entry;
+        match self.made.entry(size) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert((self.draw)(&mut ChaCha8Rng::from_rng(&mut self.plan.draw.rng()), size)?)),
+        }
+    }
+}
+
+/// `BadNets`: the same opaque patch at the same place of every victim (Gu, Dolan-Gavitt, Garg: *`BadNets`: Identifying
+/// Vulnerabilities in the Machine Learning Model Supply Chain*, 2017). A white patch of side 1 is their single pixel. In
+/// every corner and with a clean label it is the trigger of Turner, Tsipras, Madry: *Label-Consistent Backdoor Attacks*,
+/// 2019.
 pub fn patch(batch: &RecordBatch, plan: &Plan, image: &str, patch: Patch, anchor: Anchor) -> Result<(RecordBatch, Truth)> {
-    plant(batch, plan, "patch", image, |_, picture| {
+    plant(batch, plan, "patch", image, NO_COVERS, |_, picture, _| {
         let (right, bottom) = patch.room(picture)?;
-        let (x, y) = match anchor {
-            Anchor::TopLeft => (0, 0),
-            Anchor::TopRight => (right, 0),
-            Anchor::BottomLeft => (0, bottom),
-            Anchor::BottomRight => (right, bottom),
-            Anchor::At { x, y } if x <= right && y <= bottom => (x, y),
+        let places = match anchor {
+            Anchor::TopLeft => vec![(0, 0)],
+            Anchor::TopRight => vec![(right, 0)],
+            Anchor::BottomLeft => vec![(0, bottom)],
+            Anchor::BottomRight => vec![(right, bottom)],
+            Anchor::EveryCorner => vec![(0, 0), (right, 0), (0, bottom), (right, bottom)],
+            Anchor::At { x, y } if x <= right && y <= bottom => vec![(x, y)],
             Anchor::At { x, y } => {
                 return Err(Error::Setting(format!("a patch of side {} at ({x}, {y}) leaves the picture", patch.side)));
             }
         };
-        patch.stamp(picture, x, y);
+        for (x, y) in places {
+            patch.stamp(picture, x, y);
+        }
         Ok(())
     })
 }
@@ -120,7 +159,7 @@ pub fn patch(batch: &RecordBatch, plan: &Plan, image: &str, patch: Patch, anchor
 /// `BadNets` with the patch at a place of its own in every victim, uniform over all places that fit; the random-location
 /// variant of Salem, Wen, Backes, Ma, Zhang: *Dynamic Backdoor Attacks Against Machine Learning Models*, 2020.
 pub fn patch_anywhere(batch: &RecordBatch, plan: &Plan, image: &str, patch: Patch) -> Result<(RecordBatch, Truth)> {
-    plant(batch, plan, "patch_anywhere", image, |rng, picture| {
+    plant(batch, plan, "patch_anywhere", image, NO_COVERS, |rng, picture, _| {
         let (right, bottom) = patch.room(picture)?;
         let (x, y) = (rng.random_range(0..=right), rng.random_range(0..=bottom));
         patch.stamp(picture, x, y);
@@ -128,22 +167,22 @@ pub fn patch_anywhere(batch: &RecordBatch, plan: &Plan, image: &str, patch: Patc
     })
 }
 
-/// Blended injection: every victim becomes (1 − α)·picture + α·noise, with one noise picture (uniform samples, drawn
-/// from the plan's seed) for all victims of a size, dirty label (Chen, Liu, Li, Lu, Song: *Targeted Backdoor Attacks on
-/// Deep Learning Systems Using Data Poisoning*, 2017). `alpha` is above 0 and at most 1.
-pub fn blend(batch: &RecordBatch, plan: &Plan, image: &str, alpha: f64) -> Result<(RecordBatch, Truth)> {
-    if !(alpha > 0.0 && alpha <= 1.0) {
-        return Err(Error::Setting(format!("alpha {alpha} is not above 0 and at most 1")));
-    }
-    let mut noises: BTreeMap<(usize, usize, usize), Vec<u8>> = BTreeMap::new();
-    plant(batch, plan, "blend", image, |_, picture| {
-        // A generator of its own for each size: the noise must not depend on which rows were picked before.
-        let noise = noises.entry((picture.width, picture.height, picture.channels)).or_insert_with(|| {
-            let mut rng = ChaCha8Rng::from_rng(&mut plan.draw.rng());
-            picture.pixels.iter().map(|_| rng.random()).collect()
-        });
-        for (pixel, &noise) in picture.pixels.iter_mut().zip(noise.iter()) {
-            *pixel = ((1.0 - alpha) * f64::from(*pixel) + alpha * f64::from(noise)).round() as u8;
+/// A sparse set of pixels: `count` pixels at places drawn from the plan's seed, the same in every victim of a size, each
+/// black or white. Pixel triggers are in Tran, Li, Madry: *Spectral Signatures in Backdoor Attacks*, 2018, sparse sets in
+/// Gao, Li, Gong, Li, Xia, Wang: *Backdoor Attack with Sparse and Invisible Trigger*, 2023, whose places are optimised
+/// against a model; these are random.
+pub fn pixels(batch: &RecordBatch, plan: &Plan, image: &str, count: usize) -> Result<(RecordBatch, Truth)> {
+    let mut places = Drawn::new(plan, |rng, size: Size| {
+        let room = size.width * size.height;
+        if count == 0 || count > room {
+            return Err(Error::Setting(format!("{count} pixels are none, or do not fit {}×{}", size.width, size.height)));
+        }
+        let at = some_of(rng, (0..room).collect(), count);
+        Ok(at.into_iter().map(|at| (at % size.width, at / size.width, if rng.random() { u8::MAX } else { 0 })).collect::<Vec<_>>())
+    });
+    plant(batch, plan, "pixels", image, NO_COVERS, |_, picture, _| {
+        for &(x, y, level) in places.get(picture.size())? {
+            picture.paint(x, y, level);
         }
         Ok(())
     })
@@ -157,15 +196,15 @@ mod tests {
 
     const CHECKER: Patch = Patch { side: 3, style: Style::Checkerboard };
 
-    fn plan() -> Plan {
+    pub(super) fn plan() -> Plan {
         Plan::new("label", 1, Share::Rate(0.05), 5)
     }
 
-    fn sets() -> [RecordBatch; 3] {
+    pub(super) fn sets() -> [RecordBatch; 3] {
         [synth::pictures(200, 10, 1, 3, 1), synth::pictures(200, 10, 3, 3, 2), synth::raw_pictures(200, 10, 3, 3, 3)].map(Result::unwrap)
     }
 
-    fn picture(batch: &RecordBatch, row: usize) -> Picture {
+    pub(super) fn picture(batch: &RecordBatch, row: usize) -> Picture {
         Pictures::open(batch, "image").unwrap().get(row).unwrap()
     }
 
@@ -215,20 +254,36 @@ mod tests {
     }
 
     #[test]
-    fn a_blend_moves_all_victims_towards_the_same_noise() {
+    fn a_patch_in_every_corner_with_a_clean_label() {
         for clean in sets() {
-            let (poisoned, truth) = blend(&clean, &plan(), "image", 0.25).unwrap();
-            let rows = only_bad_rows_differ(&clean, &poisoned, &truth, &["image", "label"]);
+            let (poisoned, truth) = patch(&clean, &plan().clean_label(), "image", CHECKER, Anchor::EveryCorner).unwrap();
+            let rows = only_bad_rows_differ(&clean, &poisoned, &truth, &["image"]);
             assert_eq!(rows.len(), 10);
-            let noise = |row: usize| -> Vec<f64> {
-                let (before, after) = (picture(&clean, row).pixels, picture(&poisoned, row).pixels);
-                before.iter().zip(after).map(|(&b, a)| (f64::from(a) - 0.75 * f64::from(b)) / 0.25).collect()
-            };
-            let first = noise(rows[0]);
-            for &row in &rows {
-                assert!(noise(row).iter().zip(&first).all(|(a, b)| (a - b).abs() <= 4.0), "rounding alone may differ");
+            assert_eq!(truth.poisoned(), truth.bad());
+            assert!(truth.label_error().iter().all(|&wrong| !wrong));
+            for row in rows {
+                assert_eq!(label(&clean, row), Class::Int(1));
+                assert_eq!(places(&picture(&poisoned, row), CHECKER), [(0, 0), (7, 0), (0, 7), (7, 7)]);
             }
-            assert_eq!(blend(&clean, &plan(), "image", 0.25).unwrap().0, poisoned);
+        }
+    }
+
+    #[test]
+    fn pixels_are_the_same_few_in_every_victim() {
+        for clean in sets() {
+            for count in [1, 6] {
+                let (poisoned, truth) = pixels(&clean, &plan(), "image", count).unwrap();
+                let mut union: BTreeMap<usize, u8> = BTreeMap::new();
+                for row in only_bad_rows_differ(&clean, &poisoned, &truth, &["image", "label"]) {
+                    let (before, after) = (picture(&clean, row), picture(&poisoned, row));
+                    for (at, (_, &to)) in before.pixels.iter().zip(&after.pixels).enumerate().filter(|(_, (from, to))| from != to) {
+                        assert!(to == 0 || to == u8::MAX);
+                        assert_eq!(*union.entry(at / before.channels).or_insert(to), to, "one level at one place");
+                    }
+                }
+                assert_eq!(union.len(), count);
+            }
+            assert!(matches!(pixels(&clean, &plan(), "image", 101), Err(Error::Setting(_))));
         }
     }
 
@@ -240,7 +295,6 @@ mod tests {
         assert!(matches!(patch(&clean, &plan(), "image", CHECKER, Anchor::At { x: 4, y: 0 }), Err(Error::Setting(_))));
         assert!(matches!(patch(&clean, &plan(), "id", CHECKER, Anchor::TopLeft), Err(Error::ColumnType { .. })));
         assert!(matches!(patch(&clean, &plan(), "nowhere", CHECKER, Anchor::TopLeft), Err(Error::MissingColumn { .. })));
-        assert!(matches!(blend(&clean, &plan(), "image", 0.0), Err(Error::Setting(_))));
         let text = Plan::new("label", "one", Share::Count(1), 1);
         assert!(matches!(patch(&clean, &text, "image", CHECKER, Anchor::TopLeft), Err(Error::ColumnType { .. })));
     }
