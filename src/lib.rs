@@ -70,6 +70,7 @@
 //! | [`review`], [`ledger`] | what reviewers decide, in an append-only record |
 //! | [`serve`](mod@serve) | the page that reviewers decide in |
 //! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
+//! | [`export`](mod@export) | a report in the forms of other programs |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
 //! | [`engine`] | all of these put together |
@@ -85,6 +86,7 @@ pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod finding;
 pub mod fold;
 mod folder;

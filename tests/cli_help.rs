@@ -30,6 +30,7 @@ fn help_shows_commands_examples_and_exit_status() {
         "  scan ",
         "  explain ",
         "  evaluate ",
+        "  export ",
         "foretaste scan train.parquet\n",
         "Exit status: 0 within the policy, 1 over it",
     ] {
@@ -47,6 +48,16 @@ fn help_of_a_scan_names_every_flag() {
     for flag in flags.split_whitespace() {
         assert!(out.contains(&format!("--{flag}")), "--{flag} is not in\n{out}");
     }
+}
+
+#[test]
+fn help_of_an_export_names_every_form() {
+    let (status, out, err) = ends(&["export", "--help"]);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    for part in ["sarif", "junit", "markdown", "csv", "cyclonedx", "croissant", "in-toto", "--out"] {
+        assert!(out.contains(part), "{part} is not in\n{out}");
+    }
+    assert_eq!(ends(&["export", "report"]).0, Some(2));
 }
 
 #[test]

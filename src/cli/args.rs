@@ -19,6 +19,7 @@ Examples:
   foretaste decide foretaste-report --row 17 --dismiss --note 'a rare but sound row'
   foretaste quarantine foretaste-report --out cleaned
   foretaste restore cleaned --out restored
+  foretaste export foretaste-report --format sarif --out foretaste.sarif
   foretaste evaluate foretaste-report truth.parquet
 
 Exit status: 0 within the policy, 1 over it (see --fail-on), 2 error or incomplete scan.";
@@ -51,6 +52,8 @@ pub(super) enum Command {
     Quarantine(Quarantine),
     /// Put the rows of a quarantine back
     Restore(Restore),
+    /// Write a report in a form that other programs read: SARIF, JUnit, Markdown, CSV, CycloneDX, Croissant, in-toto
+    Export(Export),
     /// Compare a report with the truth: recall, precision, ranking, by family and attack
     Evaluate(Evaluate),
 }
@@ -150,6 +153,39 @@ pub(super) struct Restore {
     /// A folder that is new or empty
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Nothing is scanned again. Text from the data is made harmless in every form; none is signed.")]
+pub(super) struct Export {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// What to write
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub(super) format: FormFlag,
+    /// A file that is new or may be replaced [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// The forms of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormFlag {
+    /// Causes and listed rows as results of an analysis, SARIF 2.1.0
+    Sarif,
+    /// A test case a detector, for build servers
+    Junit,
+    /// A summary for a pull request
+    Markdown,
+    /// The listed rows
+    Csv,
+    /// The data as components with digests, CycloneDX 1.6
+    Cyclonedx,
+    /// The files of the data as a Croissant 1.0 distribution
+    Croissant,
+    /// The verdict as an in-toto statement about the files, version 1
+    InToto,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod evaluate;
 mod explain;
+mod export;
 mod progress;
 mod review;
 mod scan;
@@ -85,6 +86,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, folder: &Path, engine: &dyn
         args::Command::Decide(flags) => review::decide(&flags, terminal),
         args::Command::Quarantine(flags) => review::quarantine_rows(flags, terminal),
         args::Command::Restore(flags) => review::restore(&flags, terminal),
+        args::Command::Export(flags) => export::export(&flags, engine, terminal),
         args::Command::Explain { code } => explain::explain(code.as_deref(), engine, terminal),
     };
     ended.unwrap_or_else(|error| {

@@ -182,6 +182,23 @@ pub struct Applied {
     pub baseline: Option<Baseline>,
 }
 
+impl Applied {
+    /// What a cause comes to; nothing where it does not count.
+    #[must_use]
+    pub fn cause(&self, code: &str, family: Family, tier: Tier, standing: &Standing) -> Option<Verdict> {
+        (*standing == Standing::Open).then(|| level(&self.levels, code, family, usual(tier)))
+    }
+}
+
+/// What a cause comes to where the user sets no level.
+fn usual(tier: Tier) -> Verdict {
+    if tier == Tier::Alarm { Verdict::Fail } else { Verdict::Warn }
+}
+
+fn level(levels: &BTreeMap<String, Verdict>, code: &str, family: Family, usual: Verdict) -> Verdict {
+    levels.get(code).or_else(|| levels.get(family.name())).copied().unwrap_or(usual)
+}
+
 /// What a run comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
@@ -213,8 +230,7 @@ impl Gate {
 
     /// What a detector's finding comes to by the levels.
     fn level(&self, code: &str, family: Family, usual: Verdict) -> Verdict {
-        let levels = &self.rules.levels;
-        levels.get(code).or_else(|| levels.get(family.name())).copied().unwrap_or(usual)
+        level(&self.rules.levels, code, family, usual)
     }
 
     /// The verdict over causes, and over listed rows by detector and by family (where a row counts once). Rows that are listed for
@@ -224,8 +240,7 @@ impl Gate {
         let mut verdict = Verdict::Pass;
         let mut reasons = Vec::new();
         for finding in findings.iter().filter(|finding| finding.standing == Standing::Open) {
-            let usual = if finding.tier == Tier::Alarm { Verdict::Fail } else { Verdict::Warn };
-            let level = self.level(&finding.code, finding.family, usual);
+            let level = self.level(&finding.code, finding.family, usual(finding.tier));
             verdict = verdict.max(level);
             if level == Verdict::Fail && reasons.len() < MOST_NAMED {
                 reasons.push(finding.group.title.clone());

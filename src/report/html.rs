@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::json::{Detector, Report, ReportGroup};
 use super::listed::ListedRow;
 use super::standards::{AttackClass, ProvisionEvidence};
-use super::words::{bytes, count, figures, headline, next_steps, number, percent, plural, policy, seconds, standing};
+use super::words::{Gist, bytes, count, number, percent, plural, policy, seconds, standing};
 use super::{List, visible};
 use crate::data::File;
 use crate::error::{Error, Result};
@@ -195,6 +195,7 @@ impl<T> List<T> {
 impl View {
     fn new(outcome: &Outcome, report: &Report, listed: List<ListedRow>) -> Self {
         let data = &report.data;
+        let gist = Gist::from(outcome);
         let standard = &report.standards.standard;
         let mut pictures = PICTURES;
         let settings = serde_json::to_string_pretty(&report.settings).unwrap_or_default();
@@ -215,11 +216,11 @@ impl View {
             },
             verdict: report.verdict.name(),
             complete: report.complete,
-            headline: headline(outcome),
-            figures: figures(outcome),
+            headline: gist.headline(),
+            figures: gist.figures(),
             seconds: seconds(report.seconds),
             reasons: sentences(&report.reasons),
-            steps: next_steps(outcome),
+            steps: gist.next_steps(),
             causes: List::of(&report.groups, ITEMS, |group| Cause::new(group, report, &mut pictures)),
             with_id: listed.items.iter().any(ListedRow::has_id),
             with_file: data.files.len() > 1,

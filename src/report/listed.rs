@@ -72,7 +72,7 @@ impl Listed {
 }
 
 /// A cell as text; nothing for a null or a value that has no text.
-fn cell(array: &ArrayRef, row: usize) -> String {
+pub(crate) fn cell(array: &ArrayRef, row: usize) -> String {
     if array.is_null(row) {
         return String::new();
     }

@@ -8,11 +8,11 @@ pub mod json;
 mod listed;
 mod place;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod standards;
 mod summary;
 mod table;
-mod words;
+pub(crate) mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,7 @@ use crate::folder::Folder;
 use crate::run::rows_schema;
 use crate::run::{Outcome, Sink};
 use listed::Listed;
+pub(crate) use listed::cell;
 use table::{Table, scores_schema};
 
 /// What a report holds beside what it always holds.

@@ -17,7 +17,7 @@ pub(super) const PICTURE: &str = concat!(
     "E2DXyfBtKosv3Rc+b1ThsLVANAAAAABJRU5ErkJggg==",
 );
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         values: json!({"roles": {"label": "label"}, "policy": {"fdr": 0.1, "alarm_level": 0.01}, "only": [], "skip": []}),
         seed: 18_446_744_073_709_551_615,
@@ -34,7 +34,7 @@ fn column(name: &str, data_type: &str, role: Role, reason: &str) -> ColumnRole {
     ColumnRole { name: name.to_owned(), data_type: data_type.to_owned(), role, reason: reason.to_owned(), width: None }
 }
 
-pub(super) fn clean() -> Outcome {
+pub(crate) fn clean() -> Outcome {
     let file = File {
         name: "train.parquet".to_owned(),
         bytes: 1_234_567,
@@ -75,7 +75,7 @@ pub(super) fn clean() -> Outcome {
     }
 }
 
-pub(super) fn poisoned() -> Outcome {
+pub(crate) fn poisoned() -> Outcome {
     let mut outcome = clean();
     let evidence: Value =
         json!({"picture": PICTURE, "place": "(24,24)", "size": [3, 3], "pixels": [[255, 0, 255], [0, 255, 0], [255, 0, 255]]});
@@ -152,7 +152,7 @@ pub(super) fn poisoned() -> Outcome {
 }
 
 /// The poisoned outcome with text that wants to be code in every field; each text is at least `length` bytes.
-pub(super) fn hostile(length: usize) -> Outcome {
+pub(crate) fn hostile(length: usize) -> Outcome {
     let evil = evil(length);
     let mut outcome = poisoned();
     let text = |target: &mut String| target.clone_from(&evil);
@@ -190,7 +190,7 @@ pub(super) fn hostile(length: usize) -> Outcome {
 }
 
 /// HTML, script, bidirectional, terminal and invisible text.
-pub(super) fn evil(length: usize) -> String {
+pub(crate) fn evil(length: usize) -> String {
     let part = "</title></style><script>alert(1)</script>'\"><img src=x onerror=alert(1)>{{ 7*7 }}{% raw %}&lt;\
         \u{202E}\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{200B}\u{E0041}\r\n\t\0";
     part.repeat(length.div_ceil(part.len()).max(1))

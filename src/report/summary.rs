@@ -6,7 +6,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::visible;
-use super::words::{count, figures, headline, next_steps, number, percent, plural, standing};
+use super::words::{Gist, count, number, percent, plural, standing};
 use crate::finding::{Finding, Tier, Verdict};
 use crate::run::{Breakdown, Outcome, Status};
 
@@ -26,13 +26,9 @@ const NARROWEST: usize = 40;
 #[must_use]
 pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize) -> String {
     let mut page = Page { text: String::new(), colour, width: width.max(NARROWEST) };
-    let verdict = if outcome.complete {
-        outcome.verdict.name().to_uppercase()
-    } else {
-        format!("{}, INCOMPLETE", outcome.verdict.name().to_uppercase())
-    };
-    page.entry(&verdict, verdict_style(outcome), headline(outcome));
-    page.plain(&figures(outcome));
+    let gist = Gist::from(outcome);
+    page.entry(&gist.verdict(), verdict_style(outcome), gist.headline());
+    page.plain(&gist.figures());
     if !outcome.findings.is_empty() {
         page.heading("Found");
         for finding in outcome.findings.iter().take(CAUSES) {
@@ -76,7 +72,7 @@ pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize)
         }
     }
     page.heading("Next");
-    for step in next_steps(outcome) {
+    for step in gist.next_steps() {
         page.item(&step);
     }
     page.heading("Report");

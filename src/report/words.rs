@@ -1,11 +1,12 @@
 //! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
 
+use super::Report;
 use crate::finding::{Family, Standing, Tier, Verdict};
 use crate::policy::{Applied, WaiverState};
 use crate::run::{Outcome, Status};
 
 /// A count with its digits in threes: `12,345`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -18,7 +19,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// A count with its noun.
-pub(super) fn plural(n: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
@@ -32,7 +33,7 @@ pub(super) fn list(items: &[&str]) -> String {
 }
 
 /// A number to three significant digits; `–` where there is none.
-pub(super) fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     let Some(value) = value.filter(|v| v.is_finite()) else { return "–".to_owned() };
     let size = value.abs();
     if value == 0.0 {
@@ -78,7 +79,7 @@ pub(super) fn seconds(value: Option<f64>) -> String {
 }
 
 /// Why a cause does not count; nothing where it does.
-pub(super) fn standing(standing: &Standing) -> Option<String> {
+pub(crate) fn standing(standing: &Standing) -> Option<String> {
     match standing {
         Standing::Open => None,
         Standing::Waived { reason, expires } => Some(format!("waived until {expires}: {reason}")),
@@ -108,71 +109,118 @@ pub(super) fn policy(applied: &Applied) -> Vec<String> {
     levels.chain(budgets).chain(waivers).chain(baseline).collect()
 }
 
-/// What the data set comes to, in a line.
-pub(super) fn headline(outcome: &Outcome) -> &'static str {
-    let alarm = outcome.findings.iter().any(|finding| finding.tier == Tier::Alarm && finding.standing == Standing::Open);
-    let found = !outcome.findings.is_empty() || outcome.flagged_rows > 0;
-    match (outcome.verdict, outcome.complete) {
-        (Verdict::Fail, _) if !alarm => "The policy fails what was found.",
-        (Verdict::Warn, _) if alarm => "A structure was found that clean data does not show; the policy only warns of it.",
-        (Verdict::Pass, true) if found => "What was found is within the policy.",
-        (Verdict::Fail, _) => "Poisoning found: a structure that clean data does not show.",
-        (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
-        (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",
-        (Verdict::Pass, true) => "Nothing was found.",
-        (Verdict::Pass, false) => "Nothing was found yet: not every detector could finish.",
+/// What a run came to, as far as a sentence says it.
+#[derive(Debug)]
+pub(crate) struct Gist<'a> {
+    verdict: Verdict,
+    complete: bool,
+    /// Tier of each cause, and whether it counts.
+    causes: Vec<(Tier, bool)>,
+    flagged_rows: u64,
+    rows: u64,
+    detectors: u64,
+    ran: u64,
+    /// Codes of units that failed.
+    failed: Vec<&'a str>,
+}
+
+impl<'a> From<&'a Outcome> for Gist<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        let detectors = || outcome.units.iter().filter(|u| u.family != Family::Derived);
+        Self {
+            verdict: outcome.verdict,
+            complete: outcome.complete,
+            causes: outcome.findings.iter().map(|f| (f.tier, f.standing == Standing::Open)).collect(),
+            flagged_rows: outcome.flagged_rows,
+            rows: outcome.data.rows,
+            detectors: detectors().count() as u64,
+            ran: detectors().filter(|u| u.status == Status::Ran).count() as u64,
+            failed: outcome.units.iter().filter(|u| matches!(u.status, Status::Failed(_))).map(|u| u.code.as_str()).collect(),
+        }
     }
 }
 
-/// What was found, in figures.
-pub(super) fn figures(outcome: &Outcome) -> String {
-    let at = |tier| outcome.findings.iter().filter(|f| f.tier == tier).count() as u64;
-    let (alarm, suspect) = (at(Tier::Alarm), at(Tier::Suspect));
-    let detectors: Vec<_> = outcome.units.iter().filter(|u| u.family != Family::Derived).collect();
-    let ran = detectors.iter().filter(|u| u.status == Status::Ran).count() as u64;
-    let causes = match (alarm, suspect) {
-        (0, 0) => "no cause".to_owned(),
-        (a, 0) => format!("{} (alarm)", plural(a, "cause", "causes")),
-        (0, s) => format!("{} (suspect)", plural(s, "cause", "causes")),
-        (a, s) => format!("{} ({} alarm, {} suspect)", plural(a + s, "cause", "causes"), count(a), count(s)),
-    };
-    let rows = outcome.data.rows;
-    format!(
-        "{causes} · {} of {} rows listed ({}) · {} of {} ran",
-        count(outcome.flagged_rows),
-        count(rows),
-        percent(outcome.flagged_rows, rows),
-        count(ran),
-        plural(detectors.len() as u64, "detector", "detectors"),
-    )
+impl<'a> From<&'a Report> for Gist<'a> {
+    fn from(report: &'a Report) -> Self {
+        let detectors = || report.detectors.iter().filter(|d| d.family != Family::Derived);
+        Self {
+            verdict: report.verdict,
+            complete: report.complete,
+            causes: report.groups.iter().map(|g| (g.tier, g.standing == Standing::Open)).collect(),
+            flagged_rows: report.flagged_rows,
+            rows: report.data.rows,
+            detectors: detectors().count() as u64,
+            ran: detectors().filter(|d| d.status == "ran").count() as u64,
+            failed: report.detectors.iter().filter(|d| d.status == "failed").map(|d| d.code.as_str()).collect(),
+        }
+    }
 }
 
-/// What a person does now, most urgent first.
-pub(super) fn next_steps(outcome: &Outcome) -> Vec<String> {
-    let mut steps = Vec::new();
-    let failed: Vec<&str> = outcome.units.iter().filter(|u| matches!(u.status, Status::Failed(_))).map(|u| u.code.as_str()).collect();
-    if !outcome.complete {
-        let which = if failed.is_empty() { String::new() } else { format!(" ({})", list(&failed)) };
-        steps.push(format!("Scan again: the run is incomplete{which}, so the verdict covers only what ran."));
+impl Gist<'_> {
+    /// The verdict as it is shown: `FAIL, INCOMPLETE`.
+    pub(crate) fn verdict(&self) -> String {
+        format!("{}{}", self.verdict.name().to_uppercase(), if self.complete { "" } else { ", INCOMPLETE" })
     }
-    match outcome.verdict {
-        Verdict::Fail => {
-            steps.push(
-                "Do not train on this set yet. Check each cause against its example rows: a natural shortcut in the data can look like a trigger."
-                    .to_owned(),
-            );
-            steps.push("Set the listed rows aside (foretaste quarantine), find out where they came from, then scan again.".to_owned());
-        }
-        Verdict::Warn => {
-            steps.push("Look through rows.parquet, say of each row whether it stays (foretaste decide), and set the others aside (foretaste quarantine).".to_owned());
-            steps.push("Scan again after changes.".to_owned());
-        }
-        Verdict::Pass => {
-            steps.push("Keep this report with the data: its digests name exactly what was scanned.".to_owned());
-            steps.push("Mind the limits: the report says what each detector could have seen.".to_owned());
+
+    /// What the data set comes to, in a line.
+    pub(crate) fn headline(&self) -> &'static str {
+        let alarm = self.causes.contains(&(Tier::Alarm, true));
+        let found = !self.causes.is_empty() || self.flagged_rows > 0;
+        match (self.verdict, self.complete) {
+            (Verdict::Fail, _) if !alarm => "The policy fails what was found.",
+            (Verdict::Warn, _) if alarm => "A structure was found that clean data does not show; the policy only warns of it.",
+            (Verdict::Pass, true) if found => "What was found is within the policy.",
+            (Verdict::Fail, _) => "Poisoning found: a structure that clean data does not show.",
+            (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
+            (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",
+            (Verdict::Pass, true) => "Nothing was found.",
+            (Verdict::Pass, false) => "Nothing was found yet: not every detector could finish.",
         }
     }
-    steps
+
+    /// What was found, in figures.
+    pub(crate) fn figures(&self) -> String {
+        let at = |wanted| self.causes.iter().filter(|(tier, _)| *tier == wanted).count() as u64;
+        let causes = match (at(Tier::Alarm), at(Tier::Suspect)) {
+            (0, 0) => "no cause".to_owned(),
+            (a, 0) => format!("{} (alarm)", plural(a, "cause", "causes")),
+            (0, s) => format!("{} (suspect)", plural(s, "cause", "causes")),
+            (a, s) => format!("{} ({} alarm, {} suspect)", plural(a + s, "cause", "causes"), count(a), count(s)),
+        };
+        format!(
+            "{causes} · {} of {} rows listed ({}) · {} of {} ran",
+            count(self.flagged_rows),
+            count(self.rows),
+            percent(self.flagged_rows, self.rows),
+            count(self.ran),
+            plural(self.detectors, "detector", "detectors"),
+        )
+    }
+
+    /// What a person does now, most urgent first.
+    pub(crate) fn next_steps(&self) -> Vec<String> {
+        let mut steps = Vec::new();
+        if !self.complete {
+            let which = if self.failed.is_empty() { String::new() } else { format!(" ({})", list(&self.failed)) };
+            steps.push(format!("Scan again: the run is incomplete{which}, so the verdict covers only what ran."));
+        }
+        let said: [&str; 2] = match self.verdict {
+            Verdict::Fail => [
+                "Do not train on this set yet. Check each cause against its example rows: a natural shortcut in the data can look like a trigger.",
+                "Set the listed rows aside (foretaste quarantine), find out where they came from, then scan again.",
+            ],
+            Verdict::Warn => [
+                "Look through rows.parquet, say of each row whether it stays (foretaste decide), and set the others aside (foretaste quarantine).",
+                "Scan again after changes.",
+            ],
+            Verdict::Pass => [
+                "Keep this report with the data: its digests name exactly what was scanned.",
+                "Mind the limits: the report says what each detector could have seen.",
+            ],
+        };
+        steps.extend(said.map(str::to_owned));
+        steps
+    }
 }
 
 #[cfg(test)]
@@ -193,10 +241,20 @@ mod tests {
 
     #[test]
     fn an_incomplete_run_comes_first() {
-        assert!(next_steps(&sample::poisoned())[0].starts_with("Scan again: the run is incomplete (label.crossfit)"));
-        assert!(next_steps(&sample::clean())[0].starts_with("Keep this report"));
+        assert!(Gist::from(&sample::poisoned()).next_steps()[0].starts_with("Scan again: the run is incomplete (label.crossfit)"));
+        assert!(Gist::from(&sample::clean()).next_steps()[0].starts_with("Keep this report"));
         let mut outcome = sample::clean();
         outcome.complete = false;
-        assert_eq!(headline(&outcome), "Nothing was found yet: not every detector could finish.");
+        assert_eq!(Gist::from(&outcome).headline(), "Nothing was found yet: not every detector could finish.");
+    }
+
+    #[test]
+    fn a_report_says_what_its_outcome_says() {
+        for outcome in [sample::clean(), sample::poisoned()] {
+            let report = Report::new(&outcome, &sample::settings()).unwrap();
+            let (of_outcome, of_report) = (Gist::from(&outcome), Gist::from(&report));
+            let said = |gist: &Gist<'_>| (gist.verdict(), gist.headline(), gist.figures(), gist.next_steps());
+            assert_eq!(said(&of_outcome), said(&of_report));
+        }
     }
 }

@@ -51,15 +51,17 @@ fn of(batch: &RecordBatch) -> Option<Vec<ListedRow>> {
         let texts = batch.column_by_name(name)?.as_string_opt::<i32>()?;
         Some(texts.is_valid(row).then(|| texts.value(row).to_owned()))
     };
-    let list = |name: &str, row: usize| {
-        let lists = batch.column_by_name(name)?.as_list_opt::<i32>()?;
-        let values = lists.value(row);
-        Some(values.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect::<Vec<_>>())
-    };
     let row = |row: usize| {
         let (position, reason) = (positions.is_valid(row).then(|| positions.value(row))?, reasons.value(row).to_owned());
         let (label, tier) = (text("label", row)?, text("tier", row)??);
-        Some(ListedRow { row: position, codes: list("codes", row)?, label, tier, causes: list("causes", row)?, reason })
+        let (codes, causes) = (texts(batch, "codes", row)?, texts(batch, "causes", row)?);
+        Some(ListedRow { row: position, codes, label, tier, causes, reason })
     };
     (0..batch.num_rows()).map(row).collect()
+}
+
+/// The texts of a list in a row of `rows.parquet`; nothing where there is no such column.
+pub(crate) fn texts(batch: &RecordBatch, name: &str, row: usize) -> Option<Vec<String>> {
+    let values = batch.column_by_name(name)?.as_list_opt::<i32>()?.value(row);
+    Some(values.as_string_opt::<i32>()?.iter().flatten().map(str::to_owned).collect())
 }

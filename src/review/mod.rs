@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use listed::texts;
 pub use listed::{ListedRow, listed};
 
 use crate::error::{Error, Result};

@@ -102,6 +102,11 @@ fn spooled(name: String, stream: &mut dyn Read, options: &Options, json: &mut In
     Input::from_spool(name, path, digest, options, json)
 }
 
+/// SHA-256 of bytes in memory, hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    digest::of_bytes(bytes).sha256
+}
+
 #[cfg(feature = "object-store")]
 fn fetch(address: &str, options: &Options, json: &mut Inference) -> Result<Vec<Input>> {
     remote::fetch(address, options, json)
