@@ -19,7 +19,7 @@ use crate::finding::{Power, Reach};
 use crate::run::{Breakdown, Outcome};
 
 const TEMPLATE: &str = include_str!("assets/report.html");
-const STYLE: &str = include_str!("assets/report.css");
+const STYLE: &str = concat!(include_str!("assets/palette.css"), include_str!("assets/report.css"));
 
 /// Characters shown of a name, a sentence and a piece of evidence.
 const NAME: usize = 120;

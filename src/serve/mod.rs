@@ -164,7 +164,8 @@ impl Page {
         let mut response = Response::from_string(answer.body).with_status_code(answer.status);
         let common = [
             ("X-Content-Type-Options", "nosniff".to_owned()),
-            ("Referrer-Policy", "no-referrer".to_owned()),
+            // Not no-referrer: with that a browser sends its own forms here with the origin null, as a stranger's.
+            ("Referrer-Policy", "same-origin".to_owned()),
             ("Cache-Control", "no-store".to_owned()),
             ("X-Frame-Options", "DENY".to_owned()),
         ];

@@ -13,7 +13,7 @@ use crate::report::{Report, visible};
 use crate::review::{ListedRow, Ruling};
 
 const TEMPLATE: &str = include_str!("assets/review.html");
-const STYLE: &str = include_str!("assets/review.css");
+const STYLE: &str = concat!(include_str!("../report/assets/palette.css"), include_str!("assets/review.css"));
 /// Rows on a page.
 const ROWS: usize = 50;
 /// Characters of a name and of a reason.

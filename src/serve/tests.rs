@@ -48,6 +48,7 @@ fn the_page_shows_causes_and_rows_and_runs_nothing() {
     let case = Case::new();
     let page = case.own("GET", "/", "");
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("Referrer-Policy: same-origin"), "a browser would send forms with the origin null");
     assert!(page.contains("default-src 'none'; style-src 'sha256-") && !page.contains("<script"));
     for part in ["3×3 patch", "row 3", Tier::Alarm.name(), "ada &lt;b&gt;", "cannot be shown", "page 1 of 1"] {
         assert!(page.contains(part), "{part} is not in {page}");
@@ -87,4 +88,6 @@ fn others_are_kept_out() {
     assert!(case.ask("POST", &path, &format!("{host}Origin: http://evil.example\r\n"), form).starts_with("HTTP/1.1 403"));
     assert!(case.ask("POST", &path, &format!("{host}Origin: null\r\n"), form).starts_with("HTTP/1.1 403"));
     assert!(case.decisions().is_empty());
+    assert!(case.ask("POST", &path, &format!("{host}Origin: http://{}\r\n", case.page.host), form).starts_with("HTTP/1.1 303"));
+    assert_eq!(case.decisions().len(), 1);
 }
