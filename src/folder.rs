@@ -1,4 +1,4 @@
-//! A folder that appears whole or not at all.
+//! Folders and files that appear whole or not at all.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -106,4 +106,26 @@ pub(crate) fn fresh(target: &Path) -> std::result::Result<(), String> {
     }
     let empty = fs::read_dir(target).map_err(|e| e.to_string())?.next().is_none();
     if empty { Ok(()) } else { Err("the folder is not empty; choose another folder with --out, or empty it".to_owned()) }
+}
+
+/// Writes a file that appears whole or not at all; `fill` gets it with its path.
+pub(crate) fn whole_file(path: &Path, fill: impl FnOnce(&File, &Path) -> Result<()>) -> Result<()> {
+    let fail = |e: &dyn std::fmt::Display| Error::output(path, e);
+    if path.is_dir() {
+        return Err(fail(&"a folder is in the way; name a file"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".foretaste-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // A temporary file is closed to other users; with this it gets the rights that the user's files have.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder).map_err(|e| fail(&e))?;
+    fill(file.as_file(), path)?;
+    file.as_file().sync_all().map_err(|e| fail(&e))?;
+    file.persist(path).map_err(|e| fail(&e))?;
+    Ok(())
 }

@@ -46,7 +46,10 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ("export", &["error", "data", "finding", "fold", "policy", "report", "review"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding", "policy"]),
-    ("cli", &["error", "data", "finding", "fold", "policy", "run", "config", "evaluate", "export", "quarantine", "review", "serve"]),
+    (
+        "cli",
+        &["error", "data", "finding", "folder", "fold", "policy", "run", "config", "evaluate", "export", "quarantine", "review", "serve"],
+    ),
 ];
 
 const TABLE_STARTS: &str = "<!-- detectors: written by tests/house.rs from the registry -->";

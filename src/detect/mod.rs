@@ -1,7 +1,5 @@
 //! Detectors, one file each, and the registry that lists them.
 
-mod without_scan;
-
 pub mod drift;
 pub mod duplicate;
 pub mod label;
@@ -12,8 +10,6 @@ pub mod trigger;
 
 use crate::derive::{Content, ContentModel, ReferenceSample, Sample, Target};
 use crate::fold::{Unit, derived, detector};
-
-use without_scan::without_scan;
 
 /// All units: derived structure first, then detectors by code.
 #[must_use]

@@ -82,11 +82,10 @@ pub fn export(folder: &Path, form: Form, detectors: &[&'static Info], out: &mut 
 
 impl<'a> Material<'a> {
     fn read(folder: &Path, detectors: &'a [&'static Info]) -> Result<Self> {
-        let report = Report::read(folder)?;
+        let (report, bytes) = Report::with_bytes(folder)?;
         let folder = if folder.is_dir() { folder } else { folder.parent().unwrap_or(Path::new("")) };
         let path = folder.join("report.json");
         let fail = |why: String| Error::input(Place::source(path.display().to_string()), why).with_help("Scan the data again.");
-        let bytes = std::fs::read(&path).map_err(|e| fail(format!("cannot be read: {e}")))?;
         if report.schema != SCHEMA {
             return Err(fail(format!("is not of the form {SCHEMA}")));
         }

@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, UInt64Type};
+use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
 
-use crate::data::read::{Options, open};
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
 use crate::report::cell;
-use crate::review::texts;
+use crate::review::{self, position, texts};
 
 /// A row of `rows.parquet`, as it stands there.
 pub(super) struct Row {
@@ -31,19 +30,9 @@ pub(super) struct Row {
 /// Calls `take` with each listed row of the report in `folder`, in row order.
 ///
 /// # Errors
-/// [`Error::Input`] where there is no `rows.parquet`, or one of another version; what `take` says.
-pub(super) fn each(folder: &Path, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    let path = folder.join("rows.parquet").display().to_string();
-    for batch in open(std::slice::from_ref(&path), &Options::default())?.scan(None)? {
-        let batch = batch?;
-        for at in 0..batch.num_rows() {
-            let row = of(&batch, at).ok_or_else(|| {
-                Error::input(Place::source(&path), "it has not the columns of listed rows").with_help("Scan the data again.")
-            })?;
-            take(row)?;
-        }
-    }
-    Ok(())
+/// As [`review::each`].
+pub(super) fn each(folder: &Path, take: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    review::each(folder, of, take)
 }
 
 fn of(batch: &RecordBatch, at: usize) -> Option<Row> {
@@ -51,10 +40,9 @@ fn of(batch: &RecordBatch, at: usize) -> Option<Row> {
         let array = batch.column_by_name(name)?;
         Some(array.is_valid(at).then(|| cell(array, at)))
     };
-    let positions = batch.column_by_name("row")?.as_primitive_opt::<UInt64Type>()?;
     let q = batch.column_by_name("q")?.as_primitive_opt::<Float64Type>()?;
     Some(Row {
-        position: positions.is_valid(at).then(|| positions.value(at))?,
+        position: position(batch, at)?,
         file: text("file")??,
         id: text("id").flatten(),
         label: text("label")?,

@@ -14,6 +14,7 @@ mod erase;
 #[cfg(test)]
 pub(crate) mod law;
 mod wire;
+mod without_scan;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use ndarray::Array2;
 
 pub use erase::{AnyBrief, AnyModel, AnyState, Unit, derived, detector};
 pub use wire::{Envelope, Wire};
+pub(crate) use without_scan::without_scan;
 
 use crate::data::{Batch, Schema};
 use crate::error::Result;

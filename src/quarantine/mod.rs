@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::File;
 use crate::data::split::{Form, Halves, Parted, join, part};
 use crate::error::{Error, Place, Result};
-use crate::folder::{Folder, fresh};
+use crate::folder::{Folder, fresh, whole_file};
 use crate::ledger::{self, Ledger};
 use crate::report::Report;
 use crate::report::json::Sanitisation;
@@ -225,13 +225,12 @@ fn tell(folder: &Path, mut report: Report, manifest: &Manifest, done: &Path) -> 
         ledger: manifest.ledger.clone(),
     });
     let path = folder.join("report.json");
-    let fail = |e: &dyn std::fmt::Display| Error::output(&path, e);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| fail(&e))?;
-    file.write_all(&report.to_json()?).and_then(|()| file.as_file().sync_all()).map_err(|e| fail(&e))?;
-    let rights = fs::metadata(&path).map_err(|e| fail(&e))?.permissions();
-    file.as_file().set_permissions(rights).map_err(|e| fail(&e))?;
-    file.persist(&path).map_err(|e| fail(&e))?;
-    Ok(())
+    let bytes = report.to_json()?;
+    whole_file(&path, |mut file, shown| {
+        let fail = |e: std::io::Error| Error::output(shown, e);
+        file.write_all(&bytes).map_err(fail)?;
+        file.set_permissions(fs::metadata(shown).map_err(fail)?.permissions()).map_err(fail)
+    })
 }
 
 /// Puts the rows of a quarantine back: the files of the source, in a new folder.

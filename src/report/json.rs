@@ -292,13 +292,19 @@ impl Report {
     /// # Errors
     /// [`Error::Input`] where there is no report of foretaste.
     pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self::with_bytes(path)?.0)
+    }
+
+    /// As [`read`](Self::read), with the bytes that were read.
+    pub(crate) fn with_bytes(path: &Path) -> Result<(Self, Vec<u8>)> {
         let file = if path.is_dir() { path.join("report.json") } else { path.to_owned() };
         let fail = |why: String| {
             let help = "Name the folder that a foretaste scan wrote, or its report.json.";
             Error::input(Place::source(file.display().to_string()), why).with_help(help)
         };
         let bytes = std::fs::read(&file).map_err(|e| fail(format!("cannot be read as a report: {e}")))?;
-        serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))
+        let report = serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))?;
+        Ok((report, bytes))
     }
 
     /// The document as indented JSON with a final line break.

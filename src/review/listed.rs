@@ -30,34 +30,56 @@ pub struct ListedRow {
 /// Reads `rows.parquet` of the report in `folder`, in row order.
 ///
 /// # Errors
-/// [`Error::Input`] where there is none, or one of another version.
+/// As [`each`].
 pub fn listed(folder: &Path) -> Result<Vec<ListedRow>> {
-    let path = folder.join("rows.parquet").display().to_string();
     let mut rows = Vec::new();
-    for batch in open(std::slice::from_ref(&path), &Options::default())?.scan(None)? {
-        let batch = batch?;
-        let read = of(&batch).ok_or_else(|| {
-            Error::input(Place::source(&path), "it has not the columns of listed rows").with_help("Scan the data again with this version.")
-        })?;
-        rows.extend(read);
-    }
+    each(folder, ListedRow::of, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
     Ok(rows)
 }
 
-fn of(batch: &RecordBatch) -> Option<Vec<ListedRow>> {
+/// Calls `take` with what `of` reads of each row of `rows.parquet`, in row order.
+///
+/// # Errors
+/// [`Error::Input`] where there is none, or one of another version; what `take` says.
+pub(crate) fn each<T>(folder: &Path, of: fn(&RecordBatch, usize) -> Option<T>, mut take: impl FnMut(T) -> Result<()>) -> Result<()> {
+    let path = folder.join("rows.parquet").display().to_string();
+    for batch in open(std::slice::from_ref(&path), &Options::default())?.scan(None)? {
+        let batch = batch?;
+        for at in 0..batch.num_rows() {
+            let row = of(&batch, at).ok_or_else(|| {
+                Error::input(Place::source(&path), "it has not the columns of listed rows")
+                    .with_help("Scan the data again with this version.")
+            })?;
+            take(row)?;
+        }
+    }
+    Ok(())
+}
+
+impl ListedRow {
+    fn of(batch: &RecordBatch, at: usize) -> Option<Self> {
+        let text = |name: &str| {
+            let texts = batch.column_by_name(name)?.as_string_opt::<i32>()?;
+            Some(texts.is_valid(at).then(|| texts.value(at).to_owned()))
+        };
+        Some(Self {
+            row: position(batch, at)?,
+            codes: texts(batch, "codes", at)?,
+            label: text("label")?,
+            tier: text("tier")??,
+            causes: texts(batch, "causes", at)?,
+            reason: text("reason")??,
+        })
+    }
+}
+
+/// The position in the data that a row of `rows.parquet` tells of.
+pub(crate) fn position(batch: &RecordBatch, at: usize) -> Option<u64> {
     let positions = batch.column_by_name("row")?.as_primitive_opt::<UInt64Type>()?;
-    let reasons = batch.column_by_name("reason")?.as_string_opt::<i32>()?;
-    let text = |name: &str, row: usize| {
-        let texts = batch.column_by_name(name)?.as_string_opt::<i32>()?;
-        Some(texts.is_valid(row).then(|| texts.value(row).to_owned()))
-    };
-    let row = |row: usize| {
-        let (position, reason) = (positions.is_valid(row).then(|| positions.value(row))?, reasons.value(row).to_owned());
-        let (label, tier) = (text("label", row)?, text("tier", row)??);
-        let (codes, causes) = (texts(batch, "codes", row)?, texts(batch, "causes", row)?);
-        Some(ListedRow { row: position, codes, label, tier, causes, reason })
-    };
-    (0..batch.num_rows()).map(row).collect()
+    positions.is_valid(at).then(|| positions.value(at))
 }
 
 /// The texts of a list in a row of `rows.parquet`; nothing where there is no such column.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use listed::texts;
 pub use listed::{ListedRow, listed};
+pub(crate) use listed::{each, position, texts};
 
 use crate::error::{Error, Result};
 use crate::ledger::{self, Ledger};

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, ArrayRef};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::data::read::{Options, open};
 use crate::data::{Role, picture};
 use crate::error::Result;
-use crate::report::{Report, visible};
+use crate::report::{Report, cell, visible};
 use crate::review::ListedRow;
 
 /// Listed rows whose content is kept.
@@ -73,6 +72,9 @@ impl Samples {
                 samples.rows.insert(row, sample);
             }
             first = end;
+            if wanted.last().is_none_or(|last| *last < first) {
+                break;
+            }
         }
         Ok(samples)
     }
@@ -84,7 +86,9 @@ fn of(batch: &RecordBatch, row: usize, pictures: &BTreeSet<&str>) -> Sample {
         if pictures.contains(field.name().as_str()) {
             sample.picture = sample.picture.or_else(|| png(array, row));
         } else {
-            sample.cells.push((visible(field.name(), CELL), visible(&cell(array, row), CELL)));
+            sample
+                .cells
+                .push((visible(field.name(), CELL), visible(&if array.is_null(row) { "null".to_owned() } else { cell(array, row) }, CELL)));
         }
     }
     sample
@@ -93,12 +97,4 @@ fn of(batch: &RecordBatch, row: usize, pictures: &BTreeSet<&str>) -> Sample {
 fn png(array: &ArrayRef, row: usize) -> Option<String> {
     let bytes = picture(array, row)?.to_png()?;
     (bytes.len() <= MOST_BYTES).then(|| format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
-}
-
-fn cell(array: &ArrayRef, row: usize) -> String {
-    if array.is_null(row) {
-        return "null".to_owned();
-    }
-    let formatted = ArrayFormatter::try_new(array, &FormatOptions::default());
-    formatted.and_then(|formatter| formatter.value(row).try_to_string()).unwrap_or_else(|_| format!("({})", array.data_type()))
 }

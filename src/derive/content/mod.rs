@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Role, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
 use crate::stats::design::{Csr, Design};
 use crate::stats::ridge::Ridge;
 
@@ -288,9 +288,9 @@ fn given_logits(data: &Schema, sample: &SampleModel) -> Option<(Vec<u64>, Array2
 }
 
 impl Fold for Content {
-    type Brief = ();
-    type State = ();
     type Model = ContentModel;
+
+    without_scan!();
 
     fn info(&self) -> &'static Info {
         &INFO
@@ -304,24 +304,6 @@ impl Fold for Content {
         // What the user's model says takes the place of all other opinions.
         let fitted = Fitted::fit(sample, data.classes(), data.key.seed(), given.is_some())?;
         Ok(Step::Done(ContentModel { given, fitted }))
-    }
-
-    fn open(&self, (): &()) {}
-
-    fn observe(&self, (): &(), (): &mut (), _: &Batch) -> Result<()> {
-        Ok(())
-    }
-
-    fn merge(&self, (): &(), (): &mut (), (): ()) -> Result<()> {
-        Ok(())
-    }
-
-    fn close(&self, data: &Schema, given: &Given, (): (), (): ()) -> Result<Step<(), ContentModel>> {
-        self.begin(data, given)
-    }
-
-    fn max_bytes(&self, _: &Schema) -> usize {
-        0
     }
 }
 

@@ -7,7 +7,7 @@ use crate::data::{Batch, Schema};
 use crate::derive::{SampleModel, SampleRow, Vectors, raw};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
 use crate::stats::features::{Scaling, Standardizer};
 use crate::stats::misfit::Miss;
 use crate::stats::ridge::Ridge;
@@ -147,9 +147,9 @@ impl Fitted {
 }
 
 impl Fold for Target {
-    type Brief = ();
-    type State = ();
     type Model = TargetModel;
+
+    without_scan!();
 
     fn info(&self) -> &'static Info {
         &INFO
@@ -160,24 +160,6 @@ impl Fold for Target {
             return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
         };
         Ok(Step::Done(TargetModel(Fitted::fit(sample, data.key.seed())?)))
-    }
-
-    fn open(&self, (): &()) {}
-
-    fn observe(&self, (): &(), (): &mut (), _: &Batch) -> Result<()> {
-        Ok(())
-    }
-
-    fn merge(&self, (): &(), (): &mut (), (): ()) -> Result<()> {
-        Ok(())
-    }
-
-    fn close(&self, data: &Schema, given: &Given, (): (), (): ()) -> Result<Step<(), TargetModel>> {
-        self.begin(data, given)
-    }
-
-    fn max_bytes(&self, _: &Schema) -> usize {
-        0
     }
 }
 

@@ -9,7 +9,7 @@ use crate::data::{Batch, Role, Schema};
 use crate::detect::duplicate::{CopiesModel, Labelled, Repeated};
 use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
-use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
+use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step, without_scan};
 use crate::stats::interval::IntervalNull;
 use crate::stats::tail::binomial_sf;
 
@@ -239,9 +239,9 @@ fn judge(data: &Schema, copies: &CopiesModel) -> ConflictModel {
 }
 
 impl Fold for Conflict {
-    type Brief = ();
-    type State = ();
     type Model = ConflictModel;
+
+    without_scan!();
 
     fn info(&self) -> &'static Info {
         &INFO
@@ -252,24 +252,6 @@ impl Fold for Conflict {
             Some(copies) => judge(data, copies),
             None => ConflictModel { notes: vec![format!("nothing was judged: {COPIES} did not run")], ..ConflictModel::default() },
         }))
-    }
-
-    fn open(&self, (): &()) {}
-
-    fn observe(&self, (): &(), (): &mut (), _: &Batch) -> Result<()> {
-        Ok(())
-    }
-
-    fn merge(&self, (): &(), (): &mut (), (): ()) -> Result<()> {
-        Ok(())
-    }
-
-    fn close(&self, data: &Schema, given: &Given, (): (), (): ()) -> Result<Step<(), ConflictModel>> {
-        self.begin(data, given)
-    }
-
-    fn max_bytes(&self, _: &Schema) -> usize {
-        0
     }
 }
 

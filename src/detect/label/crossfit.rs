@@ -8,9 +8,9 @@ use super::judge::{Fitted, Judged, Rows};
 use super::noise::Moved;
 use crate::data::{Batch, Role, Schema};
 use crate::derive::Neighbours;
-use crate::detect::without_scan;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
+use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 /// Code of the unit whose column holds the logits.

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::data::{Batch, Role, Schema};
 use crate::derive::TargetModel;
-use crate::detect::without_scan;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Tier};
+use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::misfit::{Misfit, Miss};
 use crate::stats::tail::normal_sf;

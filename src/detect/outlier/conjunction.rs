@@ -9,9 +9,9 @@ use super::level::Levels;
 use super::{copies, ranking, sample, short};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
-use crate::detect::without_scan;
 use crate::error::{Error, Result};
 use crate::finding::Evidence;
+use crate::fold::without_scan;
 use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 
 /// Most columns of levels whose pairs are counted: the first.

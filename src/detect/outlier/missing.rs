@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{copies, ranking, sample};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
-use crate::detect::without_scan;
 use crate::error::Result;
 use crate::finding::Evidence;
+use crate::fold::without_scan;
 use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 
 /// Most patterns that are told apart.

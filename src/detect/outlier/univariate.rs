@@ -12,9 +12,9 @@ use super::side::Side;
 use super::{copies, sample, short};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::SampleModel;
-use crate::detect::without_scan;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Tier};
+use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::robust::quantile;
 

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel};
 use crate::detect::trigger::fitted;
-use crate::detect::without_scan;
 use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
+use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::mode::Mode;
 

@@ -16,14 +16,20 @@ macro_rules! without_scan {
             Ok(())
         }
 
-        fn close(&self, data: &Schema, given: &Given, (): (), (): ()) -> crate::error::Result<Step<(), Self::Model>> {
+        fn close(
+            &self,
+            data: &crate::data::Schema,
+            given: &crate::fold::Given,
+            (): (),
+            (): (),
+        ) -> crate::error::Result<crate::fold::Step<(), Self::Model>> {
             self.begin(data, given)
         }
 
-        fn max_bytes(&self, _: &Schema) -> usize {
+        fn max_bytes(&self, _: &crate::data::Schema) -> usize {
             0
         }
     };
 }
 
-pub(super) use without_scan;
+pub(crate) use without_scan;
