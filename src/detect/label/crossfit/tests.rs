@@ -162,6 +162,25 @@ fn labels_moved_from_all_classes_to_one_are_one_cause() {
 }
 
 #[test]
+fn labels_that_content_has_learnt_to_expect_are_suspect_by_their_number() {
+    for seed in 90..94 {
+        let (mut logits, mut labels) = simulate(seed, 10.0, 1.0);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let others: Vec<usize> = (0..ROWS).step_by(23).filter(|&row| labels[row] != 4).collect();
+        for row in others {
+            labels[row] = 4;
+            // As content does that saw other rows with the same pattern: somewhat likely, by no means the most likely.
+            let own = logits[(row, row % CLASSES)];
+            logits[(row, 4)] = own - rng.random_range(0.5..4.0);
+        }
+        let (model, ..) = run(&logits, &labels);
+        let groups = Crossfit::new(|_| None).groups(&model);
+        let group = groups.iter().find(|group| group.cause == "labels moved from all classes to c4");
+        assert!(group.is_some_and(|group| group.max_tier == Tier::Suspect), "seed {seed}: {groups:?}");
+    }
+}
+
+#[test]
 fn a_class_that_is_hard_to_tell_from_all_others_is_no_attack() {
     for seed in 80..84 {
         let (logits, mut labels) = simulate(seed, 10.0, 1.0);

@@ -93,6 +93,8 @@ pub(super) struct Moved {
     pub(super) lrt: f64,
     /// Not corrected for the number of cells.
     pub(super) p: f64,
+    /// Whether content has learnt to expect the label of some of them, so that only their number speaks for it.
+    pub(super) learnt: bool,
 }
 
 /// How labels came about.
@@ -213,7 +215,7 @@ impl LabelNoise {
         for _ in 1..ROUNDS {
             let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
             toward = toward::find(&seen, priors, &known, tolerated);
-            known.toward = toward.iter().map(|(label, toward)| (*label, toward.test.fit.free.floor)).collect();
+            known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, priors, &known, tolerated);
             // The other test of a cell does not know that rows of all classes are labelled so.
             let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
@@ -222,7 +224,7 @@ impl LabelNoise {
         }
         let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
         let curve = if uniform { pool.least_floor()? } else { fitted.free };
-        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.curve.floor)).collect() };
+        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.least)).collect() };
         let likely = seen.pooled(priors, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
@@ -261,7 +263,7 @@ impl LabelNoise {
             let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
             // Two tests of one cell.
             let p = (2.0 * flat.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
-            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, lrt, p })
+            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, lrt, p, learnt: false })
         };
         moved.iter().filter_map(cause).collect()
     }

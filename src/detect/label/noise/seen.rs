@@ -128,6 +128,16 @@ impl Seen {
         trials
     }
 
+    /// Rows that content expects in a cell, the sum of the probabilities that it gives the label: of rows that have the label, and of others.
+    pub(super) fn mass(&self, top: u32, label: u32) -> [f64; 2] {
+        let mut mass = [0.0; 2];
+        for &row in self.by_top.get(top as usize).into_iter().flatten() {
+            let Some(ln_p) = self.row(row).get(label as usize) else { continue };
+            mass[usize::from(self.label(row) != Some(label as usize))] += f64::from(*ln_p).exp();
+        }
+        mass
+    }
+
     /// Rows that content calls a class.
     pub(super) fn rows_of(&self, top: u32) -> f64 {
         self.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64)
