@@ -129,11 +129,11 @@ pub fn quarantine(order: &Order) -> Result<Done> {
     let review = Review::read(&order.decisions)?;
     let listed = listed(&order.report)?;
     let settled = review.settle(listed.iter().map(|row| (row.row, &row.causes[..])))?;
-    let goes = |ruling: Option<Ruling>| match order.selection {
-        Selection::Flagged => ruling != Some(Ruling::Dismiss),
-        Selection::Confirmed => ruling == Some(Ruling::Confirm),
+    let goes = |ruling: &Option<Ruling>| match order.selection {
+        Selection::Flagged => !matches!(ruling, Some(Ruling::Dismiss | Ruling::Relabel { .. })),
+        Selection::Confirmed => *ruling == Some(Ruling::Confirm),
     };
-    let out: Vec<ListedRow> = listed.into_iter().zip(settled).filter(|(_, ruling)| goes(*ruling)).map(|(row, _)| row).collect();
+    let out: Vec<ListedRow> = listed.into_iter().zip(settled).filter(|(_, ruling)| goes(ruling)).map(|(row, _)| row).collect();
     let folder = Folder::create(&order.out, fresh)?;
     for name in [KEPT, REMOVED] {
         fs::create_dir(folder.inside(name)).map_err(|e| Error::output(folder.shown(name), e))?;

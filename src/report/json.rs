@@ -307,6 +307,13 @@ impl Report {
         Ok((report, bytes))
     }
 
+    /// What names this report among others, whatever was done since: BLAKE3 of when, how and what was scanned, hex.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let files: Vec<&str> = self.data.files.iter().map(|file| file.blake3.as_str()).collect();
+        digest(&serde_json::json!([self.created, self.settings_digest, self.seed, files, self.flagged_rows]))
+    }
+
     /// The document as indented JSON with a final line break.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::output("report.json", e))?;

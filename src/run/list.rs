@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, UInt32Array, UInt64Array};
-use arrow::compute::take;
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
@@ -62,6 +62,8 @@ pub(super) struct Listed {
 #[derive(Default)]
 struct Part {
     rows: Option<RecordBatch>,
+    /// The listed rows as the data has them.
+    content: Option<RecordBatch>,
     scores: Option<RecordBatch>,
     listed: Listed,
 }
@@ -93,6 +95,7 @@ pub(super) struct Lister<'a> {
     rarity: &'a BTreeMap<usize, Surprisal>,
     decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
     scores: bool,
+    content: bool,
 }
 
 impl<'a> Lister<'a> {
@@ -103,7 +106,7 @@ impl<'a> Lister<'a> {
         listings: &'a BTreeMap<usize, Listing>,
         rarity: &'a BTreeMap<usize, Surprisal>,
         decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
-        scores: bool,
+        (scores, content): (bool, bool),
     ) -> Self {
         let mut first = 0;
         let files = files.iter().map(|file| {
@@ -111,7 +114,7 @@ impl<'a> Lister<'a> {
             first += file.rows;
             (start, file.name.as_str())
         });
-        Self { schema, files: files.collect(), passengers, listings, rarity, decided, scores }
+        Self { schema, files: files.collect(), passengers, listings, rarity, decided, scores, content }
     }
 
     /// Whether anything is listed or wanted.
@@ -155,6 +158,9 @@ impl<'a> Lister<'a> {
                 *next += 1;
                 if let Some(rows) = &part.rows {
                     sink.rows(rows)?;
+                }
+                if let Some(content) = &part.content {
+                    sink.content(self.schema, content)?;
                 }
                 if let Some(scores) = &part.scores {
                     sink.scores(scores)?;
@@ -211,6 +217,10 @@ impl<'a> Lister<'a> {
             (0..block.rows()).map(|row| (row, self.entries(&judged, row))).filter(|(_, entries)| !entries.is_empty()).collect();
         if !listed.is_empty() {
             part.rows = Some(self.rows(block, &listed, &mut part.listed)?);
+            if self.content {
+                let indices: UInt32Array = listed.iter().map(|(row, _)| *row as u32).collect();
+                part.content = Some(take_record_batch(block.record(), &indices).map_err(|e| unwritable(&e))?);
+            }
         }
         if self.scores {
             part.scores = Some(self.scores(block, &judged)?);

@@ -528,7 +528,8 @@ impl Run<'_> {
                 (i, groups.iter().map(decide).collect())
             })
             .collect();
-        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &decided, sink.wants_scores());
+        let wanted = (sink.wants_scores(), sink.wants_content());
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &decided, wanted);
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
