@@ -49,8 +49,21 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     (
         "cli",
         &[
-            "error", "data", "finding", "folder", "ledger", "fold", "policy", "run", "report", "config", "evaluate", "export", "quarantine",
-            "review", "serve",
+            "error",
+            "data",
+            "finding",
+            "folder",
+            "ledger",
+            "fold",
+            "policy",
+            "run",
+            "report",
+            "config",
+            "evaluate",
+            "export",
+            "quarantine",
+            "review",
+            "serve",
         ],
     ),
 ];

@@ -44,10 +44,8 @@ pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit
     let by = flags.by.clone().unwrap_or_default();
     let rows = flags.row.iter().map(|row| About::Row(*row));
     let causes = flags.cause.iter().map(|cause| About::Cause(cause.clone()));
-    let decisions: Vec<Decision> = rows
-        .chain(causes)
-        .map(|about| Decision { at, by: by.clone(), about, ruling: ruling.clone(), note: flags.note.clone() })
-        .collect();
+    let decisions: Vec<Decision> =
+        rows.chain(causes).map(|about| Decision { at, by: by.clone(), about, ruling: ruling.clone(), note: flags.note.clone() }).collect();
     let count = record(&flags.report, &decisions)?;
     terminal.print(format!("{} {said}, noted in {}\n", rows_of(count as u64), path.display()).as_bytes())?;
     Ok(Exit::Clean)
@@ -56,18 +54,18 @@ pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit
 /// Takes another ledger in; rows of which the two say different things are named.
 fn merge_ledger(flags: &Decide, other: &Path, terminal: &mut Terminal<'_>) -> Result<Exit> {
     let merged = merge(&flags.report, &listed(&flags.report)?, &ledger::read(other)?.0)?;
-    let mut text = format!("{} decided by {}\n", rows_of(merged.taken as u64), other.display());
+    let mut lines = vec![format!("{} decided by {}", rows_of(merged.taken as u64), other.display())];
     for conflict in merged.conflicts.iter().take(CONFLICTS) {
         let said = |decision: &Decision| format!("{} says {}", visible(&decision.by, NAME), visible(&word(&decision.ruling), NAME));
-        text += &format!("row {}: {}, {}\n", conflict.row, said(&conflict.ours), said(&conflict.theirs));
+        lines.push(format!("row {}: {}, {}", conflict.row, said(&conflict.ours), said(&conflict.theirs)));
     }
     if merged.conflicts.len() > CONFLICTS {
-        text += &format!("and {} more\n", merged.conflicts.len() - CONFLICTS);
+        lines.push(format!("and {} more", merged.conflicts.len() - CONFLICTS));
     }
     if !merged.conflicts.is_empty() {
-        text += &format!("{} left as they were: the two ledgers differ\n", rows_of(merged.conflicts.len() as u64));
+        lines.push(format!("{} left as they were: the two ledgers differ", rows_of(merged.conflicts.len() as u64)));
     }
-    terminal.print(text.as_bytes())?;
+    terminal.print(format!("{}\n", lines.join("\n")).as_bytes())?;
     Ok(if merged.conflicts.is_empty() { Exit::Clean } else { Exit::Findings })
 }
 

@@ -129,6 +129,12 @@ pub fn quarantine(order: &Order) -> Result<Done> {
     let review = Review::read(&order.decisions)?;
     let listed = listed(&order.report)?;
     let settled = review.settle(listed.iter().map(|row| (row.row, &row.causes[..])))?;
+    let relabelled = settled.iter().filter(|ruling| matches!(ruling, Some(Ruling::Relabel { .. }))).count();
+    if relabelled > 0 {
+        let help = "Confirm these rows, or dismiss them and write their labels by hand.";
+        let reason = format!("{relabelled} rows are to be relabelled, which a quarantine does not do");
+        return Err(Error::config("--decisions", reason).with_help(help));
+    }
     let goes = |ruling: &Option<Ruling>| match order.selection {
         Selection::Flagged => !matches!(ruling, Some(Ruling::Dismiss | Ruling::Relabel { .. })),
         Selection::Confirmed => *ruling == Some(Ruling::Confirm),

@@ -70,7 +70,8 @@ mod tests {
         let pair = |given: &str, suggested: &str, rows| ((given.to_owned(), suggested.to_owned()), rows);
         let flips = Flips::new(&BTreeMap::from([pair("9", "10", 8), pair("10", "9", 1)])).unwrap();
         assert_eq!((flips.labels, flips.more), (vec!["9".to_owned(), "10".to_owned()], 0));
-        let cells: Vec<Vec<(&str, u64)>> = flips.lines.iter().map(|l| l.cells.iter().map(|c| (c.rows.as_str(), c.shade)).collect()).collect();
+        let cells: Vec<Vec<(&str, u64)>> =
+            flips.lines.iter().map(|l| l.cells.iter().map(|c| (c.rows.as_str(), c.shade)).collect()).collect();
         assert_eq!(cells, [[("", 0), ("8", 4)], [("1", 1), ("", 0)]]);
         assert_eq!(Flips::new(&BTreeMap::new()), None);
         let many: BTreeMap<_, _> = (0..50).map(|i| pair(&i.to_string(), &(i + 1).to_string(), 1)).collect();

@@ -112,7 +112,8 @@ impl Listed {
         let column = |name: &str| batch.column_by_name(name);
         let text = |name: &str, row: usize, limit: usize| column(name).map(|array| visible(&cell(array, row), limit));
         let list = |name: &str, row: usize| -> Vec<String> {
-            let values = column(name).and_then(|array| array.as_list_opt::<i32>()).filter(|array| array.is_valid(row)).map(|array| array.value(row));
+            let values =
+                column(name).and_then(|array| array.as_list_opt::<i32>()).filter(|array| array.is_valid(row)).map(|array| array.value(row));
             let values = values.as_ref().and_then(|values| values.as_string_opt::<i32>());
             values.map(|values| values.iter().flatten().map(|value| visible(value, CELL)).collect()).unwrap_or_default()
         };
@@ -176,7 +177,11 @@ impl Listed {
             file: name(&self.files, &columns.file, at),
             label: name(&self.labels, &columns.label, at),
             tier: if columns.alarm.get(at) == Some(&1) { "alarm" } else { "suspect" }.to_owned(),
-            codes: columns.codes.get(at).and_then(|place| self.lists.values().get(*place as usize)).map_or_else(String::new, |codes| codes.join(", ")),
+            codes: columns
+                .codes
+                .get(at)
+                .and_then(|place| self.lists.values().get(*place as usize))
+                .map_or_else(String::new, |codes| codes.join(", ")),
             q: number(columns.q.get(at).copied()),
             reason: columns.reason.get(at).cloned().unwrap_or_default(),
         };

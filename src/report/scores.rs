@@ -80,7 +80,11 @@ impl Scores {
 
     /// The histograms of families that scored more than one value.
     pub(super) fn charts(&self) -> Vec<Chart> {
-        self.families.iter().filter(|(_, h)| h.listed.iter().zip(&h.others).filter(|(a, b)| **a + **b > 0).count() > 1).map(|(family, h)| chart(family, h)).collect()
+        self.families
+            .iter()
+            .filter(|(_, h)| h.listed.iter().zip(&h.others).filter(|(a, b)| **a + **b > 0).count() > 1)
+            .map(|(family, h)| chart(family, h))
+            .collect()
     }
 }
 
@@ -93,7 +97,11 @@ fn chart(family: &'static str, histogram: &Histogram) -> Chart {
     };
     let width = 400 / BINS;
     let pairs = histogram.listed.iter().zip(&histogram.others).enumerate();
-    let bars = pairs.filter(|(_, (a, b))| **a + **b > 0).map(|(i, (listed, others))| Bar { x: i * width, others: side(*others), listed: side(*listed) });
+    let bars = pairs.filter(|(_, (a, b))| **a + **b > 0).map(|(i, (listed, others))| Bar {
+        x: i * width,
+        others: side(*others),
+        listed: side(*listed),
+    });
     Chart { family, bars: bars.collect(), listed: histogram.listed.iter().sum(), others: histogram.others.iter().sum() }
 }
 

@@ -73,7 +73,9 @@ mod tests {
     #[test]
     fn the_script_cannot_become_markup_or_make_some() {
         assert!(!SCRIPT.to_lowercase().contains("</script") && !SCRIPT.contains("<!--"));
-        for part in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "setAttribute('style", "import("] {
+        for part in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "setAttribute('style", "import("]
+        {
             assert!(!SCRIPT.contains(part), "{part}");
         }
     }

@@ -136,7 +136,9 @@ impl Review {
         let named: Vec<String> = conflicts.iter().take(NAMED).map(u64::to_string).collect();
         let more = if conflicts.len() > NAMED { ", …" } else { "" };
         let reason = format!("reviewers disagree about {} rows: {}{more}", conflicts.len(), named.join(", "));
-        Err(Error::config("--decisions", reason).with_help("foretaste review can merge one ledger into the other and shows where they differ; or settle them with foretaste decide."))
+        Err(Error::config("--decisions", reason).with_help(
+            "foretaste review can merge one ledger into the other and shows where they differ; or settle them with foretaste decide.",
+        ))
     }
 }
 

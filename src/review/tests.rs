@@ -27,8 +27,8 @@ fn the_last_word_holds_and_a_row_can_leave_its_cause() {
     let of = ["f00d".to_owned()];
     let rows = [(1, &of[..]), (2, &of[..]), (3, &of[..]), (4, &[][..]), (5, &of[..])];
     let settled = Review::read(&[path]).unwrap().settle(rows.into_iter()).unwrap();
-    let (confirm, dismiss) = (Some(Ruling::Confirm), Some(Ruling::Dismiss));
-    assert_eq!(settled, [confirm, dismiss, None, None, confirm]);
+    let confirm = || Some(Ruling::Confirm);
+    assert_eq!(settled, [confirm(), Some(Ruling::Dismiss), None, None, confirm()]);
 }
 
 #[test]

@@ -111,6 +111,7 @@ async function start() {
   look();
   causes();
   document.documentElement.dataset.ready = 'true';
+  performance.mark('ready');
   sampled.textContent = share(rows, await rows.pictures());
 }
 

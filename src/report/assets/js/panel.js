@@ -28,6 +28,8 @@ export class Panel {
   }
 
   closed(close) {
+    // The event comes later: by then the next row may be open.
+    if (this.node.open) return;
     this.place = null;
     close();
   }

@@ -40,7 +40,7 @@ export class Review {
     this.status = el('p', { class: 'status', role: 'status', 'aria-live': 'polite' });
     this.found = el('p', { class: 'found', role: 'status' });
     this.progress = el('span', { class: 'fill' });
-    this.figures = el('p', { class: 'figures-of' });
+    this.figures = el('p', { class: 'tally' });
     const note = el('input', { maxlength: 2000, autocomplete: 'off' });
     const all = (ruling, text, more) => button(text, () => decide(ruling, { note: note.value.trim(), ...more }), { class: ruling });
     const parts = [all('confirm', 'Confirm all'), all('dismiss', 'Dismiss all'), all('undo', 'Reopen all')];
