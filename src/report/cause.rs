@@ -78,10 +78,10 @@ impl Cause {
         let mut fact = |name: &str, value: String| facts.push(Pair { name: name.to_owned(), value });
         if let Some(label) = &group.label {
             fact("label", visible(label, NAME));
-            fact("of these rows with it", format!("{} ({})", count(group.agreeing), percent(group.agreeing, group.rows)));
+            fact("of them with it", format!("{} ({})", count(group.agreeing), percent(group.agreeing, group.rows)));
         }
         if let Some(background) = group.background {
-            fact("expected without the cause", format!("{}%", number(Some(100.0 * background))));
+            fact("expected by content", format!("{}%", number(Some(100.0 * background))));
         }
         let statistics = [
             (visible(&group.statistic.name, NAME), number(group.statistic.value)),

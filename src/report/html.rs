@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::cause::{Cause, PICTURES, PIECES, Pair, Place};
 use super::flips::Flips;
-use super::json::{Detector, Report, Sanitisation};
+use super::json::{Detector, Report, ReportGroup, Sanitisation};
 use super::listed::{Blocks, Listed, ListedRow};
 use super::pack::inert;
 use super::scores::{Chart, Scores};
@@ -104,7 +104,7 @@ struct HeadCause {
 impl<'a> Head<'a> {
     fn new(report: &'a Report, name: &'a str, desk: &'a Desk) -> Self {
         let data = &report.data;
-        let cause = |group: &super::json::ReportGroup| HeadCause {
+        let cause = |group: &ReportGroup| HeadCause {
             fingerprint: visible(&group.fingerprint, NAME),
             title: visible(&group.title, SENTENCE),
             code: visible(&group.code, NAME),
@@ -176,8 +176,17 @@ struct View {
 /// A cause in a line.
 #[derive(Serialize)]
 struct Named {
-    tier: &'static str,
     title: String,
+    /// What follows the first semicolon.
+    rest: String,
+}
+
+impl Named {
+    fn new(group: &ReportGroup) -> Self {
+        let title = visible(&group.title, SENTENCE);
+        let (title, rest) = title.split_once("; ").unwrap_or((&title, ""));
+        Self { title: title.to_owned(), rest: rest.to_owned() }
+    }
 }
 
 /// What was done with listed rows.
@@ -317,7 +326,7 @@ impl View {
             reasons: sentences(&report.reasons),
             steps: gist.next_steps(),
             causes: List::of(&report.groups, ITEMS, |group| Cause::new(group, report, &mut pictures)),
-            named: List::of(&report.groups, NAMED, |group| Named { tier: group.tier.name(), title: visible(&group.title, SENTENCE) }),
+            named: List::of(&report.groups, NAMED, Named::new),
             sanitised: report.sanitisation.iter().take(ITEMS).map(Sanitised::new).collect(),
             with_id: listed.has_id(),
             with_file: data.files.len() > 1,

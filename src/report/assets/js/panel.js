@@ -1,7 +1,7 @@
 // One row: what it holds, why it is listed, what is decided about it.
 
 import { button, choice, count, el, field } from './dom.js';
-import { contentOf, pictureOf } from './sample.js';
+import { cellsOf, pictureOf, textsOf } from './sample.js';
 
 const PICTURE_SIDE = 280;
 const WIDE = matchMedia('(min-width: 70rem)');
@@ -89,11 +89,12 @@ export class Panel {
       top,
       el('dl', { class: 'facts-of' }, ...facts.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value)))),
       this.figure,
+      textsOf(rows, i),
       el('p', { class: 'why' }, rows.reason[i]),
       ...(causes.length ? [el('ul', { class: 'causes-of' }, ...causes.map((cause) => el('li', {}, el('a', { href: `#cause-${cause.i}` }, cause.title))))] : []),
       this.controls(i),
-      contentOf(rows, i),
       this.history(i),
+      cellsOf(rows, i),
     );
   }
 

@@ -50,23 +50,32 @@ function line(name, value, odd) {
   return el('div', { class: odd ? 'odd' : false }, el('dt', {}, name), el('dd', {}, ...value));
 }
 
-/// The content of a row, odd cells first.
-export function contentOf(rows, i) {
-  const { words = [], cells: odd = [] } = rows.marks[i] ?? {};
+/// The texts of a row, with the words marked.
+export function textsOf(rows, i) {
+  const { words = [] } = rows.marks[i] ?? {};
+  const lines = rows.columns.flatMap(({ name, role }, at) => {
+    const text = LONG_TEXT.includes(role) ? rows.cells[i]?.[at] : null;
+    return text === null || text === undefined ? [] : [el('div', {}, el('dt', {}, name), el('dd', {}, ...marked(text, words)))];
+  });
+  return el('dl', { class: 'texts' }, ...lines);
+}
+
+/// The cells of a row, odd ones first.
+export function cellsOf(rows, i) {
+  const { cells: odd = [] } = rows.marks[i] ?? {};
   const cells = rows.cells[i];
   const named = new Map(odd.map((cell) => [cell.column, cell]));
   const usual = (cell) => (cell.usual ? [el('span', { class: 'usual' }, ` usual: ${cell.usual}`)] : []);
   const lines = odd.map((cell) => line(cell.column, [el('mark', {}, cell.value || '–'), ...usual(cell)], true));
   if (!cells) {
-    lines.push(el('p', { class: 'missing' }, 'The rest of this row is not in the page, which holds the content of evenly spread rows.'));
-    return el('dl', { class: 'content' }, ...lines);
+    const said = 'The rest of this row is not in the page, which holds the content of evenly spread rows.';
+    return el('div', {}, el('dl', { class: 'content' }, ...lines), el('p', { class: 'missing' }, said));
   }
-  const texts = [];
   rows.columns.forEach(({ name, role }, at) => {
-    if (LONG_TEXT.includes(role)) texts.push(el('div', { class: 'text' }, el('dt', {}, name), el('dd', {}, ...marked(cells[at] ?? 'null', words))));
-    else if (!named.has(name)) lines.push(line(name, [cells[at] ?? el('i', {}, 'null')], false));
+    const isShown = LONG_TEXT.includes(role) && cells[at] !== null;
+    if (!isShown && !named.has(name)) lines.push(line(name, [cells[at] ?? el('i', {}, 'null')], false));
   });
-  return el('dl', { class: 'content' }, ...texts, ...lines);
+  return el('dl', { class: 'content' }, ...lines);
 }
 
 /// The first long text of a row, if it has one.
