@@ -95,8 +95,9 @@ pub(super) fn quarantine_rows(flags: Quarantine, terminal: &mut Terminal<'_>) ->
         Selection::Confirmed => "confirmed",
     };
     let folder = done.folder.display();
+    let relabelled = if done.relabelled > 0 { format!(", {} of them under another label", done.relabelled) } else { String::new() };
     let text = format!(
-        "{} removed ({which}), {} kept\nkept     {folder}/kept\nremoved  {folder}/removed\nledger   {folder}/ledger.jsonl\nTo undo: foretaste restore {folder} --out NEW-FOLDER\n",
+        "{} removed ({which}), {} kept{relabelled}\nkept     {folder}/kept\nremoved  {folder}/removed\nledger   {folder}/ledger.jsonl\nTo undo: foretaste restore {folder} --out NEW-FOLDER\n",
         rows_of(done.removed),
         rows_of(done.kept),
     );
@@ -107,7 +108,8 @@ pub(super) fn quarantine_rows(flags: Quarantine, terminal: &mut Terminal<'_>) ->
 /// Puts the rows of a quarantine back.
 pub(super) fn restore(flags: &Restore, terminal: &mut Terminal<'_>) -> Result<Exit> {
     let done = put_back(&flags.from, &flags.out)?;
-    let text = format!("{} in {}, {} of them put back\n", rows_of(done.kept + done.removed), done.folder.display(), done.removed);
+    let back = done.removed + done.relabelled;
+    let text = format!("{} in {}, {} of them put back\n", rows_of(done.kept + done.removed), done.folder.display(), back);
     terminal.print(text.as_bytes())?;
     Ok(Exit::Clean)
 }

@@ -56,6 +56,9 @@ impl<T> Sampled<T> {
 
     /// Lets every other one go.
     fn thin(&mut self) {
+        if self.items.len() == 1 {
+            self.items.clear();
+        }
         self.step = self.step.saturating_mul(2);
         let step = self.step;
         self.items.retain(|at, _| at.is_multiple_of(step));

@@ -15,7 +15,7 @@ use super::script::{SCRIPT, digest};
 use super::standards::{AttackClass, ProvisionEvidence};
 use super::words::{Gist, bytes, count, percent, plural, policy, seconds};
 use super::{List, visible};
-use crate::data::File;
+use crate::data::{File, Role};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Power, Reach};
 use crate::run::Breakdown;
@@ -117,7 +117,12 @@ impl<'a> Head<'a> {
             desk: if *desk == Desk::Browser { "browser" } else { "server" },
             by: if let Desk::Server(by) = desk { by } else { "" },
             flagged: report.flagged_rows,
-            label: data.label.as_deref(),
+            label: data
+                .columns
+                .iter()
+                .find(|c| c.role == Role::Label && data.label.as_ref() == Some(&c.name))
+                .map(|c| c.name.as_str())
+                .filter(|name| name.len() < SENTENCE),
             // A class of a megabyte is no choice in a list.
             classes: data.classes.iter().filter(|class| class.name.len() < SENTENCE).take(CLASSES).map(class).collect(),
             causes: report.groups.iter().take(ITEMS).map(cause).collect(),
@@ -200,9 +205,14 @@ impl Sanitised {
     fn new(done: &Sanitisation) -> Self {
         let (by, folder) = (visible(&done.by, NAME), visible(&done.folder, NAME));
         let removed = plural(done.removed, "row", "rows");
+        let relabelled = if done.relabelled > 0 { format!(" and relabelled {}", count(done.relabelled)) } else { String::new() };
         Self {
             at: done.at.chars().take(19).collect::<String>().replace('T', " "),
-            said: format!("{by} took {removed} out of a copy ({}), {} kept, in {folder}", visible(&done.policy, NAME), count(done.kept)),
+            said: format!(
+                "{by} took {removed} out of a copy{relabelled} ({}), {} kept, in {folder}",
+                visible(&done.policy, NAME),
+                count(done.kept)
+            ),
         }
     }
 }

@@ -135,7 +135,7 @@ pub struct Report {
     pub standards: Section,
 }
 
-/// Rows that were taken out of a copy of the data.
+/// Rows that were taken out of a copy of the data, or given another label there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sanitisation {
     /// When, RFC 3339, UTC.
@@ -150,7 +150,10 @@ pub struct Sanitisation {
     pub kept: u64,
     /// Rows removed.
     pub removed: u64,
-    /// Hash of the last line of the folder's ledger, which names every removed row.
+    /// Rows kept under another label.
+    #[serde(default)]
+    pub relabelled: u64,
+    /// Hash of the last line of the folder's ledger, which names every removed or relabelled row.
     pub ledger: String,
 }
 

@@ -92,10 +92,13 @@ fn a_page_of_five_thousand_rows_stays_small_however_much_they_hold() {
         let mut columns = rows.columns().to_vec();
         columns[9] = Arc::new((0..500).map(|_| Some(noise(&mut random, 200))).collect::<StringArray>());
         writer.rows(&RecordBatch::try_new(rows.schema(), columns).unwrap()).unwrap();
-        let pixels: Vec<u8> = (0..64 * 64 * 3).map(|_| random.random()).collect();
-        let png = crate::data::Image { width: 64, height: 64, channels: 3, pixels }.to_png().unwrap();
+        let mut png = || {
+            let pixels: Vec<u8> = (0..64 * 64 * 3).map(|_| random.random()).collect();
+            crate::data::Image { width: 64, height: 64, channels: 3, pixels }.to_png().unwrap()
+        };
+        let pngs: Vec<Vec<u8>> = (0..10).map(|_| png()).collect();
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(arrow::array::BinaryArray::from_iter_values(std::iter::repeat_n(&png, 500))),
+            Arc::new(arrow::array::BinaryArray::from_iter_values(pngs.iter().cycle().take(500))),
             Arc::new((0..500).map(|_| Some(noise(&mut random, 5_000))).collect::<StringArray>()),
             Arc::new((0..500).map(|i| (i % 3 > 0).then_some("mirror")).collect::<StringArray>()),
         ];
