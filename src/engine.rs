@@ -1,16 +1,18 @@
 //! The local engine: reader, units, policy and report put together.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Engine, Request};
 use crate::data::Key;
 use crate::data::read::{self, Options};
-use crate::error::Result;
+use crate::error::{Error, Place, Result};
 use crate::fold::Info;
+use crate::folder::whole_file;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Order, Outcome, Progress};
+use crate::run::{self, Frozen, Order, Outcome, Progress};
 
 /// Scans on this machine.
 pub struct Local;
@@ -40,13 +42,30 @@ impl Engine for Local {
             skip: settings.detectors.skip.clone(),
         };
         let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-        let mut outcome = run::scan_against(source.as_ref(), reference.as_deref(), crate::detect::all(), &order, &mut writer, progress)?;
+        let units = crate::detect::all();
+        let mut model = Vec::new();
+        let mut outcome = if request.model.is_some() {
+            let (outcome, bytes) = run::fit(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?;
+            model = bytes;
+            outcome
+        } else {
+            run::scan_against(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?
+        };
         if settings.run.power {
             outcome.power = Some(power::measure(source.as_ref(), crate::detect::all(), &order, &outcome, progress)?);
         }
         let told = report::Settings { values: settings.canonical_json()?, seed, created };
         let path = writer.finish(&outcome, &told)?;
+        if let Some(to) = &request.model {
+            whole_file(to, |mut file, shown| file.write_all(&model).map_err(|e| Error::output(shown, e)))?;
+        }
         Ok((outcome, path))
+    }
+
+    fn model(&self, path: &Path) -> Result<Frozen> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|e| Error::input(Place::source(&name), format!("the model cannot be read: {e}")))?;
+        Frozen::read(&name, &bytes, crate::detect::all())
     }
 
     fn detectors(&self) -> Vec<&'static Info> {

@@ -26,7 +26,7 @@ const HEADINGS: [&str; 10] = [
 
 /// What each module may import beside itself; `ARCHITECTURE.md` draws it. `lib.rs` and `main.rs` import what they like, and
 /// so does `engine`, which puts the parts together.
-const IMPORTS: [(&str, &[&str]); 20] = [
+const IMPORTS: [(&str, &[&str]); 22] = [
     ("error", &[]),
     ("finding", &[]),
     ("stats", &["error"]),
@@ -44,6 +44,8 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ("quarantine", &["error", "data", "folder", "ledger", "report", "review"]),
     ("serve", &["error", "ledger", "report", "review"]),
     ("export", &["error", "data", "finding", "fold", "policy", "report", "review"]),
+    ("stage", &["error", "data", "finding", "policy", "run"]),
+    ("attest", &["error", "data", "folder", "report", "review", "export"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding", "policy"]),
     (
@@ -57,8 +59,10 @@ const IMPORTS: [(&str, &[&str]); 20] = [
             "fold",
             "policy",
             "run",
+            "stage",
             "report",
             "config",
+            "attest",
             "evaluate",
             "export",
             "quarantine",
