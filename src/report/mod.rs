@@ -6,6 +6,7 @@ mod cause;
 mod content;
 mod escape;
 mod flips;
+mod head;
 mod html;
 pub mod json;
 mod listed;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { found, pageOf, violations, visit } from './browser.js';
+import { ledgerText } from '../../src/report/assets/js/ledger.js';
 
 test('nothing of the data runs or becomes markup', () =>
   visit(pageOf('hostile'), async (page) => {
@@ -30,6 +31,14 @@ test('nothing of the data runs or becomes markup', () =>
       links: [...document.querySelectorAll('a[href]')].filter((a) => !/^(#|https:\/\/www\.etsi\.org\/)/.test(a.getAttribute('href'))).length,
     }));
     assert.deepEqual(markup, { scripts: 4, images: 0, frames: 0, handlers: 0, links: 0 });
+    await page.getByRole('button', { name: 'Reset' }).click();
+    const row = Number((await page.locator('.lines .cell.row').first().textContent()).replaceAll(',', ''));
+    const evil = '\u202e</script><img src=x onerror=window.pwned=1>\u200b';
+    const ledger = ledgerText([{ at: '2026-01-02T03:04:05Z', by: evil, row, ruling: 'relabel', label: evil, note: evil }]);
+    await page.locator('input[type=file]').setInputFiles({ name: 'evil.jsonl', mimeType: 'application/jsonl', buffer: Buffer.from(ledger) });
+    await page.getByText('1 decision taken over').waitFor();
+    await page.locator('.lines .line').first().click();
+    await page.getByRole('dialog').getByText('notes:').waitFor();
     const hidden = await page.evaluate(() => /[\u202a-\u202e\u2066-\u2069\u200b\u0000-\u0008\u001b]/.test(document.body.innerText));
     assert.equal(hidden, false, 'hidden characters are made visible');
     await page.getByLabel('reviewer').fill('<img src=x onerror="window.pwned=1">');

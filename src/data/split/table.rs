@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, make_array};
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::{FileReader, StreamReader};
@@ -172,8 +172,24 @@ impl Writer {
     }
 }
 
-/// A batch whose first row is at `first`, with its edits.
-fn edited(name: &str, batch: &RecordBatch, first: u64, edits: &Edits) -> Result<RecordBatch> {
+/// A column with a dictionary that gets values which the dictionary has: it stays the same dictionary.
+fn coded(old: &ArrayRef, wanted: &StringArray) -> Option<ArrayRef> {
+    let coded = old.as_any_dictionary_opt()?;
+    let levels = strings(coded.values());
+    let keys = cast(coded.keys(), &DataType::Int64).ok()?;
+    let level = |value: &str| (0_i64..).zip(levels.iter()).find(|(_, level)| *level == Some(value)).map(|(at, _)| at);
+    let keys = keys.as_primitive::<Int64Type>().iter().zip(wanted).map(|(key, value)| match value {
+        Some(value) => level(value).map(Some),
+        None => Some(key),
+    });
+    let keys: Int64Array = keys.collect::<Option<Vec<Option<i64>>>>()?.into();
+    let keys = cast(&keys, coded.keys().data_type()).ok()?;
+    let data = keys.to_data().into_builder().data_type(old.data_type().clone()).add_child_data(coded.values().to_data());
+    Some(make_array(data.build().ok()?))
+}
+
+/// A batch whose first row is at `first`, with its edits; `open` says whether dictionaries may grow.
+fn edited(name: &str, batch: &RecordBatch, first: u64, edits: &Edits, open: bool) -> Result<RecordBatch> {
     let rows = || first..first + batch.num_rows() as u64;
     let Some((row, _)) = edits.values.range(rows()).next() else { return Ok(batch.clone()) };
     let at = batch.schema().index_of(&edits.column).map_err(|_| unfit(name, *row, edits))?;
@@ -191,7 +207,12 @@ fn edited(name: &str, batch: &RecordBatch, first: u64, edits: &Edits) -> Result<
     let is_edited: BooleanArray = (0..batch.num_rows()).map(|i| Some(wanted.is_valid(i))).collect();
     let mut columns = batch.columns().to_vec();
     if let Some(column) = columns.get_mut(at) {
-        *column = zip(&is_edited, &new, old).map_err(|e| arrow_error(name, &e))?;
+        *column = match coded(old, &wanted) {
+            Some(column) => column,
+            // Arrow files have one dictionary for all batches: a new value has no place in it.
+            None if old.as_any_dictionary_opt().is_some() && !open => return Err(unfit(name, *row, edits)),
+            None => zip(&is_edited, &new, old).map_err(|e| arrow_error(name, &e))?,
+        };
     }
     RecordBatch::try_new(batch.schema(), columns).map_err(|e| arrow_error(name, &e))
 }
@@ -210,7 +231,7 @@ pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, edi
         rows_taken += count(&is_taken);
         rows_kept += batch.num_rows() as u64 - count(&is_out);
         rows_edited += count(&is_taken) - count(&is_out);
-        let new = edited(name, &batch, first, edits)?;
+        let new = edited(name, &batch, first, edits, form.format == Format::Parquet)?;
         first += batch.num_rows() as u64;
         if count(&is_taken) == 0 {
             kept.put(&batch)?;

@@ -22,6 +22,8 @@ export class Rows {
     this.causeOf = new Map(head.causes.map((cause, i) => [cause.fingerprint, { ...cause, i }]));
     this.at = new Map(block.row.map((row, i) => [row, i]));
     this.texts = new Array(this.length);
+    this.byList = block.lists.map(() => []);
+    block.causes.forEach((list, i) => this.byList[list].push(i));
     this.thumbs = null;
   }
 
@@ -55,8 +57,8 @@ export class Rows {
 
   /// The listed rows of a cause.
   ofCause(fingerprint) {
-    const has = this.lists.map((list) => list.includes(fingerprint));
-    return Array.from({ length: this.length }, (_, i) => i).filter((i) => has[this.causes[i]]);
+    const places = this.lists.flatMap((list, at) => (list.includes(fingerprint) ? this.byList[at] : []));
+    return places.sort((a, b) => a - b);
   }
 
   /// What a search looks through, in small letters.

@@ -31,6 +31,15 @@ export function plural(n, one, many) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]/gu;
+
+/// A text of somebody's as one line that hides nothing, as src/report/escape.rs has it: what the page holds went through there, what a
+/// ledger or an input brings has not.
+export function visible(text, limit = 200) {
+  const shown = text.replace(HIDDEN, (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+  return shown.length > limit ? `${shown.slice(0, limit)}…` : shown;
+}
+
 /// A button with a text.
 export function button(text, click, props = {}) {
   return el('button', { type: 'button', click, ...props }, text);

@@ -2,10 +2,14 @@
 
 export const NO_FILTER = { text: '', family: '', code: '', label: '', source: '', state: '', cause: '' };
 
-/// Distinct values with their rows, most rows first.
-export function tally(length, valuesOf) {
+/// Distinct values with their rows, most rows first: `places` of rows in a list, and the values of each of the list's items.
+export function tally(places, items, valuesOf) {
+  const of = items.map(() => 0);
+  for (const place of places) of[place] += 1;
   const counts = new Map();
-  for (let i = 0; i < length; i += 1) for (const value of valuesOf(i)) counts.set(value, (counts.get(value) ?? 0) + 1);
+  items.forEach((item, place) => {
+    if (of[place] > 0) for (const value of valuesOf(item)) counts.set(value, (counts.get(value) ?? 0) + of[place]);
+  });
   return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 }
 
@@ -31,7 +35,6 @@ export function shown(rows, log, filter) {
 }
 
 const SORT_KEYS = {
-  row: (rows) => (i) => rows.row[i],
   label: (rows) => (i) => rows.labelOf(i),
   code: (rows) => (i) => rows.codesOf(i)[0] ?? '',
   q: (rows) => (i) => rows.q[i],
@@ -41,6 +44,8 @@ const SORT_KEYS = {
 
 /// The places in order; numbers by size, texts by their characters, equal ones by position.
 export function sorted(rows, log, places, { key, down }) {
+  // Rows are listed by their position.
+  if (key === 'row') return down ? [...places].reverse() : places;
   const of = SORT_KEYS[key](rows, log);
   const keys = new Map(places.map((i) => [i, of(i)]));
   const sign = down ? -1 : 1;

@@ -1,6 +1,6 @@
 // The table of listed rows. Only the rows in sight are in the document, so that its size does not matter.
 
-import { count, el } from './dom.js';
+import { count, el, visible } from './dom.js';
 
 const GRID_COLUMNS = [
   ['state', 'decision'],
@@ -86,7 +86,7 @@ export class Grid {
     const said = this.log.said[i];
     const suggested = rows.suggestedOf(i);
     const label = el('span', { class: 'given' }, rows.labelOf(i) || '–');
-    const other = said?.ruling === 'relabel' ? el('span', { class: 'to' }, ` → ${said.label}`) : suggested === null ? null : el('span', { class: 'to' }, ` → ${suggested}?`);
+    const other = said?.ruling === 'relabel' ? el('span', { class: 'to' }, ` → ${visible(said.label)}`) : suggested === null ? null : el('span', { class: 'to' }, ` → ${suggested}?`);
     const cell = (key, ...inside) => el('div', { role: 'gridcell', class: `cell ${key}` }, ...inside);
     return el(
       'div',

@@ -1,6 +1,6 @@
 // Brings the page to life: without this it is a document to read.
 
-import { count, el, plural } from './dom.js';
+import { count, el, plural, visible } from './dom.js';
 import { Rows, readHead } from './data.js';
 import { Desk } from './desk.js';
 import { NO_FILTER, shown, sorted } from './filter.js';
@@ -56,7 +56,7 @@ async function start() {
       review.say('Say first who you are: a ledger names its reviewers.', true);
       return;
     }
-    trying(async () => `${plural(await desk.decide(about, ruling, more), 'row', 'rows')} ${VERBS[ruling]}${more.label === undefined ? '' : ` to ${more.label}`}`);
+    trying(async () => `${plural(await desk.decide(about, ruling, more), 'row', 'rows')} ${VERBS[ruling]}${more.label === undefined ? '' : ` to ${visible(more.label)}`}`);
   };
   const undo = () => trying(async () => `Taken back for ${plural(await desk.undo(), 'row', 'rows')}`);
   const change = (part) => {

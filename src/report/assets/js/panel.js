@@ -1,6 +1,6 @@
 // One row: what it holds, why it is listed, what is decided about it.
 
-import { button, choice, count, el, field } from './dom.js';
+import { button, choice, count, el, field, visible } from './dom.js';
 import { cellsOf, pictureOf, textsOf } from './sample.js';
 
 const PICTURE_SIDE = 280;
@@ -131,10 +131,11 @@ export class Panel {
   history(i) {
     const { log } = this;
     const lines = [];
-    const told = (action) => `${action.by} · ${action.at.slice(0, 16).replace('T', ' ')} · ${action.ruling}${action.label === undefined ? '' : ` to ${action.label}`}`;
+    const when = ({ at }) => visible(at.slice(0, 16).replace('T', ' '));
+    const told = (action) => `${visible(action.by)} · ${when(action)} · ${action.ruling}${action.label === undefined ? '' : ` to ${visible(action.label)}`}`;
     if (log.conflicts.has(i)) lines.push(el('li', { class: 'conflict' }, `Another ledger says: ${told(log.conflicts.get(i).theirs)}`));
     if (log.said[i]) lines.push(el('li', {}, told(log.said[i])));
-    for (const action of log.notes.get(i) ?? []) lines.push(el('li', {}, `${action.by} notes: `, el('q', {}, action.note)));
+    for (const action of log.notes.get(i) ?? []) lines.push(el('li', {}, `${visible(action.by)} notes: `, el('q', {}, visible(action.note, 2000))));
     return el('ul', { class: 'history' }, ...lines);
   }
 }

@@ -1,6 +1,6 @@
 // The bar above the table: search, filters, decisions about all rows shown, reviewer, ledger.
 
-import { button, choice, count, el, field, plural, save, settled } from './dom.js';
+import { button, choice, count, el, field, plural, save, settled, visible } from './dom.js';
 import { tally } from './filter.js';
 import { labelChoices } from './panel.js';
 
@@ -13,7 +13,7 @@ function filters(head, rows, change) {
     control.addEventListener('change', () => change({ [name]: control.value }));
     return values.length > 1 ? field(title, control) : null;
   };
-  const of = (call) => tally(rows.length, call);
+  const families = (codes) => new Set(codes.map((code) => code.split('.')[0]));
   const search = el('input', { type: 'search', name: 'text', autocomplete: 'off', placeholder: 'text, id or row' });
   search.addEventListener('input', settled(120, () => change({ text: search.value })));
   const states = ['open', 'confirmed', 'dismissed', 'relabelled', 'conflict'].map((state) => [state, state]);
@@ -23,10 +23,10 @@ function filters(head, rows, change) {
     'form',
     { class: 'filters', role: 'search', 'aria-label': 'Filter listed rows', submit: (event) => event.preventDefault() },
     field('search', search),
-    list('family', 'family', of((i) => new Set(rows.codesOf(i).map((code) => code.split('.')[0])))),
-    list('code', 'detector', of((i) => rows.codesOf(i))),
-    list('label', 'label', of((i) => [rows.labelOf(i)])),
-    list('source', 'source', of((i) => (rows.sourceOf(i) === null ? [] : [rows.sourceOf(i)]))),
+    list('family', 'family', tally(rows.codes, rows.lists, families)),
+    list('code', 'detector', tally(rows.codes, rows.lists, (codes) => codes)),
+    list('label', 'label', tally(rows.label, rows.labels, (label) => [label])),
+    list('source', 'source', tally(rows.source, rows.sources, (source) => [source])),
     field('decision', state),
     button('Reset', () => change(null), { class: 'quiet' }),
   );
@@ -63,7 +63,7 @@ export class Review {
       file.value = '';
     });
     const exported = () => save('decisions.jsonl', desk.ledger(), 'application/jsonl');
-    const who = desk.keeper.names ? field('reviewer', by) : el('p', { class: 'who' }, 'reviewer ', el('b', {}, desk.by));
+    const who = desk.keeper.names ? field('reviewer', by) : el('p', { class: 'who' }, 'reviewer ', el('b', {}, visible(desk.by)));
     this.kept = el('p', { class: 'kept' });
     this.node = el(
       'div',
