@@ -45,7 +45,7 @@ impl Engine for Local {
         let units = crate::detect::all();
         let mut model = Vec::new();
         let mut outcome = if request.model.is_some() {
-            let (outcome, bytes) = run::fit(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?;
+            let (outcome, bytes) = run::scan_to_freeze(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?;
             model = bytes;
             outcome
         } else {

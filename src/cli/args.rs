@@ -313,7 +313,7 @@ pub(super) struct Scan {
     #[command(flatten, next_help_heading = "Machine")]
     machine: Machine,
     #[command(flatten, next_help_heading = "Report")]
-    output: Output,
+    pub(super) output: Output,
     #[command(flatten, next_help_heading = "Terminal")]
     pub(super) talk: Talk,
 }
@@ -440,13 +440,16 @@ struct Machine {
 }
 
 #[derive(Debug, Args)]
-struct Output {
+pub(super) struct Output {
     /// Folder of the report [default: foretaste-report]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Also write the scores of every row
     #[arg(long)]
     scores: bool,
+    /// Sign the report with this private key, PEM, as foretaste sign does
+    #[arg(long, value_name = "FILE")]
+    pub(super) sign: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{FormatFlag, Scan};
 use super::progress::Bar;
 use super::{Engine, Exit, Request, Terminal};
+use crate::attest::{Signer, sign};
 use crate::config::{self, Settings};
 use crate::data::read::Format;
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::run::{Progress, Silent};
 /// Scans and says what was found; keeps what was learnt where `model` says.
 pub(super) fn scan(flags: Scan, model: Option<PathBuf>, folder: &Path, engine: &dyn Engine, terminal: &mut Terminal<'_>) -> Result<Exit> {
     let settings = settings(&flags, folder, engine, terminal)?;
+    // A key that cannot be read shows before the work, not after it.
+    let signer = flags.output.sign.as_deref().map(Signer::read).transpose()?;
     let policy = settings.decide.fail_on;
     let json = flags.wants_json();
     let shown = terminal.is_interactive() && !flags.talk.quiet && !flags.talk.no_progress;
@@ -23,6 +26,9 @@ pub(super) fn scan(flags: Scan, model: Option<PathBuf>, folder: &Path, engine: &
     // The bar has to be gone before anything else is written.
     drop(progress);
     let (outcome, report) = scanned?;
+    if let Some(signer) = signer {
+        sign(&report, &signer)?;
+    }
     if let Some(path) = &request.model
         && !flags.talk.quiet
     {

@@ -146,7 +146,7 @@ pub fn scan(
 ///
 /// # Errors
 /// As [`scan_against`], and a model that cannot be written.
-pub fn fit(
+pub fn scan_to_freeze(
     source: &dyn Source,
     reference: Option<&dyn Source>,
     units: Vec<Box<dyn Unit>>,

@@ -9,7 +9,7 @@ use super::*;
 use crate::data::read::{Memory, Options, open};
 use crate::data::{Choices, Key};
 use crate::policy::{Gate, Policy};
-use crate::run::{Order, Silent, Sink, fit};
+use crate::run::{Order, Silent, Sink, scan_to_freeze};
 
 /// Positions of listed rows.
 #[derive(Default)]
@@ -44,7 +44,7 @@ fn learn(batch: &RecordBatch) -> (Vec<u64>, Vec<u8>) {
     };
     let source = Memory::new("train", std::slice::from_ref(batch)).unwrap();
     let mut listed = Listed::default();
-    let (_, model) = fit(&source, None, crate::detect::all(), &order, &mut listed, &Silent).unwrap();
+    let (_, model) = scan_to_freeze(&source, None, crate::detect::all(), &order, &mut listed, &Silent).unwrap();
     (listed.0, model)
 }
 
