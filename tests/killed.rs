@@ -35,7 +35,7 @@ fn table(rows: usize) -> RecordBatch {
     };
     let a: Vec<f64> = (0..rows).map(|row| if row % 2_000 == 7 { -9_999.0 } else { next() + next() }).collect();
     let columns: [(&str, ArrayRef); 3] = [
-        ("id", std::sync::Arc::new((0..rows as i64).collect::<Int64Array>())),
+        ("id", std::sync::Arc::new((0_i64..).take(rows).collect::<Int64Array>())),
         ("a", std::sync::Arc::new(Float64Array::from(a))),
         ("b", std::sync::Arc::new((0..rows).map(|_| Some(next())).collect::<Float64Array>())),
     ];

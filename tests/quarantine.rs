@@ -70,6 +70,46 @@ fn reviewers_decide_what_goes() {
 }
 
 #[test]
+fn rows_get_the_label_that_a_reviewer_gives() {
+    let folder = scanned("digits.parquet");
+    let report = folder.json("report");
+    let page = String::from_utf8(folder.bytes("report/report.html")).unwrap();
+    let cause = report["groups"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let row = report["groups"][0]["examples"][0].to_string();
+    let decide = |args: &[&str]| assert_eq!(folder.run(&[&["decide", "report", "--by", "ada"], args].concat()).status, Some(0));
+    decide(&["--cause", &cause, "--confirm"]);
+    decide(&["--row", &row, "--relabel", "12"]);
+    let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.err.contains(&format!("row {row} is to be labelled '12', which no row of the data is")), "{}", ended.err);
+    decide(&["--row", &row, "--relabel", "7"]);
+    let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
+    assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    assert!(ended.out.contains("1 of them under another label"), "{}", ended.out);
+    let manifest = serde_json::from_slice::<Value>(&folder.bytes("cleaned/quarantine.json")).unwrap();
+    let flagged = report["flagged_rows"].as_u64().unwrap();
+    assert_eq!((manifest["removed"].as_u64(), manifest["relabelled"].as_u64()), (Some(flagged - 1), Some(1)));
+    assert_eq!(manifest["kept"].as_u64(), Some(1_797 - flagged + 1));
+    assert_eq!(folder.json("report")["sanitisation"][0]["relabelled"], 1);
+    let ledger = lines(&folder, "cleaned/ledger.jsonl");
+    let line = ledger.iter().find(|line| line["row"] == report["groups"][0]["examples"][0]).unwrap();
+    assert_eq!((&line["label"], &line["relabelled"]), (&"0".into(), &"7".into()));
+    let now = String::from_utf8(folder.bytes("report/report.html")).unwrap();
+    assert!(!page.contains("Done since") && now.contains("Done since") && now.contains("and relabelled 1"));
+
+    let column = |path: &str| read_parquet(folder.path(path)).unwrap().column_by_name("label").unwrap().clone();
+    let (before, kept) = (column("digits.parquet"), column("cleaned/kept/digits.parquet"));
+    let sevens = |labels: &arrow::array::ArrayRef| {
+        let labels = arrow::compute::cast(labels, &arrow::datatypes::DataType::Int64).unwrap();
+        arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&labels).iter().filter(|label| *label == Some(7)).count()
+    };
+    assert_eq!(sevens(&kept), sevens(&before) + 1);
+    assert_eq!(folder.run(&["restore", "cleaned", "--out", "restored"]).status, Some(0));
+    let rows = |path: &str| read_parquet(folder.path(path)).unwrap();
+    assert_eq!(rows("restored/digits.parquet"), rows("digits.parquet"));
+}
+
+#[test]
 fn data_that_changed_are_left_alone() {
     let folder = scanned("digits.parquet");
     let mut bytes = folder.bytes("digits.parquet");

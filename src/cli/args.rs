@@ -96,9 +96,15 @@ pub(super) struct RulingFlag {
     /// Sound: it shall stay
     #[arg(long)]
     pub(super) dismiss: bool,
+    /// Right but for its label: it shall stay with this one
+    #[arg(long, value_name = "LABEL")]
+    pub(super) relabel: Option<String>,
     /// What was said before no longer holds
     #[arg(long)]
     pub(super) undo: bool,
+    /// What another ledger says of rows that nothing is said of yet; rows where both differ are named and left as they are
+    #[arg(long, value_name = "LEDGER")]
+    pub(super) merge: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -110,7 +116,7 @@ pub(super) struct Decide {
     #[arg(value_name = "REPORT")]
     pub(super) report: PathBuf,
     /// Positions of listed rows, from 0
-    #[arg(long, value_name = "N,M", value_delimiter = ',', required_unless_present = "cause")]
+    #[arg(long, value_name = "N,M", value_delimiter = ',', required_unless_present_any = ["cause", "merge"])]
     pub(super) row: Vec<u64>,
     /// Fingerprints of causes: all their rows
     #[arg(long, value_name = "FINGERPRINT", value_delimiter = ',')]
@@ -121,8 +127,8 @@ pub(super) struct Decide {
     #[arg(long, value_name = "TEXT")]
     pub(super) note: Option<String>,
     /// The reviewer
-    #[arg(long, value_name = "NAME", env = "USER")]
-    pub(super) by: String,
+    #[arg(long, value_name = "NAME", env = "USER", required_unless_present = "merge")]
+    pub(super) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,21 @@
 //! `foretaste review`, `decide`, `quarantine` and `restore`: from listed rows to a cleaned copy, and back.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::args::{Decide, Quarantine, Restore, Review, SelectionFlag};
 use super::{Exit, Terminal};
 use crate::error::Result;
+use crate::ledger;
 use crate::quarantine::{Order, Selection, quarantine, restore as put_back};
-use crate::review::{About, DECISIONS, Decision, Ruling, decide as record};
+use crate::report::visible;
+use crate::review::{About, DECISIONS, Decision, Ruling, decide as record, listed, merge};
 use crate::serve::Page;
+
+/// Rows of a conflict that are named, and characters of a name.
+const CONFLICTS: usize = 20;
+const NAME: usize = 80;
 
 /// Serves the page until the command is stopped.
 pub(super) fn serve_page(flags: &Review, terminal: &mut Terminal<'_>) -> Result<Exit> {
@@ -19,22 +27,56 @@ pub(super) fn serve_page(flags: &Review, terminal: &mut Terminal<'_>) -> Result<
 
 /// Records decisions.
 pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit> {
+    let path = flags.report.join(DECISIONS);
+    if let Some(other) = &flags.ruling.merge {
+        return merge_ledger(flags, other, terminal);
+    }
     let (ruling, said) = if flags.ruling.confirm {
-        (Ruling::Confirm, "confirmed")
+        (Ruling::Confirm, "confirmed".to_owned())
     } else if flags.ruling.dismiss {
-        (Ruling::Dismiss, "dismissed")
+        (Ruling::Dismiss, "dismissed".to_owned())
+    } else if let Some(label) = &flags.ruling.relabel {
+        (Ruling::Relabel { label: label.clone() }, format!("to be labelled {}", visible(label, NAME)))
     } else {
-        (Ruling::Undo, "open again")
+        (Ruling::Undo, "open again".to_owned())
     };
     let at = Timestamp::now();
+    let by = flags.by.clone().unwrap_or_default();
     let rows = flags.row.iter().map(|row| About::Row(*row));
     let causes = flags.cause.iter().map(|cause| About::Cause(cause.clone()));
     let decisions: Vec<Decision> =
-        rows.chain(causes).map(|about| Decision { at, by: flags.by.clone(), about, ruling, note: flags.note.clone() }).collect();
+        rows.chain(causes).map(|about| Decision { at, by: by.clone(), about, ruling: ruling.clone(), note: flags.note.clone() }).collect();
     let count = record(&flags.report, &decisions)?;
-    let path = flags.report.join(DECISIONS);
     terminal.print(format!("{} {said}, noted in {}\n", rows_of(count as u64), path.display()).as_bytes())?;
     Ok(Exit::Clean)
+}
+
+/// Takes another ledger in; rows of which the two say different things are named.
+fn merge_ledger(flags: &Decide, other: &Path, terminal: &mut Terminal<'_>) -> Result<Exit> {
+    let merged = merge(&flags.report, &listed(&flags.report)?, &ledger::read(other)?.0)?;
+    let mut lines = vec![format!("{} decided by {}", rows_of(merged.taken as u64), other.display())];
+    for conflict in merged.conflicts.iter().take(CONFLICTS) {
+        let said = |decision: &Decision| format!("{} says {}", visible(&decision.by, NAME), visible(&word(&decision.ruling), NAME));
+        lines.push(format!("row {}: {}, {}", conflict.row, said(&conflict.ours), said(&conflict.theirs)));
+    }
+    if merged.conflicts.len() > CONFLICTS {
+        lines.push(format!("and {} more", merged.conflicts.len() - CONFLICTS));
+    }
+    if !merged.conflicts.is_empty() {
+        lines.push(format!("{} left as they were: the two ledgers differ", rows_of(merged.conflicts.len() as u64)));
+    }
+    terminal.print(format!("{}\n", lines.join("\n")).as_bytes())?;
+    Ok(if merged.conflicts.is_empty() { Exit::Clean } else { Exit::Findings })
+}
+
+fn word(ruling: &Ruling) -> String {
+    match ruling {
+        Ruling::Confirm => "confirm".to_owned(),
+        Ruling::Dismiss => "dismiss".to_owned(),
+        Ruling::Relabel { label } => format!("label {label}"),
+        Ruling::Note => "nothing".to_owned(),
+        Ruling::Undo => "undo".to_owned(),
+    }
 }
 
 /// Takes listed rows out of a copy of the data.
@@ -53,8 +95,9 @@ pub(super) fn quarantine_rows(flags: Quarantine, terminal: &mut Terminal<'_>) ->
         Selection::Confirmed => "confirmed",
     };
     let folder = done.folder.display();
+    let relabelled = if done.relabelled > 0 { format!(", {} of them under another label", done.relabelled) } else { String::new() };
     let text = format!(
-        "{} removed ({which}), {} kept\nkept     {folder}/kept\nremoved  {folder}/removed\nledger   {folder}/ledger.jsonl\nTo undo: foretaste restore {folder} --out NEW-FOLDER\n",
+        "{} removed ({which}), {} kept{relabelled}\nkept     {folder}/kept\nremoved  {folder}/removed\nledger   {folder}/ledger.jsonl\nTo undo: foretaste restore {folder} --out NEW-FOLDER\n",
         rows_of(done.removed),
         rows_of(done.kept),
     );
@@ -65,7 +108,8 @@ pub(super) fn quarantine_rows(flags: Quarantine, terminal: &mut Terminal<'_>) ->
 /// Puts the rows of a quarantine back.
 pub(super) fn restore(flags: &Restore, terminal: &mut Terminal<'_>) -> Result<Exit> {
     let done = put_back(&flags.from, &flags.out)?;
-    let text = format!("{} in {}, {} of them put back\n", rows_of(done.kept + done.removed), done.folder.display(), done.removed);
+    let back = done.removed + done.relabelled;
+    let text = format!("{} in {}, {} of them put back\n", rows_of(done.kept + done.removed), done.folder.display(), back);
     terminal.print(text.as_bytes())?;
     Ok(Exit::Clean)
 }

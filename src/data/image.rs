@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageReader, Limits};
+use image::imageops::thumbnail;
+use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageReader, Limits, RgbImage};
 
 /// Pictures with more pixels than this are not decoded; they are counted and reported.
 pub const MAX_IMAGE_PIXELS: u64 = 1 << 24;
@@ -55,6 +56,25 @@ impl Image {
         }
         PngEncoder::new(&mut bytes).write_image(&self.pixels, width, height, kind).ok()?;
         Some(bytes)
+    }
+
+    /// The picture with no side longer than `most`.
+    #[must_use]
+    pub fn shrunk(&self, most: usize) -> std::borrow::Cow<'_, Self> {
+        let longest = self.width.max(self.height);
+        let scaled = |side: usize| u32::try_from((side * most / longest.max(1)).max(1)).ok();
+        let small = || {
+            let (width, height) = (scaled(self.width)?, scaled(self.height)?);
+            let (w, h) = (u32::try_from(self.width).ok()?, u32::try_from(self.height).ok()?);
+            let pixels = if self.channels == 1 {
+                thumbnail(&GrayImage::from_raw(w, h, self.pixels.clone())?, width, height).into_raw()
+            } else {
+                thumbnail(&RgbImage::from_raw(w, h, self.pixels.clone())?, width, height).into_raw()
+            };
+            Some(Self { width: width as usize, height: height as usize, channels: self.channels, pixels })
+        };
+        let small = if longest > most { small() } else { None };
+        small.map_or(std::borrow::Cow::Borrowed(self), std::borrow::Cow::Owned)
     }
 
     /// Reads raw samples as a square picture, grey or RGB, if their number allows it.
@@ -129,6 +149,15 @@ mod tests {
         assert_eq!((colour.width, colour.channels), (32, 3));
         assert!(Image::from_raw(&[0; 7]).is_none());
         assert!(Image::from_raw(&[]).is_none());
+    }
+
+    #[test]
+    fn a_picture_shrinks_to_its_longest_side() {
+        let wide = Image { width: 40, height: 10, channels: 3, pixels: vec![200; 1_200] };
+        let small = wide.shrunk(20);
+        assert_eq!((small.width, small.height, small.pixels.len()), (20, 5, 300));
+        assert!(small.pixels.iter().all(|p| *p == 200));
+        assert_eq!(*wide.shrunk(40), wide);
     }
 
     #[test]

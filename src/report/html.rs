@@ -1,57 +1,83 @@
-//! The page for people: one file that needs no network, runs no script and prints.
+//! The page for people: one file that needs no network and prints. Without its script it can be read; with it, rows can be searched
+//! and decided about.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
-use super::json::{Detector, Report, ReportGroup};
-use super::listed::ListedRow;
+use super::cause::{Cause, PICTURES, PIECES, Pair};
+use super::flips::Flips;
+use super::head::Head;
+use super::json::{Detector, Report, ReportGroup, Sanitisation};
+use super::listed::{Blocks, Listed, ListedRow};
+use super::pack::inert;
+use super::scores::{Chart, Scores};
+use super::script::{SCRIPT, digest};
 use super::standards::{AttackClass, ProvisionEvidence};
-use super::words::{Gist, bytes, count, number, percent, plural, policy, seconds, standing};
+use super::words::{Gist, bytes, count, percent, plural, policy, seconds};
 use super::{List, visible};
 use crate::data::File;
 use crate::error::{Error, Result};
 use crate::finding::{Power, Reach};
-use crate::run::{Breakdown, Outcome};
+use crate::run::Breakdown;
 
 const TEMPLATE: &str = include_str!("assets/report.html");
-const STYLE: &str = concat!(include_str!("assets/palette.css"), include_str!("assets/report.css"));
+const STYLE: &str = concat!(include_str!("assets/palette.css"), include_str!("assets/report.css"), include_str!("assets/desk.css"));
 
-/// Characters shown of a name, a sentence and a piece of evidence.
-const NAME: usize = 120;
-const SENTENCE: usize = 600;
-const EVIDENCE: usize = 1_200;
+/// Characters shown of a name and of a sentence.
+pub(super) const NAME: usize = 120;
+pub(super) const SENTENCE: usize = 600;
 /// Items shown of a list; the rest is in `report.json`.
-const ITEMS: usize = 100;
-/// Pieces of evidence shown of a cause, and parts of each.
-const PIECES: usize = 24;
-const PARTS: usize = 40;
-/// Most bytes of one picture and of all pictures, as base64.
-const PICTURE: usize = 256 << 10;
-const PICTURES: usize = 4 << 20;
-/// The first bytes of every PNG, as base64.
-const PNG: &str = "iVBORw0KGgo";
+pub(super) const ITEMS: usize = 100;
+/// Causes named beside the verdict.
+const NAMED: usize = 3;
+
+/// Who keeps the decisions that are made in a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Desk {
+    /// The browser.
+    Browser,
+    /// The server that the page comes from, for this reviewer.
+    Server(String),
+}
+
+/// A page and its content-security policy.
+pub(crate) struct Html {
+    pub(crate) text: String,
+    pub(crate) policy: String,
+}
 
 /// The page of a report with its listed rows.
-pub(super) fn page(outcome: &Outcome, report: &Report, listed: List<ListedRow>) -> Result<String> {
+pub(super) fn page(report: &Report, listed: &Listed, scores: &Scores, blocks: Blocks, desk: &Desk) -> Result<Html> {
     let fail = |e: minijinja::Error| Error::output("report.html", e);
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_function("count", count);
     // The name's ending turns escaping on.
     environment.add_template("report.html", TEMPLATE).map_err(fail)?;
-    let view = View::new(outcome, report, listed);
-    environment.get_template("report.html").and_then(|template| template.render(Serde(&view))).map_err(fail)
+    let view = View::new(report, listed, scores, blocks, desk)?;
+    let text = environment.get_template("report.html").and_then(|template| template.render(Serde(&view))).map_err(fail)?;
+    Ok(Html { text, policy: view.content_policy })
+}
+
+/// Nothing but this script, this style and pictures in the page itself; no markup is ever made of text.
+fn content_policy(desk: &Desk) -> String {
+    let connect = if *desk == Desk::Browser { "'none'" } else { "'self'" };
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src {connect}; base-uri 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
+        digest(&SCRIPT),
+        digest(STYLE)
+    )
 }
 
 #[derive(Serialize)]
 struct View {
     style: &'static str,
-    style_hash: String,
+    script: &'static str,
+    content_policy: String,
+    head: String,
+    blocks: Blocks,
     tool: String,
     created: String,
     name: String,
@@ -62,8 +88,12 @@ struct View {
     seconds: String,
     reasons: Vec<String>,
     steps: Vec<String>,
+    named: List<Named>,
     causes: List<Cause>,
+    sanitised: Vec<Sanitised>,
     listed: List<ListedRow>,
+    flips: Option<Flips>,
+    charts: Vec<Chart>,
     with_id: bool,
     with_file: bool,
     flagged: String,
@@ -88,24 +118,43 @@ struct View {
     settings: String,
 }
 
+/// A cause in a line.
 #[derive(Serialize)]
-struct Pair {
-    name: String,
-    value: String,
+struct Named {
+    title: String,
+    /// What follows the first semicolon.
+    rest: String,
 }
 
+impl Named {
+    fn new(group: &ReportGroup) -> Self {
+        let title = visible(&group.title, SENTENCE);
+        let (title, rest) = title.split_once("; ").unwrap_or((&title, ""));
+        Self { title: title.to_owned(), rest: rest.to_owned() }
+    }
+}
+
+/// What was done with listed rows.
 #[derive(Serialize)]
-struct Cause {
-    title: String,
-    tier: &'static str,
-    code: String,
-    attack: String,
-    facts: Vec<Pair>,
-    picture: Option<String>,
-    evidence: List<Pair>,
-    examples: String,
-    fingerprint: String,
-    standing: Option<String>,
+struct Sanitised {
+    at: String,
+    said: String,
+}
+
+impl Sanitised {
+    fn new(done: &Sanitisation) -> Self {
+        let (by, folder) = (visible(&done.by, NAME), visible(&done.folder, NAME));
+        let removed = plural(done.removed, "row", "rows");
+        let relabelled = if done.relabelled > 0 { format!(" and relabelled {}", count(done.relabelled)) } else { String::new() };
+        Self {
+            at: done.at.chars().take(19).collect::<String>().replace('T', " "),
+            said: format!(
+                "{by} took {removed} out of a copy{relabelled} ({}), {} kept, in {folder}",
+                visible(&done.policy, NAME),
+                count(done.kept)
+            ),
+        }
+    }
 }
 
 /// What the scan could have seen.
@@ -187,33 +236,38 @@ struct ColumnLine {
 }
 
 impl<T> List<T> {
-    fn of<S>(items: &[S], most: usize, line: impl FnMut(&S) -> T) -> Self {
+    pub(super) fn of<S>(items: &[S], most: usize, line: impl FnMut(&S) -> T) -> Self {
         Self { items: items.iter().take(most).map(line).collect(), more: items.len().saturating_sub(most) as u64 }
     }
 }
 
 impl View {
-    fn new(outcome: &Outcome, report: &Report, listed: List<ListedRow>) -> Self {
+    fn new(report: &Report, listed: &Listed, scores: &Scores, blocks: Blocks, desk: &Desk) -> Result<Self> {
         let data = &report.data;
-        let gist = Gist::from(outcome);
+        let gist = Gist::from(report);
+        let name = match &data.files[..] {
+            [] => "no file".to_owned(),
+            [one] => visible(&one.name, NAME),
+            [first, rest @ ..] => {
+                format!("{} and {}", visible(&first.name, NAME), plural(rest.len() as u64, "more file", "more files"))
+            }
+        };
         let standard = &report.standards.standard;
         let mut pictures = PICTURES;
         let settings = serde_json::to_string_pretty(&report.settings).unwrap_or_default();
         let settings: Vec<String> = settings.lines().take(ITEMS * 4).map(|line| visible(line, SENTENCE)).collect();
         let at = |column: &str| data.nulls.get(column).copied().unwrap_or(0);
         let bad = |column: &str| data.unreadable.get(column).copied().unwrap_or(0);
-        Self {
+        let plain = listed.plain();
+        Ok(Self {
             style: STYLE,
-            style_hash: STANDARD.encode(Sha256::digest(STYLE)),
+            script: &SCRIPT,
+            content_policy: content_policy(desk),
+            head: inert(&Head::new(report, desk))?,
+            blocks,
             tool: format!("{} {}", report.tool.name, report.tool.version),
             created: report.created.replace('T', " ").replace('Z', " UTC"),
-            name: match &data.files[..] {
-                [] => "no file".to_owned(),
-                [one] => visible(&one.name, NAME),
-                [first, rest @ ..] => {
-                    format!("{} and {}", visible(&first.name, NAME), plural(rest.len() as u64, "more file", "more files"))
-                }
-            },
+            name,
             verdict: report.verdict.name(),
             complete: report.complete,
             headline: gist.headline(),
@@ -222,9 +276,13 @@ impl View {
             reasons: sentences(&report.reasons),
             steps: gist.next_steps(),
             causes: List::of(&report.groups, ITEMS, |group| Cause::new(group, report, &mut pictures)),
-            with_id: listed.items.iter().any(ListedRow::has_id),
+            named: List::of(&report.groups, NAMED, Named::new),
+            sanitised: report.sanitisation.iter().take(ITEMS).map(Sanitised::new).collect(),
+            with_id: listed.has_id(),
             with_file: data.files.len() > 1,
-            listed,
+            listed: plain,
+            flips: Flips::new(listed.pairs()),
+            charts: scores.charts(),
             flagged: count(report.flagged_rows),
             breakdown: report.breakdown.iter().take(12).map(Places::new).collect(),
             detectors: report.detectors.iter().map(Unit::new).collect(),
@@ -252,7 +310,7 @@ impl View {
             seed: report.seed,
             digest: report.settings_digest.clone(),
             settings: settings.join("\n"),
-        }
+        })
     }
 }
 
@@ -263,77 +321,6 @@ fn sentences(texts: &[String]) -> Vec<String> {
 /// A provision's evidence names columns and labels of the data.
 fn shown_provision(provision: &ProvisionEvidence) -> ProvisionEvidence {
     ProvisionEvidence { evidence: sentences(&provision.evidence), ..provision.clone() }
-}
-
-impl Cause {
-    fn new(group: &ReportGroup, report: &Report, pictures: &mut usize) -> Self {
-        let attack = report.standards.taxonomies.iter().find(|t| t.key == group.attack_class);
-        let mut facts = vec![Pair { name: "rows".to_owned(), value: count(group.rows) }];
-        let mut fact = |name: &str, value: String| facts.push(Pair { name: name.to_owned(), value });
-        if let Some(label) = &group.label {
-            fact("label", visible(label, NAME));
-            fact("of these rows with it", format!("{} ({})", count(group.agreeing), percent(group.agreeing, group.rows)));
-        }
-        if let Some(background) = group.background {
-            fact("expected without the cause", format!("{}%", number(Some(100.0 * background))));
-        }
-        fact(&visible(&group.statistic.name, NAME), number(group.statistic.value));
-        fact("p", number(group.p));
-        fact("tests", count(group.tests));
-        fact("q, corrected", number(group.q));
-        let pieces: Vec<(&String, &Value)> = group.evidence.iter().filter(|(key, _)| *key != "picture").collect();
-        Self {
-            title: visible(&group.title, SENTENCE),
-            tier: group.tier.name(),
-            code: visible(&group.code, NAME),
-            attack: attack.map_or_else(|| visible(&group.attack_class, NAME), |class| class.name.clone()),
-            facts,
-            picture: picture(&group.evidence, pictures),
-            evidence: List::of(&pieces, PIECES, |(key, value)| Pair { name: visible(key, NAME), value: said(value) }),
-            examples: group.examples.iter().take(20).map(u64::to_string).collect::<Vec<_>>().join(", "),
-            fingerprint: visible(&group.fingerprint, NAME),
-            standing: standing(&group.standing).map(|said| visible(&said, SENTENCE)),
-        }
-    }
-}
-
-/// A picture as the address of an image, if it is a PNG in base64 and of a size that a page can hold.
-pub(super) fn picture(evidence: &Map<String, Value>, left: &mut usize) -> Option<String> {
-    let text = evidence.get("picture")?.as_str()?;
-    let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
-    if text.len() > PICTURE.min(*left) || !text.starts_with(PNG) || !text.bytes().all(base64) {
-        return None;
-    }
-    *left -= text.len();
-    Some(format!("data:image/png;base64,{text}"))
-}
-
-/// A piece of evidence in a line; lists and objects are cut by their parts before they are written out.
-fn said(value: &Value) -> String {
-    fn cut(value: &Value, depth: usize) -> Value {
-        match value {
-            Value::String(text) => Value::from(visible(text, NAME)),
-            Value::Array(_) | Value::Object(_) if depth == 0 => Value::from("…"),
-            Value::Array(items) => {
-                let more = (items.len() > PARTS).then(|| Value::from("…"));
-                items.iter().take(PARTS).map(|item| cut(item, depth - 1)).chain(more).collect()
-            }
-            Value::Object(map) => {
-                map.iter().take(PARTS).map(|(key, value)| (visible(key, NAME), cut(value, depth - 1))).collect::<Map<_, _>>().into()
-            }
-            other => other.clone(),
-        }
-    }
-    match value {
-        Value::String(text) => visible(text, EVIDENCE),
-        Value::Number(n) if n.is_f64() => number(n.as_f64()),
-        Value::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
-            let parts: Vec<String> = items.iter().take(PARTS).map(said).collect();
-            let more = if items.len() > PARTS { ", …" } else { "" };
-            visible(&format!("{}{more}", parts.join(", ")), EVIDENCE)
-        }
-        other => visible(&cut(other, 3).to_string(), EVIDENCE),
-    }
 }
 
 impl Places {
@@ -368,10 +355,13 @@ impl Unit {
 mod tests {
     use super::*;
     use crate::report::sample;
+    use crate::run::Outcome;
 
     fn render(outcome: &Outcome) -> String {
         let report = Report::new(outcome, &sample::settings()).unwrap();
-        page(outcome, &report, List { items: Vec::new(), more: 0 }).unwrap()
+        let mut listed = Listed::default();
+        let blocks = listed.blocks().unwrap();
+        page(&report, &listed, &Scores::default(), blocks, &Desk::Browser).unwrap().text
     }
 
     #[test]
@@ -395,12 +385,15 @@ mod tests {
     }
 
     #[test]
-    fn the_page_runs_nothing_and_loads_nothing() {
+    fn the_page_runs_its_own_script_and_loads_nothing() {
         let page = render(&sample::poisoned());
-        let hash = STANDARD.encode(Sha256::digest(page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap()));
-        assert!(page.contains(&format!("default-src 'none'; style-src 'sha256-{hash}'; img-src data:;")));
-        assert_eq!(page.matches("<style").count(), 1);
-        for part in ["<script", "<link", "javascript:", "@import", "url(", " style="] {
+        let inside = |start: &str, end: &str| page.split(start).nth(1).unwrap().split(end).next().unwrap().to_owned();
+        let (style, script) = (inside("<style>", "</style>"), inside("<script type=\"module\">", "</script>"));
+        let policy = format!("default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}';", digest(&script), digest(&style));
+        assert!(page.contains(&policy));
+        assert_eq!((page.matches("<style").count(), page.matches("<script").count()), (1, 4));
+        assert!(page.contains("connect-src 'none'"));
+        for part in ["<link", "javascript:", "@import", "url(", " style=", " onclick", "http-equiv=\"refresh"] {
             assert!(!page.contains(part), "{part}");
         }
     }
@@ -409,47 +402,38 @@ mod tests {
     fn hostile_text_stays_text() {
         let sound = render(&sample::poisoned());
         let page = render(&sample::hostile(1));
-        for part in ["<script", "<img", "49", "\u{202E}", "\u{1b}", "\u{200B}", "\u{E0041}", "\u{9b}", "\0"] {
-            assert_eq!(page.matches(part).count(), sound.matches(part).count() - usize::from(part == "<img"), "{part:?}");
+        // The classes in the head keep their own text, which a ledger has to repeat.
+        let shown = |page: &str| {
+            let (before, rest) = page.split_once("<script type=\"application/json\"").unwrap();
+            format!("{before}{}", rest.split_once("</script>").unwrap().1)
+        };
+        for part in ["<script", "<img", "\u{202E}", "\u{1b}", "\u{200B}", "\u{E0041}", "\u{9b}", "\0"] {
+            assert_eq!(
+                shown(&page).matches(part).count(),
+                shown(&sound).matches(part).count() - 2 * usize::from(part == "<img"),
+                "{part:?}"
+            );
         }
-        assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;"));
+        assert_eq!(page.matches("<script").count(), sound.matches("<script").count());
+        assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;") && page.contains("{{ 7*7 }}"));
         assert!(page.contains("⟨U+202E⟩⟨U+001B⟩]0;owned⟨U+0007⟩"));
-        // As many tags as a sound page has, but for the picture that was none.
+        // As many tags as a sound page has, but for the picture that was none, which a sound page shows twice.
         let tags = |page: &str| page.matches('<').count();
         assert!(tags(&page) <= tags(&sound) + 40, "{} {}", tags(&page), tags(&sound));
     }
 
     #[test]
     fn a_page_stays_small_whatever_it_is_given() {
+        let own = render(&sample::clean()).len();
         let mut outcome = sample::hostile(1_000_000);
         outcome.findings[0].group.title = sample::evil(10_000_000);
-        assert!(render(&outcome).len() < 200_000);
+        let page = render(&outcome);
+        assert!(page.len() < own + 200_000, "{} {own}", page.len());
         outcome = sample::poisoned();
         outcome.findings = vec![outcome.findings[0].clone(); 5_000];
         outcome.data.classes = vec![outcome.data.classes[0].clone(); 50_000];
         let page = render(&outcome);
-        assert!(page.len() < 1_000_000, "{}", page.len());
+        assert!(page.len() < own + 1_000_000, "{}", page.len());
         assert!(page.contains("4,900 more") && page.contains("49,900 more"));
-    }
-
-    #[test]
-    fn only_pictures_become_pictures() {
-        let mut left = PICTURES;
-        let mut shown = |text: String| picture(&Map::from_iter([("picture".to_owned(), Value::from(text))]), &mut left);
-        assert!(shown(sample::PICTURE.to_owned()).is_some());
-        assert!(shown(format!("{}\"", sample::PICTURE)).is_none());
-        assert!(shown("PHN2Zz4=".to_owned()).is_none());
-        assert!(shown(format!("{PNG}{}", "A".repeat(PICTURE))).is_none());
-        let large = format!("{PNG}{}", "A".repeat(PICTURE - 100));
-        assert_eq!((0..100).filter(|_| shown(large.clone()).is_some()).count(), PICTURES / PICTURE);
-    }
-
-    #[test]
-    fn evidence_reads_well() {
-        let said = |text: &str| said(&serde_json::from_str(text).unwrap());
-        assert_eq!([said("\"cf\""), said("3"), said("0.123456"), said("true")], ["cf", "3", "0.123", "true"]);
-        assert_eq!(said(r#"["a", 1, null]"#), "a, 1, null");
-        assert_eq!(said("[[1,2],[3,4]]"), "[[1,2],[3,4]]");
-        assert_eq!(said(r#"{"a":[[[[1]]]]}"#), r#"{"a":[["…"]]}"#);
     }
 }

@@ -135,7 +135,7 @@ pub struct Report {
     pub standards: Section,
 }
 
-/// Rows that were taken out of a copy of the data.
+/// Rows that were taken out of a copy of the data, or given another label there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sanitisation {
     /// When, RFC 3339, UTC.
@@ -150,7 +150,10 @@ pub struct Sanitisation {
     pub kept: u64,
     /// Rows removed.
     pub removed: u64,
-    /// Hash of the last line of the folder's ledger, which names every removed row.
+    /// Rows kept under another label.
+    #[serde(default)]
+    pub relabelled: u64,
+    /// Hash of the last line of the folder's ledger, which names every removed or relabelled row.
     pub ledger: String,
 }
 
@@ -305,6 +308,13 @@ impl Report {
         let bytes = std::fs::read(&file).map_err(|e| fail(format!("cannot be read as a report: {e}")))?;
         let report = serde_json::from_slice(&bytes).map_err(|e| fail(format!("is no report of foretaste: {e}")))?;
         Ok((report, bytes))
+    }
+
+    /// What names this report among others, whatever was done since: BLAKE3 of when, how and what was scanned, hex.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let files: Vec<&str> = self.data.files.iter().map(|file| file.blake3.as_str()).collect();
+        digest(&serde_json::json!([self.created, self.settings_digest, self.seed, files, self.flagged_rows]))
     }
 
     /// The document as indented JSON with a final line break.

@@ -2,13 +2,23 @@
 //! a run found.
 
 mod baseline;
+mod cause;
+mod content;
 mod escape;
+mod flips;
+mod head;
 mod html;
 pub mod json;
 mod listed;
+mod marks;
+mod names;
+mod pack;
 mod place;
+mod reopen;
 #[cfg(test)]
 pub(crate) mod sample;
+mod scores;
+mod script;
 pub mod standards;
 mod summary;
 mod table;
@@ -26,13 +36,16 @@ pub use json::{Report, Settings};
 pub use place::SIGNED;
 pub use summary::render;
 
-use crate::data::Role;
+use crate::data::{Role, Schema};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::run::rows_schema;
 use crate::run::{Outcome, Sink};
+pub(crate) use html::{Desk, Html};
 use listed::Listed;
 pub(crate) use listed::cell;
+pub(crate) use reopen::reopen;
+use scores::Scores;
 use table::{Table, scores_schema};
 
 /// What a report holds beside what it always holds.
@@ -51,6 +64,7 @@ pub struct Writer {
     rows: Table,
     scores: Option<Table>,
     listed: Listed,
+    histograms: Scores,
 }
 
 /// The first items of something, and how many were left out.
@@ -70,14 +84,14 @@ impl Writer {
         let table = |name| Table::create(&folder.inside(name), folder.shown(name));
         let rows = table("rows.parquet")?;
         let scores = options.scores.then(|| table("scores.parquet")).transpose()?;
-        Ok(Self { folder, rows, scores, listed: Listed::default() })
+        Ok(Self { folder, rows, scores, listed: Listed::default(), histograms: Scores::default() })
     }
 
     /// Writes the rest, puts the folder into place and gives its path.
     ///
     /// # Errors
     /// [`crate::error::Error::Output`]; whatever lay in the place before is still there.
-    pub fn finish(self, outcome: &Outcome, settings: &Settings) -> Result<PathBuf> {
+    pub fn finish(mut self, outcome: &Outcome, settings: &Settings) -> Result<PathBuf> {
         let report = Report::new(outcome, settings)?;
         let id = id_type(outcome);
         self.rows.close(&rows_schema(id.as_ref()))?;
@@ -85,8 +99,9 @@ impl Writer {
             scores.close(&scores_schema(id.as_ref(), []))?;
         }
         self.folder.write("report.json", &report.to_json()?)?;
-        let page = html::page(outcome, &report, self.listed.into_list())?;
-        self.folder.write("report.html", page.as_bytes())?;
+        let blocks = self.listed.blocks()?;
+        let page = html::page(&report, &self.listed, &self.histograms, blocks, &Desk::Browser)?;
+        self.folder.write("report.html", page.text.as_bytes())?;
         self.folder.commit()
     }
 }
@@ -94,14 +109,29 @@ impl Writer {
 impl Sink for Writer {
     fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
         self.listed.add(rows);
+        if self.scores.is_some() {
+            self.histograms.listed(rows);
+        }
         self.rows.write(rows)
     }
 
     fn scores(&mut self, scores: &RecordBatch) -> Result<()> {
         match &mut self.scores {
-            Some(table) => table.write(scores),
+            Some(table) => {
+                self.histograms.add(scores);
+                table.write(scores)
+            }
             None => Ok(()),
         }
+    }
+
+    fn content(&mut self, schema: &Schema, rows: &RecordBatch) -> Result<()> {
+        self.listed.hold(schema, rows);
+        Ok(())
+    }
+
+    fn wants_content(&self) -> bool {
+        true
     }
 
     fn wants_scores(&self) -> bool {
@@ -112,12 +142,6 @@ impl Sink for Writer {
 /// The type of the id column, for files that hold no row.
 fn id_type(outcome: &Outcome) -> Option<DataType> {
     outcome.data.columns.iter().find(|c| c.role == Role::Id)?.data_type.parse().ok()
-}
-
-/// The picture of a cause as the address of an image.
-pub(crate) fn picture(group: &json::ReportGroup) -> Option<String> {
-    let mut room = usize::MAX;
-    html::picture(&group.evidence, &mut room)
 }
 
 #[cfg(test)]

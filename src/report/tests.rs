@@ -42,6 +42,87 @@ pub(crate) fn written(out: &Path) {
     write(out, &[rows(3, 3, "<b>evil</b>")], &sample::poisoned()).unwrap();
 }
 
+/// What the script of a page reads of its rows.
+fn block(page: &str) -> serde_json::Value {
+    use base64::Engine;
+    let text = pack::block(page, "rows-data").unwrap();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    serde_json::from_reader(flate2::read::GzDecoder::new(&bytes[..])).unwrap()
+}
+
+/// `length` letters and digits that do not repeat.
+fn noise(random: &mut rand_chacha::ChaCha8Rng, length: usize) -> String {
+    use rand::RngExt;
+    (0..length).map(|_| char::from(b"0123456789abcdefghijklmnopqrstuvwxyz <>&\"'"[random.random_range(0..42)])).collect()
+}
+
+/// A schema of a picture, a text and a source.
+fn pictured() -> crate::data::Schema {
+    use crate::data::{ColumnRole, Key};
+    let fields = [("image", DataType::Binary, Role::Image), ("text", DataType::Utf8, Role::Text), ("from", DataType::Utf8, Role::Source)];
+    let column = |(name, data_type, role): &(&str, DataType, Role)| ColumnRole {
+        name: (*name).to_owned(),
+        data_type: data_type.to_string(),
+        role: *role,
+        reason: String::new(),
+        width: None,
+    };
+    let arrow = fields.iter().map(|(name, data_type, _)| arrow::datatypes::Field::new(*name, data_type.clone(), true)).collect::<Vec<_>>();
+    crate::data::Schema {
+        arrow: Arc::new(arrow::datatypes::Schema::new(arrow)),
+        columns: fields.iter().map(column).collect(),
+        label: None,
+        rows: 1_000_000,
+        key: Key::from_seed(1),
+        unit_bytes: 1 << 20,
+    }
+}
+
+#[test]
+fn a_page_of_five_thousand_rows_stays_small_however_much_they_hold() {
+    use rand::{RngExt, SeedableRng};
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let schema = pictured();
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("report");
+    let mut writer = Writer::create(&out, NO_SCORES).unwrap();
+    assert!(writer.wants_content());
+    for from in (0..5_000).step_by(500) {
+        let rows = rows(from, 500, "why");
+        let mut columns = rows.columns().to_vec();
+        columns[9] = Arc::new((0..500).map(|_| Some(noise(&mut random, 200))).collect::<StringArray>());
+        writer.rows(&RecordBatch::try_new(rows.schema(), columns).unwrap()).unwrap();
+        let mut png = || {
+            let pixels: Vec<u8> = (0..64 * 64 * 3).map(|_| random.random()).collect();
+            crate::data::Image { width: 64, height: 64, channels: 3, pixels }.to_png().unwrap()
+        };
+        let pngs: Vec<Vec<u8>> = (0..10).map(|_| png()).collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(arrow::array::BinaryArray::from_iter_values(pngs.iter().cycle().take(500))),
+            Arc::new((0..500).map(|_| Some(noise(&mut random, 5_000))).collect::<StringArray>()),
+            Arc::new((0..500).map(|i| (i % 3 > 0).then_some("mirror")).collect::<StringArray>()),
+        ];
+        writer.content(&schema, &RecordBatch::try_new(Arc::clone(&schema.arrow), columns).unwrap()).unwrap();
+    }
+    let mut outcome = sample::poisoned();
+    outcome.flagged_rows = 5_000;
+    writer.finish(&outcome, &sample::settings()).unwrap();
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    let block = block(&page);
+    let kept = block["cells"].as_object().unwrap();
+    assert_eq!((block["row"].as_array().unwrap().len(), block["sources"].clone()), (5_000, serde_json::json!(["null", "mirror"])));
+    assert!(kept.len() > 200, "{} rows have their content", kept.len());
+    assert!(kept.values().all(|cells| cells[0].as_str().is_some_and(|text| text.chars().count() <= 2_000)));
+    assert!(pack::block(&page, "pictures-data").unwrap().len() > 500_000);
+
+    let again = reopen(&out, &Desk::Server("ada".to_owned())).unwrap();
+    assert_eq!(pack::block(&again.text, "rows-data"), pack::block(&page, "rows-data"));
+    fs::remove_file(out.join("report.html")).unwrap();
+    let without = self::block(&reopen(&out, &Desk::Browser).unwrap().text);
+    assert_eq!((without["row"].clone(), without["cells"].clone()), (block["row"].clone(), serde_json::json!({})));
+}
+
 fn read(path: &Path) -> (SchemaRef, Vec<RecordBatch>) {
     let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).unwrap()).unwrap();
     let schema = reader.schema().clone();
@@ -88,8 +169,9 @@ fn a_report_is_written_whole() {
     assert_eq!(arrow::compute::concat_batches(&schema, &batches).unwrap(), rows(0, 2_100, "why"));
     assert_eq!(read(&out.join("scores.parquet")).0, scores);
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("1,100 more"), "the page says how many rows it leaves out");
-    assert_eq!(page.matches("<td class=\"n\">").count(), 1_000);
+    assert!(page.contains("2,000 more"), "the plain table says how many rows it leaves out");
+    assert_eq!(page.matches("<td class=\"n\">").count(), 100);
+    assert_eq!(block(&page)["row"].as_array().unwrap().len(), 2_100);
 }
 
 #[test]

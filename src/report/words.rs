@@ -210,7 +210,7 @@ impl Gist<'_> {
                 "Set the listed rows aside (foretaste quarantine), find out where they came from, then scan again.",
             ],
             Verdict::Warn => [
-                "Look through rows.parquet, say of each row whether it stays (foretaste decide), and set the others aside (foretaste quarantine).",
+                "Look through the listed rows (foretaste review), say of each whether it stays, and set the others aside (foretaste quarantine).",
                 "Scan again after changes.",
             ],
             Verdict::Pass => [

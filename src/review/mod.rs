@@ -1,8 +1,11 @@
 //! What reviewers decide about listed rows, kept in an append-only ledger beside the report.
 
 mod listed;
+mod merge;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use listed::{ListedRow, listed};
 pub(crate) use listed::{each, position, texts};
+pub use merge::{Conflict, Merged, merge};
 
 use crate::error::{Error, Result};
 use crate::ledger::{self, Ledger};
@@ -20,13 +24,20 @@ pub const DECISIONS: &str = "decisions.jsonl";
 const NAMED: usize = 5;
 
 /// What a reviewer says of a row or a cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "ruling")]
 pub enum Ruling {
     /// It is poisoned or wrong, and shall go.
     Confirm,
     /// It is sound, and shall stay.
     Dismiss,
+    /// It shall stay under another label.
+    Relabel {
+        /// The right label, as the data would have it.
+        label: String,
+    },
+    /// Nothing but what the note says.
+    Note,
     /// What was said before no longer holds.
     Undo,
 }
@@ -42,6 +53,7 @@ pub struct Decision {
     #[serde(flatten)]
     pub about: About,
     /// What was decided.
+    #[serde(flatten)]
     pub ruling: Ruling,
     /// Why, in the reviewer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,27 +80,27 @@ pub struct Review {
 /// The last words of one ledger.
 #[derive(Debug, Default)]
 struct Words<'a> {
-    rows: BTreeMap<u64, (usize, Ruling)>,
-    causes: BTreeMap<&'a str, (usize, Ruling)>,
+    rows: BTreeMap<u64, (usize, &'a Decision)>,
+    causes: BTreeMap<&'a str, (usize, &'a Decision)>,
 }
 
 impl<'a> Words<'a> {
     fn of(ledger: &'a [Decision]) -> Self {
         let mut words = Self::default();
-        for (at, decision) in ledger.iter().enumerate() {
+        for (at, decision) in ledger.iter().enumerate().filter(|(_, decision)| decision.ruling != Ruling::Note) {
             match &decision.about {
-                About::Row(row) => words.rows.insert(*row, (at, decision.ruling)),
-                About::Cause(cause) => words.causes.insert(cause, (at, decision.ruling)),
+                About::Row(row) => words.rows.insert(*row, (at, decision)),
+                About::Cause(cause) => words.causes.insert(cause, (at, decision)),
             };
         }
         words
     }
 
     /// What holds for a row.
-    fn about(&self, row: u64, causes: &[String]) -> Option<Ruling> {
+    fn about(&self, row: u64, causes: &[String]) -> Option<&'a Decision> {
         let of_causes = causes.iter().filter_map(|cause| self.causes.get(cause.as_str()));
         let last = self.rows.get(&row).into_iter().chain(of_causes).max_by_key(|(at, _)| *at);
-        last.map(|(_, ruling)| *ruling).filter(|ruling| *ruling != Ruling::Undo)
+        last.map(|(_, decision)| *decision).filter(|decision| decision.ruling != Ruling::Undo)
     }
 }
 
@@ -105,18 +117,18 @@ impl Review {
     /// What was decided about each of the rows, given with the fingerprints of their causes. In a ledger the last word holds.
     ///
     /// # Errors
-    /// [`Error::Config`] where one reviewer confirms a row that another dismisses.
+    /// [`Error::Config`] where reviewers say different things of a row.
     pub fn settle<'a>(&self, rows: impl Iterator<Item = (u64, &'a [String])>) -> Result<Vec<Option<Ruling>>> {
         let words: Vec<Words<'_>> = self.ledgers.iter().map(|ledger| Words::of(ledger)).collect();
         let mut settled = Vec::new();
         let mut conflicts = Vec::new();
         for (row, causes) in rows {
-            let mut said = words.iter().filter_map(|words| words.about(row, causes));
+            let mut said = words.iter().filter_map(|words| words.about(row, causes)).map(|decision| &decision.ruling);
             let first = said.next();
             if said.any(|other| Some(other) != first) {
                 conflicts.push(row);
             }
-            settled.push(first);
+            settled.push(first.cloned());
         }
         if conflicts.is_empty() {
             return Ok(settled);
@@ -124,7 +136,9 @@ impl Review {
         let named: Vec<String> = conflicts.iter().take(NAMED).map(u64::to_string).collect();
         let more = if conflicts.len() > NAMED { ", …" } else { "" };
         let reason = format!("reviewers disagree about {} rows: {}{more}", conflicts.len(), named.join(", "));
-        Err(Error::config("--decisions", reason).with_help("Settle them with foretaste decide in one of the ledgers."))
+        Err(Error::config("--decisions", reason).with_help(
+            "foretaste review can merge one ledger into the other and shows where they differ; or settle them with foretaste decide.",
+        ))
     }
 }
 
@@ -134,23 +148,33 @@ impl Review {
 /// # Errors
 /// As [`Ledger::open`]; [`Error::Config`] where one is about a row or cause that the report does not list.
 pub fn decide(folder: &Path, decisions: &[Decision]) -> Result<usize> {
-    let rows = listed(folder)?;
-    let about = |about: &About, row: &ListedRow| match about {
-        About::Row(at) => row.row == *at,
-        About::Cause(cause) => row.causes.contains(cause),
-    };
+    note(folder, &listed(folder)?, decisions)
+}
+
+/// As [`decide`], where the listed rows are at hand.
+pub(crate) fn note(folder: &Path, rows: &[ListedRow], decisions: &[Decision]) -> Result<usize> {
+    let known: BTreeSet<u64> = rows.iter().map(|row| row.row).collect();
+    let causes: BTreeSet<&str> = rows.iter().flat_map(|row| row.causes.iter().map(String::as_str)).collect();
+    let (mut about_rows, mut about_causes) = (BTreeSet::new(), BTreeSet::new());
     for decision in decisions {
-        if !rows.iter().any(|row| about(&decision.about, row)) {
-            let (flag, what) = match &decision.about {
-                About::Row(row) => ("--row", row.to_string()),
-                About::Cause(cause) => ("--cause", format!("'{cause}'")),
-            };
+        let (found, flag, what) = match &decision.about {
+            About::Row(row) => {
+                about_rows.insert(*row);
+                (known.contains(row), "--row", row.to_string())
+            }
+            About::Cause(cause) => {
+                about_causes.insert(cause.as_str());
+                (causes.contains(cause.as_str()), "--cause", format!("'{cause}'"))
+            }
+        };
+        if !found {
             let help = "rows.parquet in the report's folder has the listed rows, with the fingerprints of their causes.";
             return Err(Error::config(flag, format!("the report lists nothing under {what}")).with_help(help));
         }
     }
     add(&folder.join(DECISIONS), decisions)?;
-    Ok(rows.iter().filter(|row| decisions.iter().any(|decision| about(&decision.about, row))).count())
+    let is_about = |row: &&ListedRow| about_rows.contains(&row.row) || row.causes.iter().any(|cause| about_causes.contains(cause.as_str()));
+    Ok(rows.iter().filter(is_about).count())
 }
 
 fn add(path: &Path, decisions: &[Decision]) -> Result<()> {
@@ -159,51 +183,4 @@ fn add(path: &Path, decisions: &[Decision]) -> Result<()> {
         ledger.add(decision)?;
     }
     ledger.finish().map(|_| ())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decision(about: About, ruling: Ruling) -> Decision {
-        Decision { at: Timestamp::UNIX_EPOCH, by: "ada".to_owned(), about, ruling, note: None }
-    }
-
-    fn ledger(name: &str, decisions: &[Decision], folder: &tempfile::TempDir) -> PathBuf {
-        let path = folder.path().join(name);
-        add(&path, decisions).unwrap();
-        path
-    }
-
-    #[test]
-    fn the_last_word_holds_and_a_row_can_leave_its_cause() {
-        let folder = tempfile::tempdir().unwrap();
-        let cause = || About::Cause("f00d".to_owned());
-        let path = ledger(
-            "a.jsonl",
-            &[
-                decision(About::Row(5), Ruling::Dismiss),
-                decision(cause(), Ruling::Confirm),
-                decision(About::Row(2), Ruling::Dismiss),
-                decision(About::Row(3), Ruling::Undo),
-            ],
-            &folder,
-        );
-        let of = ["f00d".to_owned()];
-        let rows = [(1, &of[..]), (2, &of[..]), (3, &of[..]), (4, &[][..]), (5, &of[..])];
-        let settled = Review::read(&[path]).unwrap().settle(rows.into_iter()).unwrap();
-        let (confirm, dismiss) = (Some(Ruling::Confirm), Some(Ruling::Dismiss));
-        assert_eq!(settled, [confirm, dismiss, None, None, confirm]);
-    }
-
-    #[test]
-    fn reviewers_who_disagree_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let one = ledger("a.jsonl", &[decision(About::Row(1), Ruling::Confirm), decision(About::Row(2), Ruling::Confirm)], &folder);
-        let other = ledger("b.jsonl", &[decision(About::Row(2), Ruling::Dismiss)], &folder);
-        let review = Review::read(&[one, other]).unwrap();
-        assert_eq!(review.settle([(1, &[][..])].into_iter()).unwrap(), [Some(Ruling::Confirm)]);
-        let said = review.settle([(1, &[][..]), (2, &[][..])].into_iter()).unwrap_err().to_string();
-        assert!(said.ends_with("reviewers disagree about 1 rows: 2"), "{said}");
-    }
 }

@@ -220,7 +220,7 @@ impl Frozen {
         let derived: Vec<(&dyn Unit, AnyModel)> = derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect();
         derive_columns(&derived, &block)?;
         let rarity = BTreeMap::new();
-        let lister = Lister::new(&accepted.schema, &[], &self.passengers, &self.listings, &rarity, &self.claims, false);
+        let lister = Lister::new(&accepted.schema, &[], &self.passengers, &self.listings, &rarity, &self.claims, (false, false));
         let listed = lister.listed_rows(&block)?;
         let rows = batch.num_rows();
         let (mut tiers, mut q, mut reasons, mut from) = (vec![None; rows], vec![None; rows], vec![None; rows], vec![None; rows]);

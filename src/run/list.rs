@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, UInt32Array, UInt64Array};
-use arrow::compute::take;
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
@@ -80,6 +80,8 @@ impl From<&Finding> for Claimed {
 #[derive(Default)]
 struct Part {
     rows: Option<RecordBatch>,
+    /// The listed rows as the data has them.
+    content: Option<RecordBatch>,
     scores: Option<RecordBatch>,
     listed: Listed,
 }
@@ -111,6 +113,7 @@ pub(super) struct Lister<'a> {
     rarity: &'a BTreeMap<usize, Surprisal>,
     claims: &'a BTreeMap<usize, Vec<Option<Claimed>>>,
     scores: bool,
+    content: bool,
 }
 
 impl<'a> Lister<'a> {
@@ -121,7 +124,7 @@ impl<'a> Lister<'a> {
         listings: &'a BTreeMap<usize, Listing>,
         rarity: &'a BTreeMap<usize, Surprisal>,
         claims: &'a BTreeMap<usize, Vec<Option<Claimed>>>,
-        scores: bool,
+        (scores, content): (bool, bool),
     ) -> Self {
         let mut first = 0;
         let files = files.iter().map(|file| {
@@ -129,7 +132,7 @@ impl<'a> Lister<'a> {
             first += file.rows;
             (start, file.name.as_str())
         });
-        Self { schema, files: files.collect(), passengers, listings, rarity, claims, scores }
+        Self { schema, files: files.collect(), passengers, listings, rarity, claims, scores, content }
     }
 
     /// Whether anything is listed or wanted.
@@ -173,6 +176,9 @@ impl<'a> Lister<'a> {
                 *next += 1;
                 if let Some(rows) = &part.rows {
                     sink.rows(rows)?;
+                }
+                if let Some(content) = &part.content {
+                    sink.content(self.schema, content)?;
                 }
                 if let Some(scores) = &part.scores {
                     sink.scores(scores)?;
@@ -238,6 +244,10 @@ impl<'a> Lister<'a> {
             (0..block.rows()).map(|row| (row, self.entries(&judged, row))).filter(|(_, entries)| !entries.is_empty()).collect();
         if !listed.is_empty() {
             part.rows = Some(self.rows(block, &listed, &mut part.listed)?);
+            if self.content {
+                let indices: UInt32Array = listed.iter().map(|(row, _)| *row as u32).collect();
+                part.content = Some(take_record_batch(block.record(), &indices).map_err(|e| unwritable(&e))?);
+            }
         }
         if self.scores {
             part.scores = Some(self.scores(block, &judged)?);

@@ -568,7 +568,8 @@ impl Run<'_> {
         if let Some(model) = model {
             *model = frozen::freeze(&self.schema, &self.passengers, listings, &claims)?;
         }
-        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &claims, sink.wants_scores());
+        let wanted = (sink.wants_scores(), sink.wants_content());
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &claims, wanted);
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Class, ColumnRole, File};
+use crate::data::{Class, ColumnRole, File, Schema};
 use crate::error::Result;
 use crate::finding::{Family, Finding, Power, Verdict};
 use crate::policy::Applied;
@@ -143,6 +143,16 @@ pub trait Sink {
 
     /// Whether scores of every row are wanted.
     fn wants_scores(&self) -> bool;
+
+    /// The rows of the last call of [`Sink::rows`] with the columns of the data, if [`Sink::wants_content`].
+    fn content(&mut self, _schema: &Schema, _rows: &RecordBatch) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether listed rows are wanted with the columns of the data.
+    fn wants_content(&self) -> bool {
+        false
+    }
 }
 
 /// Told how far a run is; nothing depends on it.

@@ -4,6 +4,7 @@
 //! bytes of the source. Tables (Parquet, Arrow) are parted by rows of record batches, with schema, metadata and compression
 //! kept; what is joined again has equal rows in their order.
 
+mod edit;
 mod output;
 mod table;
 mod text;
@@ -11,7 +12,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -37,15 +38,27 @@ pub struct Halves {
     pub taken: PathBuf,
 }
 
+/// Values that rows get in one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// The column.
+    pub column: String,
+    /// New values by the positions of their rows, from 0.
+    pub values: BTreeMap<u64, String>,
+}
+
 /// How a file was parted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parted {
     /// What its bytes are.
     pub form: Form,
-    /// Rows that stay.
+    /// Rows that stay, those with a new value among them.
     pub kept: u64,
-    /// Rows that were taken out.
+    /// Rows that were taken out, and the old form of those with a new value.
     pub taken: u64,
+    /// Rows with a new value.
+    #[serde(default)]
+    pub edited: u64,
     /// BLAKE3 of the unpacked bytes of a text file, hex: what is joined again must have it.
     pub content: Option<String>,
 }
@@ -65,33 +78,55 @@ impl Form {
     }
 }
 
-/// Parts the file at `path`: rows at the positions `out`, from 0, are taken, the others kept. Writes both halves whole.
+/// Parts the file at `path`: rows at the positions `out`, from 0, are taken, the others kept. Rows with an edit are in both halves: as
+/// they were among those taken, with their new value among those kept. Writes both halves whole.
 ///
 /// # Errors
-/// [`Error::Input`] where the file cannot be read or has no row at one of the positions, [`Error::Output`] where a half cannot
+/// [`Error::Input`] where the file cannot be read, has no row at one of the positions or cannot hold a new value, [`Error::Output`] where a half cannot
 /// be written. Then the halves are worth nothing.
-pub fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, halves: &Halves) -> Result<Parted> {
-    let parted =
-        guarded(
-            name,
-            || if form.is_text() { text::part(name, path, form, out, halves) } else { table::part(name, path, form, out, halves) },
-        )?;
-    if parted.taken != out.len() as u64 {
-        let reason = format!("it has {} rows, fewer than the report tells of", parted.kept + parted.taken);
+pub fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, edits: &Edits, halves: &Halves) -> Result<Parted> {
+    let parted = guarded(name, || {
+        if form.is_text() { text::part(name, path, form, out, edits, halves) } else { table::part(name, path, form, out, edits, halves) }
+    })?;
+    if parted.taken != (out.len() + edits.values.len()) as u64 {
+        let reason = format!("it has {} rows, fewer than the report tells of", parted.rows());
         return Err(Error::input(Place::source(name), reason));
     }
     Ok(parted)
 }
 
-/// Joins the halves of a file in the order that it had, and writes it to `to`.
+impl Parted {
+    fn rows(&self) -> u64 {
+        (self.kept + self.taken).saturating_sub(self.edited)
+    }
+}
+
+/// A value that a row cannot have.
+fn unfit(name: &str, row: u64, edits: &Edits) -> Error {
+    let value = edits.values.get(&row).map_or("", String::as_str);
+    let reason = format!("row {row} cannot have '{}' in the column '{}'", shown(value), shown(&edits.column));
+    Error::input(Place::source(name), reason).with_help("Decide about this row anew: confirm it, or choose a label that fits.")
+}
+
+/// The beginning of a text of the data.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// Joins the halves of a file in the order that it had, and writes it to `to`: rows at the positions `out` come from those taken; of
+/// these, `edited` are in the other half as well.
 ///
 /// # Errors
 /// [`Error::Input`] where the halves are not those that [`part`] wrote, [`Error::Output`] where `to` cannot be written.
-pub fn join(name: &str, parted: &Parted, out: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<()> {
+pub fn join(name: &str, parted: &Parted, out: &BTreeSet<u64>, edited: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<()> {
     let rows = guarded(name, || {
-        if parted.form.is_text() { text::join(name, parted, out, halves, to) } else { table::join(name, parted.form, out, halves, to) }
+        if parted.form.is_text() {
+            text::join(name, parted, out, edited, halves, to)
+        } else {
+            table::join(name, parted.form, out, edited, halves, to)
+        }
     })?;
-    let before = parted.kept + parted.taken;
+    let before = parted.rows();
     if rows == before { Ok(()) } else { Err(Error::input(Place::source(name), format!("its halves hold {rows} rows, not {before}"))) }
 }
 

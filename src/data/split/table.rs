@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, make_array};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::{FileReader, StreamReader};
@@ -20,11 +21,12 @@ use parquet::file::properties::WriterProperties;
 use tempfile::TempPath;
 
 use super::output::Output;
-use super::{Form, Halves, Parted, turns};
+use super::{Edits, Form, Halves, Parted, turns, unfit};
 use crate::data::read::format::Format;
 use crate::data::read::ipc;
 use crate::data::read::text::{arrow_error, io_reason, plain};
 use crate::data::read::unpack::{self, Packing};
+use crate::data::strings;
 use crate::error::{Error, Place, Result};
 
 /// Rows of a batch that is read.
@@ -170,28 +172,78 @@ impl Writer {
     }
 }
 
-pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, halves: &Halves) -> Result<Parted> {
+/// A column with a dictionary that gets values which the dictionary has: it stays the same dictionary.
+fn coded(old: &ArrayRef, wanted: &StringArray) -> Option<ArrayRef> {
+    let coded = old.as_any_dictionary_opt()?;
+    let levels = strings(coded.values());
+    let keys = cast(coded.keys(), &DataType::Int64).ok()?;
+    let level = |value: &str| (0_i64..).zip(levels.iter()).find(|(_, level)| *level == Some(value)).map(|(at, _)| at);
+    let keys = keys.as_primitive::<Int64Type>().iter().zip(wanted).map(|(key, value)| match value {
+        Some(value) => level(value).map(Some),
+        None => Some(key),
+    });
+    let keys: Int64Array = keys.collect::<Option<Vec<Option<i64>>>>()?.into();
+    let keys = cast(&keys, coded.keys().data_type()).ok()?;
+    let data = keys.to_data().into_builder().data_type(old.data_type().clone()).add_child_data(coded.values().to_data());
+    Some(make_array(data.build().ok()?))
+}
+
+/// A batch whose first row is at `first`, with its edits; `open` says whether dictionaries may grow.
+fn edited(name: &str, batch: &RecordBatch, first: u64, edits: &Edits, open: bool) -> Result<RecordBatch> {
+    let rows = || first..first + batch.num_rows() as u64;
+    let Some((row, _)) = edits.values.range(rows()).next() else { return Ok(batch.clone()) };
+    let at = batch.schema().index_of(&edits.column).map_err(|_| unfit(name, *row, edits))?;
+    let old = batch.column(at);
+    let wanted: StringArray = rows().map(|row| edits.values.get(&row).map(String::as_str)).collect();
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    let new = cast_with_options(&wanted, old.data_type(), &options).map_err(|_| unfit(name, *row, edits))?;
+    // What the column makes of a value must read as the value.
+    let read = strings(&new);
+    for (i, row) in rows().enumerate().filter(|(i, _)| wanted.is_valid(*i)) {
+        if read.is_null(i) || read.value(i) != wanted.value(i) {
+            return Err(unfit(name, row, edits));
+        }
+    }
+    let is_edited: BooleanArray = (0..batch.num_rows()).map(|i| Some(wanted.is_valid(i))).collect();
+    let mut columns = batch.columns().to_vec();
+    if let Some(column) = columns.get_mut(at) {
+        *column = match coded(old, &wanted) {
+            Some(column) => column,
+            // Arrow files have one dictionary for all batches: a new value has no place in it.
+            None if old.as_any_dictionary_opt().is_some() && !open => return Err(unfit(name, *row, edits)),
+            None => zip(&is_edited, &new, old).map_err(|e| arrow_error(name, &e))?,
+        };
+    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(|e| arrow_error(name, &e))
+}
+
+pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, edits: &Edits, halves: &Halves) -> Result<Parted> {
     let mut table = Table::open(name, path, form)?;
     let mut kept = Writer::create(&halves.kept, &table, form.packing)?;
     let mut taken = Writer::create(&halves.taken, &table, form.packing)?;
-    let (mut rows_kept, mut rows_taken) = (0, 0);
+    let (mut rows_kept, mut rows_taken, mut rows_edited, mut first) = (0, 0, 0, 0);
     let mut turns = turns(out);
     while let Some(batch) = table.next()? {
-        let is_taken: Vec<bool> = turns.by_ref().take(batch.num_rows()).collect();
-        let count = is_taken.iter().filter(|taken| **taken).count();
-        rows_taken += count as u64;
-        rows_kept += (batch.num_rows() - count) as u64;
-        if count == 0 {
+        let is_out: Vec<bool> = turns.by_ref().take(batch.num_rows()).collect();
+        let is_edited = |row: &u64| edits.values.contains_key(row);
+        let is_taken: Vec<bool> = (first..).zip(&is_out).map(|(row, out)| *out || is_edited(&row)).collect();
+        let count = |which: &[bool]| which.iter().filter(|one| **one).count() as u64;
+        rows_taken += count(&is_taken);
+        rows_kept += batch.num_rows() as u64 - count(&is_out);
+        rows_edited += count(&is_taken) - count(&is_out);
+        let new = edited(name, &batch, first, edits, form.format == Format::Parquet)?;
+        first += batch.num_rows() as u64;
+        if count(&is_taken) == 0 {
             kept.put(&batch)?;
             continue;
         }
-        let stays: BooleanArray = is_taken.iter().map(|taken| Some(!taken)).collect();
-        kept.put(&filter_record_batch(&batch, &stays).map_err(|e| arrow_error(name, &e))?)?;
+        let stays: BooleanArray = is_out.iter().map(|out| Some(!out)).collect();
+        kept.put(&filter_record_batch(&new, &stays).map_err(|e| arrow_error(name, &e))?)?;
         taken.put(&filter_record_batch(&batch, &BooleanArray::from(is_taken)).map_err(|e| arrow_error(name, &e))?)?;
     }
     kept.finish()?;
     taken.finish()?;
-    Ok(Parted { form, kept: rows_kept, taken: rows_taken, content: None })
+    Ok(Parted { form, kept: rows_kept, taken: rows_taken, edited: rows_edited, content: None })
 }
 
 /// Rows of a table that are asked for in order, a run at a time.
@@ -216,7 +268,7 @@ impl Rows<'_> {
     }
 }
 
-pub(super) fn join(name: &str, form: Form, out: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<u64> {
+pub(super) fn join(name: &str, form: Form, out: &BTreeSet<u64>, edited: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<u64> {
     let mut kept = Rows { table: Table::open(name, &halves.kept, form)?, batch: None };
     let mut taken = Rows { table: Table::open(name, &halves.taken, form)?, batch: None };
     let mut joined = Writer::create(to, &kept.table, form.packing)?;
@@ -225,7 +277,10 @@ pub(super) fn join(name: &str, form: Form, out: &BTreeSet<u64>, halves: &Halves,
     loop {
         let run = match positions.peek() {
             Some(next) if *next <= rows => {
-                positions.next();
+                // The new form of a row makes way for the old one.
+                if positions.next().is_some_and(|row| edited.contains(&row)) {
+                    kept.take(1)?;
+                }
                 taken.take(1)?
             }
             Some(next) => kept.take(usize::try_from(next - rows).unwrap_or(usize::MAX))?,

@@ -39,15 +39,26 @@ impl Case {
     }
 
     fn part(&self, out: &[u64]) -> Result<Parted> {
+        self.edit(out, &Edits::default())
+    }
+
+    fn edit(&self, out: &[u64], edits: &Edits) -> Result<Parted> {
         let form = Form::of(&self.name, &self.source, None)?;
-        part(&self.name, &self.source, form, &out.iter().copied().collect(), &self.halves())
+        part(&self.name, &self.source, form, &out.iter().copied().collect(), edits, &self.halves())
+    }
+
+    fn join(&self, parted: &Parted, out: &[u64], edits: &Edits) -> PathBuf {
+        let joined = self.folder.path().join(format!("joined-{}", self.name));
+        let edited: BTreeSet<u64> = edits.values.keys().copied().collect();
+        let out = out.iter().copied().chain(edited.iter().copied()).collect();
+        join(&self.name, parted, &out, &edited, &self.halves(), &joined).unwrap();
+        joined
     }
 
     /// Parts and joins; gives what was parted and the path of what was joined.
     fn round_trip(&self, out: &[u64]) -> (Parted, PathBuf) {
         let parted = self.part(out).unwrap();
-        let joined = self.folder.path().join(format!("joined-{}", self.name));
-        join(&self.name, &parted, &out.iter().copied().collect(), &self.halves(), &joined).unwrap();
+        let joined = self.join(&parted, out, &Edits::default());
         (parted, joined)
     }
 }
@@ -76,6 +87,66 @@ fn text_is_parted_by_its_bytes() {
     assert_eq!((parted.kept, parted.taken), (2, 1));
     assert_eq!(fs::read_to_string(case.halves().taken).unwrap(), "\n{\"a\":  2 }\r\n");
     assert_eq!(fs::read(joined).unwrap(), lines.as_bytes());
+}
+
+fn edits(column: &str, values: &[(u64, &str)]) -> Edits {
+    Edits { column: column.to_owned(), values: values.iter().map(|(row, value)| (*row, (*value).to_owned())).collect() }
+}
+
+#[test]
+fn text_gets_new_values_and_its_bytes_come_back() {
+    let csv = "\u{feff}a,label\r\n1,x\r\n\r\n2,\"y\"\r\n3,z\r\n4,last";
+    let case = Case::new("data.csv", csv.as_bytes());
+    let edits = |values: &[(u64, &str)]| edits("label", values);
+    let new = edits(&[(1, "new, \"one\""), (3, "x")]);
+    let parted = case.edit(&[0], &new).unwrap();
+    assert_eq!((parted.kept, parted.taken, parted.edited, parted.rows()), (3, 3, 2, 4));
+    assert_eq!(fs::read_to_string(case.halves().kept).unwrap(), "\u{feff}a,label\r\n\r\n2,\"new, \"\"one\"\"\"\r\n3,z\r\n4,x");
+    assert_eq!(fs::read_to_string(case.join(&parted, &[0], &new)).unwrap(), csv);
+
+    let lines = "{\"label\": 1}\n\n{\"label\":  2 }\r\n{\"label\":3}\n\n";
+    let case = Case::new("data.jsonl", lines.as_bytes());
+    let new = edits(&[(0, "7"), (1, "8")]);
+    let parted = case.edit(&[2], &new).unwrap();
+    assert_eq!(fs::read_to_string(case.halves().kept).unwrap(), "{\"label\": 7}\n\n{\"label\":  8 }\r\n\n");
+    assert_eq!(fs::read_to_string(case.join(&parted, &[2], &new)).unwrap(), lines);
+
+    let case = Case::new("data.jsonl", lines.as_bytes());
+    let said = case.edit(&[], &edits(&[(1, "seven")])).unwrap_err().to_string();
+    assert_eq!(said, "data.jsonl: row 1 cannot have 'seven' in the column 'label'");
+}
+
+#[test]
+fn tables_get_new_values_and_their_rows_come_back() {
+    let batch = table(100);
+    for (name, bytes) in [("d.parquet", parquet(&batch)), ("d.arrow", ipc(&batch, false)), ("d.arrows", ipc(&batch, true))] {
+        for (column, value, at) in [("id", "-7", 0), ("text", "new", 1), ("level", "odd", 3), ("level", "third", 3)] {
+            if value == "third" && name != "d.parquet" {
+                let case = Case::new(name, &bytes);
+                let said = case.edit(&[], &edits(column, &[(3, value)])).unwrap_err().to_string();
+                assert!(said.contains("row 3 cannot have 'third'"), "{said}");
+                continue;
+            }
+            let case = Case::new(name, &bytes);
+            let new = edits(column, &[(0, value), (3, value), (41, value), (99, value)]);
+            let parted = case.edit(&[1, 40, 98], &new).unwrap();
+            assert_eq!((parted.kept, parted.taken, parted.edited), (97, 7, 4));
+            let kept = &rows(&case.halves().kept)[0];
+            let values = crate::data::strings(kept.column(at));
+            assert_eq!([0, 2, 39, 96].map(|row| values.value(row)), [value; 4], "{name} {column}");
+            assert_eq!(rows(&case.join(&parted, &[1, 40, 98], &new)), rows(&case.source), "{name} {column}");
+        }
+        let case = Case::new(name, &bytes);
+        for (column, value) in [("id", "7.5"), ("id", "seven"), ("none", "7")] {
+            assert!(
+                case.edit(&[], &edits(column, &[(3, value)])).unwrap_err().to_string().contains("row 3 cannot have"),
+                "{column} {value}"
+            );
+            for half in [case.halves().kept, case.halves().taken] {
+                fs::remove_file(half).unwrap();
+            }
+        }
+    }
 }
 
 #[test]
@@ -189,7 +260,7 @@ fn what_does_not_belong_is_refused() {
     let parted = case.part(&[1]).unwrap();
     fs::write(case.halves().kept, csv(2).replace("x0", "y0")).unwrap();
     let to = case.folder.path().join("joined.csv");
-    let said = join("data.csv", &parted, &BTreeSet::from([1]), &case.halves(), &to).unwrap_err().to_string();
+    let said = join("data.csv", &parted, &BTreeSet::from([1]), &BTreeSet::new(), &case.halves(), &to).unwrap_err().to_string();
     assert!(said.contains("the joined bytes are not those of the source"), "{said}");
 }
 

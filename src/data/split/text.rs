@@ -7,7 +7,7 @@ use std::path::Path;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::output::Output;
-use super::{Form, Halves, Parted, turns};
+use super::{Edits, Form, Halves, Parted, edit, turns, unfit};
 use crate::data::read::format::Format;
 use crate::data::read::text::{self, MAX_RECORD};
 use crate::data::read::unpack::Packing;
@@ -121,7 +121,31 @@ fn bounded(name: &str, bytes: &[u8]) -> Result<()> {
     Err(Error::input(Place::source(name), format!("a record is longer than {MAX_RECORD} bytes")))
 }
 
-pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, halves: &Halves) -> Result<Parted> {
+/// How values of a column are replaced in records of a form.
+enum Editor {
+    Csv(u8, usize),
+    Json,
+}
+
+impl Editor {
+    fn new(form: Form, head: &[u8], column: &str) -> Option<Self> {
+        let delimiter = match form.format {
+            Format::Csv => b',',
+            Format::Tsv => b'\t',
+            _ => return Some(Self::Json),
+        };
+        Some(Self::Csv(delimiter, edit::place(head, delimiter, column)?))
+    }
+
+    fn edit(&self, record: &[u8], column: &str, value: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Csv(delimiter, at) => edit::csv(record, *delimiter, *at, value),
+            Self::Json => edit::json(record, column, value),
+        }
+    }
+}
+
+pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, edits: &Edits, halves: &Halves) -> Result<Parted> {
     let mut records = Records::open(name, path, form)?;
     let mut kept = Output::create(&halves.kept, form.packing)?;
     let mut taken = Output::create(&halves.taken, form.packing)?;
@@ -129,24 +153,32 @@ pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, hal
     records.head(&mut bytes)?;
     kept.put(&bytes)?;
     taken.put(&bytes)?;
-    let (mut rows_kept, mut rows_taken) = (0, 0);
-    let mut turns = turns(out);
+    let editor = Editor::new(form, &bytes, &edits.column);
+    let (mut rows_kept, mut rows_taken, mut edited) = (0, 0, 0);
+    let mut turns = (0..).zip(turns(out));
     while records.next(&mut bytes)? {
-        if turns.next() == Some(true) {
+        let Some((row, is_out)) = turns.next() else { break };
+        let value = edits.values.get(&row).filter(|_| !is_out);
+        if is_out || value.is_some() {
             rows_taken += 1;
             taken.put(&bytes)?;
-        } else {
-            rows_kept += 1;
+        }
+        if let Some(value) = value {
+            let record = editor.as_ref().and_then(|editor| editor.edit(&bytes, &edits.column, value));
+            kept.put(&record.ok_or_else(|| unfit(name, row, edits))?)?;
+            edited += 1;
+        } else if !is_out {
             kept.put(&bytes)?;
         }
+        rows_kept += u64::from(!is_out);
     }
     kept.put(&bytes)?;
     kept.finish()?;
     taken.finish()?;
-    Ok(Parted { form, kept: rows_kept, taken: rows_taken, content: Some(records.content()) })
+    Ok(Parted { form, kept: rows_kept, taken: rows_taken, edited, content: Some(records.content()) })
 }
 
-pub(super) fn join(name: &str, parted: &Parted, out: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<u64> {
+pub(super) fn join(name: &str, parted: &Parted, out: &BTreeSet<u64>, edited: &BTreeSet<u64>, halves: &Halves, to: &Path) -> Result<u64> {
     let mut kept = Records::open(name, &halves.kept, parted.form)?;
     let mut taken = Records::open(name, &halves.taken, parted.form)?;
     let mut joined = Output::create(to, parted.form.packing)?;
@@ -158,7 +190,9 @@ pub(super) fn join(name: &str, parted: &Parted, out: &BTreeSet<u64>, halves: &Ha
     for is_taken in turns(out) {
         content.update(&bytes);
         joined.put(&bytes)?;
-        let found = if is_taken { taken.next(&mut bytes)? } else { kept.next(&mut bytes)? };
+        // The new form of a row makes way for the old one.
+        let is_doubled = is_taken && edited.contains(&rows);
+        let found = if is_taken { (!is_doubled || kept.next(&mut bytes)?) && taken.next(&mut bytes)? } else { kept.next(&mut bytes)? };
         if !found {
             break;
         }
