@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Engine, Request};
-use crate::data::Key;
+use crate::config::Settings;
 use crate::data::read::{self, Options};
+use crate::data::{Key, Source};
 use crate::error::Result;
 use crate::fold::Info;
 use crate::policy::{Gate, Policy};
@@ -18,35 +19,11 @@ pub struct Local;
 impl Engine for Local {
     fn scan(&self, request: &Request, progress: &dyn Progress) -> Result<(Outcome, PathBuf)> {
         let settings = &request.settings;
-        let seed = settings.run.seed.unwrap_or_else(fresh_seed);
         let options = Options { format: request.format, batch_rows: settings.run.batch_rows, ..Options::default() };
         let source = read::open(&request.inputs, &options)?;
         let trusted = &settings.reference.inputs;
         let reference = if trusted.is_empty() { None } else { Some(read::open(trusted, &Options { format: None, ..options })?) };
-        let created = jiff::Timestamp::now();
-        let gate = Gate {
-            rules: settings.policy.rules(),
-            baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
-            today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
-        };
-        let order = Order {
-            choices: settings.roles.clone(),
-            key: Key::from_seed(seed),
-            threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-            memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
-            policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
-            gate,
-            only: settings.detectors.only.clone(),
-            skip: settings.detectors.skip.clone(),
-        };
-        let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-        let mut outcome = run::scan_against(source.as_ref(), reference.as_deref(), crate::detect::all(), &order, &mut writer, progress)?;
-        if settings.run.power {
-            outcome.power = Some(power::measure(source.as_ref(), crate::detect::all(), &order, &outcome, progress)?);
-        }
-        let told = report::Settings { values: settings.canonical_json()?, seed, created };
-        let path = writer.finish(&outcome, &told)?;
-        Ok((outcome, path))
+        scan(source.as_ref(), reference.as_deref(), settings, progress)
     }
 
     fn detectors(&self) -> Vec<&'static Info> {
@@ -56,6 +33,39 @@ impl Engine for Local {
     fn summary(&self, outcome: &Outcome, report: &Path, colour: bool, width: usize) -> String {
         report::render(outcome, report, colour, width)
     }
+}
+
+/// Scans rows of any kind as these settings say, whose inputs are not read, and writes the report; gives back what was found and
+/// the report's folder.
+///
+/// # Errors
+/// As [`run::scan_against`], and a report that cannot be written.
+pub fn scan(source: &dyn Source, reference: Option<&dyn Source>, settings: &Settings, progress: &dyn Progress) -> Result<(Outcome, PathBuf)> {
+    let seed = settings.run.seed.unwrap_or_else(fresh_seed);
+    let created = jiff::Timestamp::now();
+    let gate = Gate {
+        rules: settings.policy.rules(),
+        baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
+        today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
+    };
+    let order = Order {
+        choices: settings.roles.clone(),
+        key: Key::from_seed(seed),
+        threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
+        policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
+        gate,
+        only: settings.detectors.only.clone(),
+        skip: settings.detectors.skip.clone(),
+    };
+    let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
+    let mut outcome = run::scan_against(source, reference, crate::detect::all(), &order, &mut writer, progress)?;
+    if settings.run.power {
+        outcome.power = Some(power::measure(source, crate::detect::all(), &order, &outcome, progress)?);
+    }
+    let told = report::Settings { values: settings.canonical_json()?, seed, created };
+    let path = writer.finish(&outcome, &told)?;
+    Ok((outcome, path))
 }
 
 /// A seed that nobody can know before the run; below 2^53, so that every reader of JSON keeps its digits.

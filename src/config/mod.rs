@@ -215,6 +215,13 @@ impl Settings {
         Ok(())
     }
 
+    /// As [`check`](Self::check), and refuses names that no detector or family among `codes` has.
+    pub fn check_against(&self, codes: &[&str]) -> Result<()> {
+        self.check()?;
+        self.detectors.check(codes)?;
+        self.policy.rules().check(codes)
+    }
+
     /// The settings that can change what is found and decided, as JSON with sorted keys, the base of the settings'
     /// digest. Threads, the size of a block, power and the output are not part of it: they never change a finding, so runs
     /// that differ in them alone stay comparable.

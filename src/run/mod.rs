@@ -32,6 +32,7 @@ use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary
 use facts::Facts;
 use feed::{Cache, Feed};
 use list::Lister;
+use outcome::go_on;
 use reference::Aligned;
 use shared::{Ridden, Rider, each_block, guarded, lock, ride};
 
@@ -269,6 +270,7 @@ impl Run<'_> {
     fn stages(&mut self) -> Result<()> {
         loop {
             self.begin();
+            go_on(self.progress)?;
             let riders = |rows: Rows| -> Vec<usize> {
                 (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(of, _) if of == rows)).collect()
             };
@@ -348,7 +350,7 @@ impl Run<'_> {
                 .par_iter()
                 .map(|&i| {
                     let start = Instant::now();
-                    let step = work(&*self.passengers[i].unit, i);
+                    let step = go_on(self.progress).and_then(|()| work(&*self.passengers[i].unit, i));
                     (i, start.elapsed().as_secs_f64(), step)
                 })
                 .collect()

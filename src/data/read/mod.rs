@@ -35,7 +35,7 @@ use crate::data::read::text::io_reason;
 use crate::error::{Error, Place, Result};
 
 pub use format::Format;
-pub use memory::Memory;
+pub use memory::{Memory, digest as digest_of};
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]

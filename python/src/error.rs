@@ -1,0 +1,33 @@
+//! The one map from errors to Python's exceptions, which `foretaste/_errors.py` defines.
+
+use foretaste::error::Error;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+/// The exception for an error: its message, and what to do next in `help`.
+pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error {
+        Error::Input { .. } => "InputError",
+        Error::Config { .. } => "ConfigError",
+        Error::Output { .. } => "OutputError",
+        Error::Cancelled => "ScanCancelled",
+        Error::Wire { .. } | Error::Detector { .. } => "ForetasteError",
+        _ => "ForetasteError",
+    };
+    exception(py, class, &error.to_string(), error.help())
+}
+
+/// The exception for a bug of ours.
+pub(crate) fn raise_broken(py: Python<'_>) -> PyErr {
+    let help = "This is a bug of foretaste: please report it with the schema of the data.";
+    exception(py, "ForetasteError", "the scan stopped at an internal error", Some(help))
+}
+
+/// An exception of `foretaste._errors` by its name.
+pub(crate) fn exception(py: Python<'_>, class: &str, reason: &str, help: Option<&str>) -> PyErr {
+    let made = py.import("foretaste._errors").and_then(|module| module.getattr(class)).and_then(|class| class.call1((reason, help)));
+    match made {
+        Ok(made) => PyErr::from_value(made),
+        Err(_) => PyRuntimeError::new_err(reason.to_owned()),
+    }
+}
