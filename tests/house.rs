@@ -287,11 +287,11 @@ fn no_file_names_a_registry_or_a_path_of_one_machine() {
     let forbidden: Vec<String> = hosts.iter().chain(&paths).map(|parts| parts.concat()).collect();
     let mut texts: Vec<PathBuf> = [".ci/run", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
         .into_iter()
-        .chain(["Cargo.toml", "clippy.toml", "rustfmt.toml", ".gitignore"])
+        .chain(["Cargo.toml", "clippy.toml", "pyproject.toml", "rustfmt.toml", ".gitignore"])
         .map(|name| root().join(name))
         .collect();
-    for folder in ["src", "tests", "benches", "datasets", "docs", "schemas"] {
-        texts.extend(files(folder, &["rs", "md", "toml", "json", "html", "css", "py", "snap", "sh"]));
+    for folder in ["src", "tests", "benches", "datasets", "docs", "schemas", "python"] {
+        texts.extend(files(folder, &["rs", "md", "toml", "json", "html", "css", "py", "pyi", "snap", "sh"]));
     }
     let mut wrong = Vec::new();
     for path in texts {

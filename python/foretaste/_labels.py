@@ -86,6 +86,7 @@ def find_label_issues(
             f"return_indices_ranked_by: there is no score '{return_indices_ranked_by}'", f"Choose one of {', '.join(_SCORES)}."
         )
     given, probs = _checked(labels, pred_probs)
+    mask: Array
     pruning = filter_by in {"prune_by_noise_rate", "prune_by_class", "both"}
     if not pruning and num_to_remove_per_class is not None:
         raise ConfigError(f"num_to_remove_per_class: has no meaning for '{filter_by}'", "Use it with filter_by='prune_by_class'.")
@@ -120,7 +121,8 @@ def find_label_issues(
         return mask
     scores = _ranking(given, probs, return_indices_ranked_by, dict(rank_by_kwargs or {}))
     found = np.flatnonzero(mask)
-    return found[np.argsort(scores[found])]
+    ranked: Array = found[np.argsort(scores[found])]
+    return ranked
 
 
 def _checked(labels: Any, pred_probs: Any) -> tuple[Array, Array]:
@@ -149,20 +151,23 @@ def _checked(labels: Any, pred_probs: Any) -> tuple[Array, Array]:
 
 
 def _own(given: Array, probs: Array) -> Array:
-    return probs[np.arange(len(given)), given]
+    own: Array = probs[np.arange(len(given)), given]
+    return own
 
 
 def _likely(given: Array, probs: Array) -> Array:
     """Rows whose label is as likely as any other class, up to a rounding."""
     raised = probs.copy()
     raised[np.arange(len(given)), given] += EQUAL
-    return raised.argmax(axis=1) == given
+    likely: Array = raised.argmax(axis=1) == given
+    return likely
 
 
 def _thresholds(given: Array, probs: Array) -> Array:
     """Mean probability of each class among the rows that are labelled so."""
     means = [probs[given == k, k].mean() if (given == k).any() else NO_THRESHOLD for k in range(probs.shape[1])]
-    return np.maximum(np.asarray(means), LEAST_THRESHOLD)
+    thresholds: Array = np.maximum(np.asarray(means), LEAST_THRESHOLD)
+    return thresholds
 
 
 def _confident_classes(given: Array, probs: Array) -> Array:
@@ -200,7 +205,8 @@ def _rounded(numbers: Array) -> Array:
         if missing > 0:
             order = order[::-1]
         whole[order[: int(abs(missing))]] += np.sign(missing)
-    return whole.astype(np.int64)
+    rounded: Array = whole.astype(np.int64)
+    return rounded
 
 
 def _square(joint: Any, classes: int) -> Array:

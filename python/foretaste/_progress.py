@@ -53,8 +53,9 @@ class NotebookBar(Bar):
         self._handle: Any = None
 
     def _draw(self, text: str) -> None:
-        from IPython.display import display
+        import IPython.display
 
+        display: Any = IPython.display.display
         shown = {"text/plain": text}
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)

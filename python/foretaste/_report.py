@@ -70,8 +70,9 @@ class Cause:
 
     @classmethod
     def _of(cls, group: dict[str, Any]) -> Cause:
-        named = {name: group.get(name) for name in cls.__dataclass_fields__}
-        return cls(**{**named, "examples": tuple(group["examples"])})
+        named: dict[str, Any] = {name: group.get(name) for name in cls.__dataclass_fields__}
+        named["examples"] = tuple(group["examples"])
+        return cls(**named)
 
 
 class Report:

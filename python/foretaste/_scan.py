@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -157,7 +158,10 @@ def scan(
     elif policy is not None:
         settings["policy"].update(_rules(policy))
     if baseline is not None:
-        settings["policy"]["baseline"] = str(baseline.path) if isinstance(baseline, Report) else os.fspath(baseline)
+        settings["policy"]["baseline"] = str(baseline.path if isinstance(baseline, Report) else _file("baseline", baseline))
+    for name, value in (("fdr", fdr), ("alarm_level", alarm_level)):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{name}: must be a number, not {value}")
     try:
         told = json.dumps(settings)
     except (TypeError, ValueError) as error:
@@ -168,7 +172,7 @@ def scan(
     shown = bar() if progress is None or progress is True else None
     tick: Any = progress if callable(progress) else shown
     try:
-        _core.scan(read, against, told, config, rules, format, Path(folder.name, "report"), tick)
+        _core.scan(read, against, told, _file("config", config), rules, format, Path(folder.name, "report"), tick)
     except BaseException:
         folder.cleanup()
         raise
@@ -182,16 +186,19 @@ def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def _file(setting: str, path: Any) -> str | os.PathLike[str] | None:
+    if path is None or isinstance(path, (str, os.PathLike)):
+        return path
+    raise DataTypeError(f"{setting}: {type(path).__name__} is no path", "Give a string or a path.")
+
+
 def _names(setting: str, names: str | Iterable[str] | None) -> list[str] | None:
     """A list of names; one name is a list of one."""
     if names is None:
         return None
     if isinstance(names, str):
         return [names]
-    try:
-        listed = list(names)
-    except TypeError:
-        listed = [None]
+    listed: list[Any] = list(names) if isinstance(names, Iterable) else [None]
     if not all(isinstance(name, str) for name in listed):
         raise ConfigError(f"{setting}: must be a name or several names", "Give a string or a list of strings.")
     return listed

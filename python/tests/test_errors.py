@@ -53,7 +53,7 @@ def test_data_that_cannot_be_scanned(data: Any, kind: type[ForetasteError], said
         ({"label": "lable"}, InputError, "Did you mean 'label'?"),
         ({"label": 3}, ConfigError, "label: invalid type"),
         ({"fdr": 2.0}, ConfigError, "decide.fdr: must be over 0 and at most 0.5, not 2"),
-        ({"fdr": float("nan")}, ConfigError, "fdr"),
+        ({"fdr": float("nan")}, ConfigError, "fdr: must be a number, not nan"),
         ({"fdr": "much"}, ConfigError, "fdr: invalid type"),
         ({"fail_on": "sometimes"}, ConfigError, "fail_on: unknown variant `sometimes`"),
         ({"memory": "1 elephant"}, ConfigError, "memory"),
@@ -71,7 +71,8 @@ def test_data_that_cannot_be_scanned(data: Any, kind: type[ForetasteError], said
         ({"policy": "no/such/policy.toml"}, ConfigError, "there is no such file"),
         ({"config": "no/such/foretaste.toml"}, ConfigError, "there is no such file"),
         ({"baseline": "no/such/report"}, InputError, "cannot be read as a report"),
-        ({"baseline": object()}, TypeError, "path"),
+        ({"baseline": object()}, DataTypeError, "baseline: object is no path"),
+        ({"config": 5}, DataTypeError, "config: int is no path"),
         ({"reference": 5}, DataTypeError, "int is no data"),
         ({"reference": {"z": [1.0]}}, InputError, "the data has this column and the reference does not"),
         ({"ignore": {1: 2}}, ConfigError, "ignore: must be a name or several names"),
@@ -87,7 +88,7 @@ def test_exceptions_are_those_of_python_too_and_travel() -> None:
     with pytest.raises(ValueError, match="no column") as caught:
         foretaste.scan(SOUND, label="y")
     copy = pickle.loads(pickle.dumps(caught.value))
-    assert (type(copy), copy.reason, copy.help) == (InputError, caught.value.reason, "The columns are: x, label.")
+    assert (type(copy), str(copy), copy.help) == (InputError, str(caught.value), "The columns are: x, label.")
     assert issubclass(DataTypeError, TypeError) and issubclass(foretaste.OutputError, OSError)
 
 
@@ -134,7 +135,7 @@ def broken() -> Any:
 
 @pytest.mark.parametrize("data", [Raises(), Odd(), broken()], ids=["raises", "no capsule", "fails later"])
 def test_streams_that_fail(data: Any) -> None:
-    with pytest.raises(Exception, match="not today|capsule|disk is gone"):
+    with pytest.raises(Exception, match="not today|[Cc]apsule|disk is gone"):
         foretaste.scan(data)
 
 

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+from sklearn.datasets import load_digits
 
 import foretaste
 
@@ -40,7 +41,7 @@ class HuggingFace:
         self.data, self.features = ArrowColumn(table), {name: None for name in table.column_names}
 
     def __len__(self) -> int:
-        return self.data.table.num_rows
+        return int(self.data.table.num_rows)
 
     def with_format(self, form: str) -> pa.Table:
         assert form == "arrow"
@@ -61,7 +62,7 @@ KINDS: dict[str, Callable[[pa.Table], Any]] = {
     "reader": lambda table: table.to_reader(max_chunksize=100),
     "dataset": lambda table: ds.dataset(chunked(table)),
     "polars": lambda table: pl.from_arrow(table),
-    "lazy": lambda table: pl.from_arrow(table).lazy(),
+    "lazy": lambda table: pl.DataFrame(table).lazy(),
     "pandas": lambda table: table.to_pandas(),
     "capsule": Capsule,
     "dict": lambda table: table.to_pydict(),
@@ -71,7 +72,7 @@ KINDS: dict[str, Callable[[pa.Table], Any]] = {
 
 @pytest.fixture(scope="module")
 def expected(digits: Path) -> foretaste.Report:
-    return foretaste.scan(str(digits), label="label", id="id", seed=3, scores=True)
+    return foretaste.scan(str(digits), label="label", id="id", seed=1, scores=True)
 
 
 def findings(report: foretaste.Report) -> tuple[Any, ...]:
@@ -82,7 +83,7 @@ def findings(report: foretaste.Report) -> tuple[Any, ...]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_what_the_file_gives(kind: str, digits: Path, expected: foretaste.Report) -> None:
     data = KINDS[kind](pq.read_table(digits))
-    report = foretaste.scan(data, label="label", id="id", seed=3, scores=True)
+    report = foretaste.scan(data, label="label", id="id", seed=1, scores=True)
     assert expected.flagged_rows == 98
     assert findings(report) == findings(expected)
     assert report.scores.equals(expected.scores)
@@ -95,7 +96,7 @@ def test_paths_alone_in_a_list_and_of_two_shards(digits: Path, tmp_path: Path, e
     with pa.ipc.new_file(shards[1], table.schema) as writer:
         writer.write_table(table.slice(1000))
     for data in (digits, [str(digits)], shards, str(tmp_path / "*")):
-        assert findings(foretaste.scan(data, label="label", id="id", seed=3, scores=True)) == findings(expected)
+        assert findings(foretaste.scan(data, label="label", id="id", seed=1, scores=True)) == findings(expected)
 
 
 def test_the_digest_depends_on_the_rows_alone(digits: Path) -> None:
@@ -131,22 +132,24 @@ def test_clean_gives_back_the_same_kind_without_the_listed_rows(kind: str, digit
     data = KINDS[kind](table)
     cleaned = expected.clean(data)
     assert type(cleaned) is type(data) or kind == "dataset"
-    held = foretaste._data.payload(cleaned)[2]
+    held: Any = foretaste._data.payload(cleaned)[-1]
     ids = (held() if callable(held) else held)["id"].to_pylist()
     assert ids == table["id"].take(kept).to_pylist()
     assert len(expected.clean(table, tier="alarm")) == 1797 - 54
 
 
-def test_clean_of_arrays_keeps_rows_and_labels_together(digits: Path) -> None:
-    table = pq.read_table(digits)
-    features = np.column_stack([table[name].to_numpy() for name in table.column_names if name not in {"id", "label", "image"}])
-    data = (features, table["label"].to_numpy())
-    report = foretaste.scan(data, seed=3)
-    assert report.flagged_rows > 0
-    x, y = report.clean(data)
-    assert len(x) == len(y) == 1797 - report.flagged_rows
-    keep = np.setdiff1d(np.arange(1797), report.rows["row"].to_numpy())
-    assert (x == features[keep]).all() and (y == data[1][keep]).all()
+def test_clean_of_arrays_keeps_rows_and_labels_together() -> None:
+    pictures, labels = load_digits(return_X_y=True)
+    pictures = (pictures * 15).astype(np.uint8).reshape(-1, 8, 8)
+    planted = np.random.default_rng(1).choice(np.flatnonzero(labels != 0), 60, replace=False)
+    pictures[planted, 6:, 6:] = [[255, 0], [0, 255]]
+    labels[planted] = 0
+    report = foretaste.scan((pictures, labels), only="trigger.patch", seed=1)
+    assert sorted(report.rows["row"].to_pylist()) == sorted(planted)
+    x, y = report.clean((pictures, labels))
+    keep = np.setdiff1d(np.arange(len(labels)), planted)
+    assert (x == pictures[keep]).all() and (y == labels[keep]).all()
+    assert (report.clean(pictures) == pictures[keep]).all()
 
 
 def test_clean_refuses_other_data(digits: Path, expected: foretaste.Report) -> None:
@@ -162,14 +165,14 @@ def test_clean_refuses_other_data(digits: Path, expected: foretaste.Report) -> N
 
 def test_a_frame_of_pandas_keeps_its_index(digits: Path, expected: foretaste.Report) -> None:
     frame = pq.read_table(digits).to_pandas().set_index(np.arange(1797) * 10)
-    assert foretaste.scan(frame, label="label", id="id", seed=3).flagged_rows == 98
+    assert foretaste.scan(frame, label="label", id="id", seed=1).flagged_rows == 98
     assert set(expected.clean(frame).index) == set(frame.index) - {row * 10 for row in expected.rows["row"].to_pylist()}
 
 
 def test_a_reference_may_be_of_any_kind(digits: Path) -> None:
     rng = np.random.default_rng(5)
     sound = pd.DataFrame(rng.normal(size=(2000, 4)), columns=list("abcd"))
-    data = pl.DataFrame({name: np.concatenate([rng.normal(size=1900), np.full(100, 9.0)]) for name in "abcd"})
+    data = pl.DataFrame({name: np.concatenate([rng.normal(size=1900), rng.normal(9.0, size=100)]) for name in "abcd"})
     report = foretaste.scan(data, reference=sound, seed=1)
     assert report.verdict == "fail"
     assert {"outlier.conformal"} <= {cause.code for cause in report.causes}
@@ -179,9 +182,9 @@ def test_a_reference_may_be_of_any_kind(digits: Path) -> None:
 def test_a_hugging_face_dataset(digits: Path, expected: foretaste.Report) -> None:
     datasets = pytest.importorskip("datasets")
     data = datasets.Dataset(pq.read_table(digits))
-    assert findings(foretaste.scan(data, label="label", id="id", seed=3)) == findings(expected)
+    assert findings(foretaste.scan(data, label="label", id="id", seed=1)) == findings(expected)
     assert len(expected.clean(data)) == 1797 - 98
     part = data.select(range(1000))
-    assert foretaste.scan(part, seed=3).total_rows == 1000
+    assert foretaste.scan(part, seed=1).total_rows == 1000
     with pytest.raises(foretaste.DataTypeError, match="splits: train"):
         foretaste.scan(datasets.DatasetDict({"train": data}))

@@ -89,9 +89,9 @@ def test_progress_is_told_and_other_threads_go_on() -> None:
 
 
 def test_two_scans_at_once_give_what_one_gives(digits: Path) -> None:
-    expected = foretaste.scan(digits, seed=3).rows
+    expected = foretaste.scan(digits, seed=1).rows
     found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(foretaste.scan(digits, seed=3).rows)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(foretaste.scan(digits, seed=1).rows)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -161,5 +161,5 @@ def test_a_table_is_not_copied() -> None:
 
 
 def test_threads_and_batches_change_nothing(digits: Path) -> None:
-    reports = [foretaste.scan(digits, seed=3, threads=n, batch_rows=rows, scores=True) for n, rows in ((1, 8192), (4, 100))]
+    reports = [foretaste.scan(digits, seed=1, threads=n, batch_rows=rows, scores=True) for n, rows in ((1, 8192), (4, 100))]
     assert reports[0].rows.equals(reports[1].rows) and reports[0].scores.equals(reports[1].scores)
