@@ -40,7 +40,12 @@ impl Engine for Local {
 ///
 /// # Errors
 /// As [`run::scan_against`], and a report that cannot be written.
-pub fn scan(source: &dyn Source, reference: Option<&dyn Source>, settings: &Settings, progress: &dyn Progress) -> Result<(Outcome, PathBuf)> {
+pub fn scan(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<(Outcome, PathBuf)> {
     let seed = settings.run.seed.unwrap_or_else(fresh_seed);
     let created = jiff::Timestamp::now();
     let gate = Gate {

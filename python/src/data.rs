@@ -1,5 +1,6 @@
 //! What a caller hands over: paths, a table in memory, or a way to read a table again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatchReader};
@@ -35,17 +36,14 @@ impl<'py> FromPyObject<'_, 'py> for Input {
         }
         let py = given.py();
         let reader = ArrowArrayStreamReader::from_pyarrow_bound(&held)?;
-        let read = py.detach(|| {
-            crate::watch::caught(|| {
-                let schema = reader.schema();
-                let batches: Result<Vec<RecordBatch>> = reader.map(|batch| sound(&name, batch)).collect();
-                Ok((schema, batches?))
-            })
+        let schema = reader.schema();
+        let batches = py.detach(|| {
+            let read = AssertUnwindSafe(|| reader.map(|batch| sound(&name, batch)).collect());
+            catch_unwind(read).unwrap_or_else(|_| Err(impossible(&name)))
         });
-        match read {
-            Some(Ok((schema, batches))) => Ok(Self::Table(name, schema, batches)),
-            Some(Err(e)) => Err(crate::error::raise(py, &e)),
-            None => Err(crate::error::raise(py, &impossible(&name))),
+        match batches {
+            Ok(batches) => Ok(Self::Table(name, schema, batches)),
+            Err(e) => Err(crate::error::raise(py, &e)),
         }
     }
 }

@@ -30,7 +30,6 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         Error::Config { .. } => "ConfigError",
         Error::Output { .. } => "OutputError",
         Error::Cancelled => "ScanCancelled",
-        Error::Wire { .. } | Error::Detector { .. } => "ForetasteError",
         _ => "ForetasteError",
     };
     exception(py, class, &in_words(&error.to_string()), error.help().map(in_words).as_deref())
@@ -50,12 +49,6 @@ fn in_words(text: &str) -> String {
         }
         out + rest
     })
-}
-
-/// The exception for a bug of ours.
-pub(crate) fn raise_broken(py: Python<'_>) -> PyErr {
-    let help = "This is a bug of foretaste: please report it with the schema of the data.";
-    exception(py, "ForetasteError", "the scan stopped at an internal error", Some(help))
 }
 
 /// An exception of `foretaste._errors` by its name.

@@ -3,6 +3,9 @@
 //! The scan runs on a thread of its own without the interpreter's lock. The thread that called waits, wakes up a few times a
 //! second to show progress and to look for signals, and asks the scan to stop where one came.
 
+// What Python hands over is owned by the call.
+#![allow(clippy::needless_pass_by_value)]
+
 mod data;
 mod error;
 mod watch;
@@ -20,7 +23,7 @@ use pyo3::prelude::*;
 use serde_json::Value;
 
 use data::Input;
-use error::{raise, raise_broken};
+use error::raise;
 
 /// Scans data against an optional reference and writes a report to `out`, which must not exist; gives back its path.
 ///
@@ -125,10 +128,7 @@ fn export(py: Python<'_>, report: PathBuf, form: &str) -> PyResult<Vec<u8>> {
             Ok(bytes)
         })
     });
-    match written {
-        Some(written) => written.map_err(|e| raise(py, &e)),
-        None => Err(raise_broken(py)),
-    }
+    written.map_err(|e| raise(py, &e))
 }
 
 /// Text with everything made visible that would hide or move something on a terminal or a page.
@@ -142,8 +142,8 @@ fn visible(text: &str, limit: usize) -> String {
 fn main(py: Python<'_>, args: Vec<OsString>) -> u8 {
     let ended = py.detach(|| watch::caught(|| Ok(cli::run(args, Path::new(""), &Local, &mut Terminal::standard()))));
     match ended {
-        Some(Ok(Exit::Clean)) => 0,
-        Some(Ok(Exit::Findings)) => 1,
+        Ok(Exit::Clean) => 0,
+        Ok(Exit::Findings) => 1,
         _ => 2,
     }
 }

@@ -9,7 +9,7 @@ use foretaste::error::{Error, Result};
 use foretaste::run::Progress;
 use pyo3::prelude::*;
 
-use crate::error::{exception, raise, raise_broken};
+use crate::error::{exception, raise};
 
 /// How often the waiting thread looks for signals.
 const LOOK: Duration = Duration::from_millis(50);
@@ -60,12 +60,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where the scan leaves what came of it; `None` after a panic.
-type Slot<T> = Arc<(Mutex<Option<Option<Result<T>>>>, Condvar)>;
+/// Where the scan leaves what came of it.
+type Slot<T> = Arc<(Mutex<Option<Result<T>>>, Condvar)>;
 
-/// Runs code whose panics are no business of the interpreter's.
-pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
+/// Runs code whose panics are no business of the interpreter's: an error takes their place.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let broken = || Error::Wire {
+        code: "foretaste".to_owned(),
+        reason: "stopped at an internal error; please report it with the schema of the data".to_owned(),
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(broken()))
 }
 
 /// Runs `work` on a new thread without the interpreter's lock; stops it where a signal or an exception of `tick` comes.
@@ -96,10 +100,7 @@ pub(crate) fn run<T: Send + 'static>(
     loop {
         let ended = py.detach(|| wait(&slot, LOOK));
         if let Some(ended) = ended {
-            return match ended {
-                Some(ended) => ended.map_err(|e| raise(py, &e)),
-                None => Err(raise_broken(py)),
-            };
+            return ended.map_err(|e| raise(py, &e));
         }
         let mut looked = py.check_signals();
         if looked.is_ok()
@@ -121,7 +122,7 @@ pub(crate) fn run<T: Send + 'static>(
 }
 
 /// What came of the scan, if it ends in time.
-fn wait<T>(slot: &Slot<T>, most: Duration) -> Option<Option<Result<T>>> {
+fn wait<T>(slot: &Slot<T>, most: Duration) -> Option<Result<T>> {
     let (mutex, ended) = &**slot;
     let (mut guard, _) = ended.wait_timeout_while(lock(mutex), most, |ended| ended.is_none()).unwrap_or_else(PoisonError::into_inner);
     guard.take()
