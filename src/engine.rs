@@ -11,7 +11,7 @@ use crate::fold::Info;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Order, Outcome, Progress};
+use crate::run::{self, Fitted, Order, Outcome, Progress};
 
 /// Scans on this machine.
 pub struct Local;
@@ -53,16 +53,7 @@ pub fn scan(
         baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
         today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
     };
-    let order = Order {
-        choices: settings.roles.clone(),
-        key: Key::from_seed(seed),
-        threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
-        policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
-        gate,
-        only: settings.detectors.only.clone(),
-        skip: settings.detectors.skip.clone(),
-    };
+    let order = order(settings, seed, gate);
     let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
     let mut outcome = run::scan_against(source, reference, crate::detect::all(), &order, &mut writer, progress)?;
     if settings.run.power {
@@ -71,6 +62,28 @@ pub fn scan(
     let told = report::Settings { values: settings.canonical_json()?, seed, created };
     let path = writer.finish(&outcome, &told)?;
     Ok((outcome, path))
+}
+
+/// Fits the detectors that these settings name to rows of any kind, to rank rows that come later.
+///
+/// # Errors
+/// As [`run::fit`].
+pub fn fit(source: &dyn Source, settings: &Settings, progress: &dyn Progress) -> Result<Fitted> {
+    let seed = settings.run.seed.unwrap_or_else(fresh_seed);
+    run::fit(source, crate::detect::all(), &order(settings, seed, Gate::default()), progress)
+}
+
+fn order(settings: &Settings, seed: u64, gate: Gate) -> Order {
+    Order {
+        choices: settings.roles.clone(),
+        key: Key::from_seed(seed),
+        threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
+        policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
+        gate,
+        only: settings.detectors.only.clone(),
+        skip: settings.detectors.skip.clone(),
+    }
 }
 
 /// A seed that nobody can know before the run; below 2^53, so that every reader of JSON keeps its digits.

@@ -10,6 +10,7 @@
 mod answers;
 mod facts;
 mod feed;
+mod fitted;
 mod list;
 mod outcome;
 mod profile;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+pub use fitted::{Fitted, fit};
 pub use list::rows_schema;
 pub use outcome::*;
 
@@ -111,6 +113,14 @@ impl Passenger {
         }
     }
 
+    /// Why the unit could not finish, with its code.
+    fn failure(&self) -> Option<(&'static str, &str)> {
+        match &self.phase {
+            Phase::Failed(why) => Some((self.code(), why)),
+            _ => None,
+        }
+    }
+
     fn step(&mut self, step: Result<Step<AnyBrief, AnyModel>>) {
         self.phase = match step {
             Ok(Step::Scan(_) | Step::Reference(_)) if self.scans >= MOST_SCANS => {
@@ -153,30 +163,7 @@ pub fn scan_against(
 ) -> Result<Outcome> {
     let start = Instant::now();
     let policy = order.policy.checked()?;
-    let threads = order.threads.max(1);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("foretaste-{i}"))
-        .build()
-        .map_err(|e| Error::config("threads", e.to_string()))?;
-    let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
-    let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
-    let mut run = Run {
-        source,
-        reference,
-        reference_cache: Cache::new(order.memory / CACHE_SHARE / 2),
-        schema: Arc::clone(&schema),
-        pool,
-        threads,
-        memory: order.memory,
-        cache: Cache::new(order.memory / CACHE_SHARE),
-        passengers: Vec::new(),
-        given: Given::default(),
-        facts: Facts::new(&schema),
-        scans: 0,
-        progress,
-    };
-    run.passengers = board(units, &schema, run.reference.is_some(), order, sink.wants_scores());
+    let mut run = Run::prepare(source, reference, units, order, sink.wants_scores(), progress)?;
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
     run.decide_and_list(&policy, &order.gate, &listings, &rarity, sink, start)
@@ -265,7 +252,42 @@ struct Run<'a> {
     progress: &'a dyn Progress,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Profiles the data and decides which units come along.
+    fn prepare(
+        source: &'a dyn Source,
+        reference: Option<&'a dyn Source>,
+        units: Vec<Box<dyn Unit>>,
+        order: &Order,
+        scores: bool,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let threads = order.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("foretaste-{i}"))
+            .build()
+            .map_err(|e| Error::config("threads", e.to_string()))?;
+        let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
+        let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
+        let passengers = board(units, &schema, reference.is_some(), order, scores);
+        Ok(Self {
+            source,
+            reference,
+            reference_cache: Cache::new(order.memory / CACHE_SHARE / 2),
+            schema: Arc::clone(&schema),
+            pool,
+            threads,
+            memory: order.memory,
+            cache: Cache::new(order.memory / CACHE_SHARE),
+            passengers,
+            given: Given::default(),
+            facts: Facts::new(&schema),
+            scans: 0,
+            progress,
+        })
+    }
+
     /// Shared scans until every unit is settled.
     fn stages(&mut self) -> Result<()> {
         loop {
