@@ -8,10 +8,11 @@ use crate::data::read::{self, Options};
 use crate::data::{Key, Source};
 use crate::error::Result;
 use crate::fold::Info;
+use crate::metrics;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Fitted, Order, Outcome, Progress};
+use crate::run::{self, Order, Outcome, Progress, Ranker};
 
 /// Scans on this machine.
 pub struct Local;
@@ -61,16 +62,19 @@ pub fn scan(
     }
     let told = report::Settings { values: settings.canonical_json()?, seed, created };
     let path = writer.finish(&outcome, &told)?;
+    if let Some(file) = &settings.output.metrics {
+        metrics::write(file, &outcome, jiff::Timestamp::now().as_second())?;
+    }
     Ok((outcome, path))
 }
 
 /// Fits the detectors that these settings name to rows of any kind, to rank rows that come later.
 ///
 /// # Errors
-/// As [`run::fit`].
-pub fn fit(source: &dyn Source, settings: &Settings, progress: &dyn Progress) -> Result<Fitted> {
+/// As [`run::rank`].
+pub fn rank(source: &dyn Source, settings: &Settings, progress: &dyn Progress) -> Result<Ranker> {
     let seed = settings.run.seed.unwrap_or_else(fresh_seed);
-    run::fit(source, crate::detect::all(), &order(settings, seed, Gate::default()), progress)
+    run::rank(source, crate::detect::all(), &order(settings, seed, Gate::default()), progress)
 }
 
 fn order(settings: &Settings, seed: u64, gate: Gate) -> Order {

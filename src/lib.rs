@@ -71,6 +71,7 @@
 //! | [`serve`](mod@serve) | the page that reviewers decide in |
 //! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
 //! | [`export`](mod@export) | a report in the forms of other programs |
+//! | [`metrics`] | figures of a run for Prometheus |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
 //! | [`engine`] | all of these put together |
@@ -91,6 +92,7 @@ pub mod finding;
 pub mod fold;
 mod folder;
 pub mod ledger;
+pub mod metrics;
 pub mod policy;
 pub mod power;
 pub mod quarantine;

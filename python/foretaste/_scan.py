@@ -74,6 +74,7 @@ def scan(
     threads: int | None = None,
     memory: int | str | None = None,
     batch_rows: int | None = None,
+    metrics: str | os.PathLike[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     progress: bool | Progress | None = None,
 ) -> Report:
@@ -113,6 +114,7 @@ def scan(
         memory: Memory that the run may hold, such as ``"2GiB"`` (the default) or a number of bytes; a table that is in memory
             already is not counted.
         batch_rows: Rows that readers of files yield at once.
+        metrics: A file for figures of the run in the text format of Prometheus.
         config: A configuration file. Unlike the command, a scan reads none that is not named here.
         progress: Whether to show progress; by default where somebody sees it, a terminal or a notebook. Or a function that is called
             with what is being done, the rows done, and all rows or ``None``.
@@ -149,7 +151,7 @@ def scan(
         "decide": _given(fdr=fdr, alarm_level=alarm_level, fail_on=fail_on),
         "detectors": _given(only=_names("only", only), skip=_names("skip", skip)),
         "run": _given(seed=seed, power=power or None, threads=threads, memory=memory, batch_rows=batch_rows),
-        "output": _given(scores=scores or None),
+        "output": _given(scores=scores or None, metrics=None if metrics is None else os.fspath(_file("metrics", metrics) or "")),
         "policy": {},
     }
     rules: Any = None

@@ -37,19 +37,18 @@ impl<'py> FromPyObject<'_, 'py> for Input {
         let py = given.py();
         let reader = ArrowArrayStreamReader::from_pyarrow_bound(&held)?;
         let schema = reader.schema();
-        let batches = py.detach(|| {
-            let read = AssertUnwindSafe(|| reader.map(|batch| sound(&name, batch)).collect());
-            catch_unwind(read).unwrap_or_else(|_| Err(impossible(&name)))
-        });
-        match batches {
+        match py.detach(|| checked(&name, reader)) {
             Ok(batches) => Ok(Self::Table(name, schema, batches)),
             Err(e) => Err(crate::error::raise(py, &e)),
         }
     }
 }
 
-fn impossible(name: &str) -> Error {
-    Error::input(Place::source(name), "the Arrow data are corrupt: an impossible length or offset").with_help("Make the table again.")
+/// All batches of a stream, checked.
+pub(crate) fn checked(name: &str, stream: ArrowArrayStreamReader) -> Result<Vec<RecordBatch>> {
+    let impossible = || Error::input(Place::source(name), "the Arrow data are corrupt: an impossible length or offset");
+    let read = AssertUnwindSafe(|| stream.map(|batch| sound(name, batch)).collect());
+    catch_unwind(read).unwrap_or_else(|_| Err(impossible().with_help("Make the table again.")))
 }
 
 /// A batch whose offsets and strings have been checked: another library may have made them of anything.

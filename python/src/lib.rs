@@ -8,6 +8,7 @@
 
 mod data;
 mod error;
+mod ranker;
 mod watch;
 
 use std::ffi::OsString;
@@ -154,6 +155,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| {}));
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(scan, module)?)?;
+    module.add_class::<ranker::Ranker>()?;
+    module.add_function(wrap_pyfunction!(ranker::rank, module)?)?;
     module.add_function(wrap_pyfunction!(detectors, module)?)?;
     module.add_function(wrap_pyfunction!(export, module)?)?;
     module.add_function(wrap_pyfunction!(visible, module)?)?;

@@ -178,11 +178,13 @@ pub struct Output {
     pub dir: PathBuf,
     /// Whether the scores of every row are written.
     pub scores: bool,
+    /// A file for figures of the run in the text format of Prometheus.
+    pub metrics: Option<PathBuf>,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: PathBuf::from("foretaste-report"), scores: false }
+        Self { dir: PathBuf::from("foretaste-report"), scores: false, metrics: None }
     }
 }
 
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(origin_and_reason(&settings), "run.memory: must be at least 16MiB, not 5B");
         settings = Settings { run: Run { batch_rows: 0, ..Run::default() }, ..Settings::default() };
         assert_eq!(origin_and_reason(&settings), "run.batch_rows: must be from 1 to 1048576, not 0");
-        settings = Settings { output: Output { dir: PathBuf::new(), scores: false }, ..Settings::default() };
+        settings = Settings { output: Output { dir: PathBuf::new(), ..Output::default() }, ..Settings::default() };
         assert_eq!(origin_and_reason(&settings), "output.dir: must not be empty");
     }
 

@@ -10,10 +10,10 @@
 mod answers;
 mod facts;
 mod feed;
-mod fitted;
 mod list;
 mod outcome;
 mod profile;
+mod ranker;
 mod reference;
 mod shared;
 
@@ -21,9 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-pub use fitted::{Fitted, fit};
 pub use list::rows_schema;
 pub use outcome::*;
+pub use ranker::{Ranker, rank};
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};

@@ -18,7 +18,7 @@ use super::{Order, Passenger, Run};
 
 /// What a run learnt of a set, to rank rows with the same columns. A row's rank depends on the row and the models alone, never on the
 /// rows beside it.
-pub struct Fitted {
+pub struct Ranker {
     schema: Arc<Schema>,
     passengers: Vec<Passenger>,
     listings: BTreeMap<usize, Listing>,
@@ -29,7 +29,7 @@ pub struct Fitted {
 ///
 /// # Errors
 /// As [`scan`](super::scan), and a unit that fails: what is ranked without it would not be what was asked for.
-pub fn fit(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, progress: &dyn Progress) -> Result<Fitted> {
+pub fn rank(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, progress: &dyn Progress) -> Result<Ranker> {
     let policy = order.policy.checked()?;
     let mut run = Run::prepare(source, None, units, order, true, progress)?;
     run.stages()?;
@@ -37,11 +37,11 @@ pub fn fit(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, progre
     let Run { schema, passengers, .. } = run;
     match passengers.iter().find_map(Passenger::failure) {
         Some((code, reason)) => Err(Error::Detector { code, reason: reason.to_owned() }),
-        None => Ok(Fitted { schema, passengers, listings, rarity }),
+        None => Ok(Ranker { schema, passengers, listings, rarity }),
     }
 }
 
-impl Fitted {
+impl Ranker {
     /// The combined score of each row, 0 to 1 and higher where it is worse, as `scores.parquet` has it; `None` where no detector could
     /// judge.
     ///
@@ -130,22 +130,22 @@ mod tests {
         let source = Memory::new("rows", std::slice::from_ref(&rows)).unwrap();
         let mut scanned = Scores::default();
         scan(&source, units(), &order(), &mut scanned, &Silent).unwrap();
-        let fitted = fit(&source, units(), &order(), &Silent).unwrap();
-        let scores = fitted.score(&rows).unwrap();
+        let ranker = rank(&source, units(), &order(), &Silent).unwrap();
+        let scores = ranker.score(&rows).unwrap();
         assert_eq!(scores, scanned.0);
         assert!(scores.iter().all(Option::is_some));
-        assert_eq!(fitted.score(&rows.slice(4_321, 1)).unwrap(), scores[4_321..4_322]);
+        assert_eq!(ranker.score(&rows.slice(4_321, 1)).unwrap(), scores[4_321..4_322]);
         let far =
             RecordBatch::try_from_iter(["a", "b", "c"].map(|name| (name, Arc::new(Float64Array::from(vec![50.0])) as ArrayRef))).unwrap();
-        assert!(fitted.score(&far).unwrap()[0] >= scores.iter().copied().max_by(|a, b| a.partial_cmp(b).unwrap()).unwrap());
+        assert!(ranker.score(&far).unwrap()[0] >= scores.iter().copied().max_by(|a, b| a.partial_cmp(b).unwrap()).unwrap());
     }
 
     #[test]
     fn other_columns_are_refused() {
         let rows = table(200, 1);
         let source = Memory::new("rows", std::slice::from_ref(&rows)).unwrap();
-        let fitted = fit(&source, crate::detect::all(), &order(), &Silent).unwrap();
-        let error = fitted.score(&rows.project(&[0, 1]).unwrap()).unwrap_err();
+        let ranker = rank(&source, crate::detect::all(), &order(), &Silent).unwrap();
+        let error = ranker.score(&rows.project(&[0, 1]).unwrap()).unwrap_err();
         assert_eq!(error.to_string(), "rows: the columns are not those that the models were fitted on");
     }
 }
