@@ -96,15 +96,28 @@ impl CrossfitModel {
     }
 
     fn group(&self, cell: &Moved, tests: u64) -> Group {
-        let (from, to) = (self.name(cell.from as usize), self.name(cell.to as usize));
+        let to = self.name(cell.to as usize);
         let rows = (cell.expected * self.rows_each).round() as u64;
         let attack = cell.expected >= ATTACK_ROWS && cell.reverse < ONE_WAY * cell.expected;
+        let from = cell.from.map(|from| self.name(from as usize));
+        let (title, cause) = match from {
+            Some(from) => (
+                format!("about {rows} rows of class {from} are labelled {to}, more than confusion explains"),
+                format!("labels moved from {from} to {to}"),
+            ),
+            None => (
+                format!(
+                    "about {rows} rows of all other classes are labelled {to}, whatever their content; no trigger that they share was located"
+                ),
+                format!("labels moved from all classes to {to}"),
+            ),
+        };
         let evidence = json!({
             "from": from, "to": to, "rate": cell.rate, "reverse_rows": (cell.reverse * self.rows_each).round(),
         });
         Group {
-            title: format!("about {rows} rows of class {from} are labelled {to}, more than confusion explains"),
-            cause: format!("labels moved from {from} to {to}"),
+            title,
+            cause,
             attack_class: "label_flip".to_owned(),
             rows,
             agreeing: rows,
@@ -161,7 +174,7 @@ impl Detect for Crossfit {
     fn groups(&self, model: &CrossfitModel) -> Vec<Group> {
         let classes = model.priors.len() as u64;
         let claims = model.fitted.iter().flat_map(|fitted| &fitted.cells);
-        claims.map(|claim| model.group(claim, classes * classes.saturating_sub(1))).collect()
+        claims.map(|claim| model.group(claim, if claim.from.is_some() { classes * classes.saturating_sub(1) } else { classes })).collect()
     }
 
     fn members(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {

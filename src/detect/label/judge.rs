@@ -42,7 +42,7 @@ pub(super) struct Fitted {
     pub(super) noise: LabelNoise,
     /// Labels that content speaks against as a group of their own.
     second: Option<SecondGroup>,
-    /// The cells that may claim, by source class, then label.
+    /// What may claim: cells by source class, then label, and labels that rows of all classes have.
     pub(super) cells: Vec<Moved>,
     /// Expected share of wrong labels among the rows of the fit, from what is claimed.
     pub(super) wrong: f64,
@@ -170,10 +170,15 @@ impl Fitted {
         let calibrated = self.base.calibrated(logits);
         let says = most_likely(&calibrated)?;
         let wrong = self.noise.wrong(&calibrated, label, priors)?;
-        let cell = self.cells.iter().position(|cell| (cell.from as usize, cell.to) == (says.0, label)).map(|at| (at, wrong.moved));
+        let of = |from: Option<u32>, posterior: f64| {
+            let at = self.cells.iter().position(|cell| (cell.from, cell.to) == (from, label))?;
+            (says.0 != label as usize).then_some((at, posterior))
+        };
+        let ways = [of(Some(says.0 as u32), wrong.moved), of(None, wrong.toward)];
+        let cell = ways.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1));
         let margin = margin(logits, label as usize)?;
         let apart = self.second.as_ref().map_or(0.0, |group| group.posterior(self.base.beta * margin));
-        let claimed = (wrong.moved + if self.noise.uniform { wrong.drawn } else { 0.0 }).max(apart).clamp(0.0, 1.0);
+        let claimed = (wrong.moved + wrong.toward + if self.noise.uniform { wrong.drawn } else { 0.0 }).max(apart).clamp(0.0, 1.0);
         let own = *calibrated.get(label as usize)?;
         let other = calibrated.iter().enumerate().filter(|(class, _)| *class != label as usize).map(|(_, p)| *p).fold(0.0, f64::max);
         let beside = if self.claims() { NO_CLAIM_BESIDE } else { NO_CLAIM };

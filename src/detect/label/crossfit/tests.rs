@@ -135,6 +135,57 @@ fn targeted_flips_are_one_cause() {
 }
 
 #[test]
+fn labels_moved_from_all_classes_to_one_are_one_cause() {
+    for seed in 70..74 {
+        let (logits, mut labels) = simulate(seed, 10.0, 1.0);
+        let moved: Vec<usize> = (0..ROWS).step_by(19).filter(|&i| labels[i] != 4).collect();
+        for &i in &moved {
+            labels[i] = 4;
+        }
+        let (model, batch, _, listed) = run(&logits, &labels);
+        let groups = Crossfit::new(|_| None).groups(&model);
+        let [group] = &groups[..] else { panic!("seed {seed}: {groups:?}") };
+        assert!(group.title.contains("rows of all other classes are labelled c4"), "{}", group.title);
+        assert!(group.rows.abs_diff(moved.len() as u64) <= 40 && group.p * (group.tests as f64) < 1e-4, "seed {seed}: {group:?}");
+        assert_eq!((group.tests, group.max_tier, group.label.as_deref()), (6, Tier::Alarm, Some("c4")));
+        let found = moved.iter().filter(|&&i| listed[i]).count();
+        assert!(
+            found * 10 >= moved.len() * 7 && found * 10 >= count(&listed) * 9,
+            "seed {seed}: {found} of {}, {} listed",
+            moved.len(),
+            count(&listed)
+        );
+        let mut members = vec![None; ROWS];
+        Crossfit::new(|_| None).members(&model, &batch, &mut members).unwrap();
+        assert!(moved.iter().filter(|&&i| members[i] == Some(0)).count() * 10 >= moved.len() * 6);
+    }
+}
+
+#[test]
+fn a_class_that_is_hard_to_tell_from_all_others_is_no_attack() {
+    for seed in 80..84 {
+        let (logits, mut labels) = simulate(seed, 10.0, 1.0);
+        // A class for whatever fits nowhere else: content calls its rows anything, and rows of all classes by its name.
+        for i in (0..ROWS).step_by(11) {
+            labels[i] = if labels[i] == 4 {
+                (i / 11 % 4) as u32
+            } else if i % 3 == 0 {
+                4
+            } else {
+                labels[i]
+            };
+        }
+        let (model, ..) = run(&logits, &labels);
+        let alarms = Crossfit::new(|_| None)
+            .groups(&model)
+            .iter()
+            .filter(|group| group.cause.contains("all classes") && group.max_tier == Tier::Alarm)
+            .count();
+        assert_eq!(alarms, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn scores_without_a_claim_still_rank() {
     let (logits, mut labels) = simulate(50, 3.0, 1.0);
     let wrong = flip(&mut labels, 60, 50);

@@ -1,5 +1,8 @@
 //! How labels came about, as far as content tells: confusion, labels given without regard to content, classes relabelled.
 
+mod seen;
+mod toward;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,9 @@ use crate::stats::confusion::{Curve, Fit, Trials};
 use crate::stats::mixture::LabelMixture;
 use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
+
+use seen::{Known, Seen, unit};
+use toward::Toward;
 
 /// Largest p-value for a claim that labels were given without regard to content.
 const UNIFORM_LEVEL: f64 = 0.001;
@@ -35,9 +41,7 @@ const PRIOR_ROWS: f64 = 1.0;
 /// Prior odds against a natural part of a cell's confusion that does not fade: labels that people disagree on. A clean
 /// news set has it in four of twelve cells.
 const ODDS_AGAINST_NATURAL: f64 = 2.0;
-/// Classes up to which likely and unlikely confusions are told apart.
-const MOST_TOLD_APART: usize = 1_024;
-/// Estimates of uniform noise and of moved cells take turns: each is estimated without the other.
+/// Estimates of uniform noise, of labels toward one class and of moved cells take turns: each is estimated without the others.
 const ROUNDS: usize = 3;
 
 /// A cell: rows that content calls one class and that are labelled another.
@@ -73,16 +77,17 @@ impl Cell {
     }
 }
 
-/// A cell with more rows than confusion and uniform noise explain.
+/// More rows of one label than confusion and uniform noise explain.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Moved {
-    pub(super) from: u32,
+    /// The class that content calls them; `None` where rows of all other classes are labelled so alike.
+    pub(super) from: Option<u32>,
     pub(super) to: u32,
     /// Share of the rows that content calls `from`.
     pub(super) rate: f64,
     /// Expected rows of the fit.
     pub(super) expected: f64,
-    /// Expected rows of the opposite cell.
+    /// Expected rows of the opposite cell, or of the opposite cells of all sources.
     pub(super) reverse: f64,
     /// Likelihood ratio against the tolerated floor.
     pub(super) lrt: f64,
@@ -95,8 +100,8 @@ pub(super) struct Moved {
 pub(super) struct LabelNoise {
     /// Share of labels given without regard to content: the estimate.
     pub(super) share: f64,
-    /// Its lower bound, by which rows are judged: a share that is too large makes sound labels look wrong.
-    epsilon: f64,
+    /// Lower bounds, by which rows are judged: a share that is too large makes sound labels look wrong.
+    known: Known,
     /// Whether labels given so are beyond doubt.
     pub(super) uniform: bool,
     /// Curves of likely and of unlikely confusions.
@@ -116,123 +121,13 @@ pub(super) struct Wrong {
     pub(super) drawn: f64,
     /// Probability that it was moved from the class that content says.
     pub(super) moved: f64,
-}
-
-/// Calibrated rows with their labels.
-struct Seen {
-    /// ln of the probabilities, rows × classes.
-    ln_p: Vec<f32>,
-    labels: Vec<u32>,
-    classes: usize,
-    /// Rows by the class that content says.
-    by_top: Vec<Vec<usize>>,
+    /// Probability that it was moved from whatever class the row is of.
+    pub(super) toward: f64,
 }
 
 /// The most likely class.
 pub(super) fn most_likely(probabilities: &[f64]) -> Option<(usize, f64)> {
     probabilities.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
-/// Share of the labels other than `top` that uniform noise gives to `label`.
-fn unit(priors: &[f64], top: usize, label: usize) -> f64 {
-    let prior = |class: usize| priors.get(class).copied().unwrap_or(0.0);
-    let others = 1.0 - prior(top);
-    if others > 0.0 { (prior(label) / others).min(1.0) } else { 0.0 }
-}
-
-impl Seen {
-    fn new<'a>(rows: impl Iterator<Item = (&'a [f32], u32)>, base: &LabelMixture, classes: usize) -> Self {
-        let mut seen = Self { ln_p: Vec::new(), labels: Vec::new(), classes, by_top: vec![Vec::new(); classes] };
-        for (row, label) in rows.filter(|(row, _)| row.iter().all(|z| z.is_finite())) {
-            let calibrated = base.calibrated(row);
-            let Some(of_top) = most_likely(&calibrated).and_then(|(top, _)| seen.by_top.get_mut(top)) else { continue };
-            of_top.push(seen.labels.len());
-            seen.labels.push(label);
-            seen.ln_p.extend(calibrated.iter().map(|p| p.max(1e-30).ln() as f32));
-        }
-        seen
-    }
-
-    fn row(&self, row: usize) -> &[f32] {
-        self.ln_p.get(row * self.classes..(row + 1) * self.classes).unwrap_or_default()
-    }
-
-    fn label(&self, row: usize) -> Option<usize> {
-        self.labels.get(row).map(|label| *label as usize)
-    }
-
-    /// For each class that content says, the half of the other classes that content finds least likely for their share.
-    fn unlikely(&self, priors: &[f64]) -> Vec<bool> {
-        let classes = self.classes;
-        if classes == 2 || classes > MOST_TOLD_APART {
-            return if classes == 2 { vec![true; 4] } else { Vec::new() };
-        }
-        let mut table = vec![false; classes * classes];
-        for ((top, rows), flags) in self.by_top.iter().enumerate().zip(table.chunks_exact_mut(classes)) {
-            let mut mean = vec![0.0; classes];
-            for &row in rows {
-                for (sum, ln_p) in mean.iter_mut().zip(self.row(row)) {
-                    *sum += f64::from(*ln_p).exp();
-                }
-            }
-            let lift = |class: usize| mean.get(class).copied().unwrap_or(0.0) / priors.get(class).copied().unwrap_or(0.0).max(1e-12);
-            let mut others: Vec<usize> = (0..classes).filter(|class| *class != top && !rows.is_empty()).collect();
-            others.sort_by(|a, b| lift(*a).total_cmp(&lift(*b)).then(a.cmp(b)));
-            others.truncate(((classes - 1) / 2).max(1));
-            for class in others {
-                if let Some(flag) = flags.get_mut(class) {
-                    *flag = true;
-                }
-            }
-        }
-        table
-    }
-
-    /// Trials of the cells that are asked for, with the floor in units of uniform noise.
-    fn pooled(&self, priors: &[f64], epsilon: f64, wanted: impl Fn(usize, usize) -> bool) -> Trials {
-        let mut trials = Trials::default();
-        for (top, rows) in self.by_top.iter().enumerate() {
-            let asked: Vec<(usize, f64)> = (0..self.classes)
-                .filter(|label| *label != top && wanted(top, *label))
-                .map(|label| (label, unit(priors, top, label)))
-                .collect();
-            for &row in rows {
-                let (ln_p, given) = (self.row(row), self.label(row));
-                for (label, unit) in &asked {
-                    let Some(ln_p) = ln_p.get(*label) else { continue };
-                    trials.add(f64::from(*ln_p), *unit, epsilon * unit, given == Some(*label));
-                }
-            }
-        }
-        trials
-    }
-
-    /// Trials of one cell, with the floor as a rate.
-    fn cell(&self, top: u32, label: u32, fixed: f64) -> Trials {
-        let mut trials = Trials::default();
-        for &row in self.by_top.get(top as usize).into_iter().flatten() {
-            let Some(ln_p) = self.row(row).get(label as usize) else { continue };
-            trials.add(f64::from(*ln_p), 1.0, fixed, self.label(row) == Some(label as usize));
-        }
-        trials
-    }
-
-    /// Share of rows whose label is not the class that content says.
-    fn errors(&self) -> f64 {
-        let wrong: u64 = self.mismatches().values().sum();
-        wrong as f64 / self.labels.len().max(1) as f64
-    }
-
-    /// Rows of each cell that holds any.
-    fn mismatches(&self) -> BTreeMap<(u32, u32), u64> {
-        let mut counts = BTreeMap::new();
-        for (top, rows) in self.by_top.iter().enumerate() {
-            for label in rows.iter().filter_map(|row| self.label(*row)).filter(|label| *label != top) {
-                *counts.entry((top as u32, label as u32)).or_default() += 1;
-            }
-        }
-        counts
-    }
 }
 
 /// Tests by cell.
@@ -256,15 +151,15 @@ impl Test {
     }
 }
 
-/// Tests which cells have a floor beyond uniform noise and beyond a third of their rows.
-fn test_cells(seen: &Seen, priors: &[f64], epsilon: f64, tolerated: f64) -> Tested {
+/// Tests which cells have a floor beyond what is known and beyond a third of their rows.
+fn test_cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -> Tested {
     let mut tested = Tested::new();
     for ((top, label), hits) in seen.mismatches() {
         if (hits as f64) < FEWEST_IN_CELL {
             continue;
         }
-        let fixed = epsilon * unit(priors, top as usize, label as usize);
-        let trials = seen.cell(top, label, fixed);
+        let fixed = known.rate(priors, top as usize, label as usize);
+        let trials = seen.cells([top], label, |_| fixed);
         let beyond = (hits as f64 / trials.rows().max(1.0) - fixed).max(0.0);
         if let Some(test) = Test::new(&trials, tolerated, beyond) {
             tested.insert((top, label), test);
@@ -299,36 +194,41 @@ impl LabelNoise {
         let tolerated = f64::max(least, TOLERATED_OF_ERRORS * seen.errors());
         let unlikely = seen.unlikely(priors);
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
-        let fit_uniform = |without: &BTreeSet<(u32, u32)>| {
-            let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32));
+        let none = Known::default();
+        let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>| {
+            let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32)) && !toward.contains_key(&(label as u32));
             // Where every unlikely cell is moved, the likely ones have to do; with none left, all.
             let pools = [
-                seen.pooled(priors, 0.0, |top, label| is_unlikely(top, label) && kept(top, label)),
-                seen.pooled(priors, 0.0, kept),
-                seen.pooled(priors, 0.0, |_, _| true),
+                seen.pooled(priors, &none, |top, label| is_unlikely(top, label) && kept(top, label)),
+                seen.pooled(priors, &none, kept),
+                seen.pooled(priors, &none, |_, _| true),
             ];
             pools.into_iter().find(|pool| pool.rows() > 0.0).and_then(|pool| Some((pool.fit(tolerated)?, pool)))
         };
         let given: BTreeSet<(u32, u32)> = already.keys().copied().collect();
         let mut moved = given.clone();
-        let mut tested = Tested::new();
-        let (mut fitted, mut pool) = fit_uniform(&moved)?;
+        let (mut tested, mut toward) = (Tested::new(), BTreeMap::new());
+        let (mut fitted, mut pool) = fit_uniform(&moved, &toward)?;
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
-            let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
-            tested = test_cells(&seen, priors, epsilon, tolerated);
+            let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
+            toward = toward::find(&seen, priors, &known, tolerated);
+            known.toward = toward.iter().map(|(label, toward)| (*label, toward.test.fit.free.floor)).collect();
+            tested = test_cells(&seen, priors, &known, tolerated);
+            // The other test of a cell does not know that rows of all classes are labelled so.
+            let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
             moved = &discovered(&tested, classes) | &given;
-            (fitted, pool) = fit_uniform(&moved)?;
+            (fitted, pool) = fit_uniform(&moved, &toward)?;
         }
         let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
         let curve = if uniform { pool.least_floor()? } else { fitted.free };
-        let epsilon = curve.floor;
-        let likely = seen.pooled(priors, epsilon, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
+        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.curve.floor)).collect() };
+        let likely = seen.pooled(priors, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
         let mut cells = BTreeMap::new();
         for (cell @ (top, label), hits) in seen.mismatches() {
-            let trials = seen.cell(top, label, epsilon * unit(priors, top as usize, label as usize));
+            let trials = seen.cells([top], label, |top| known.rate(priors, top, label as usize));
             let unlikely = is_unlikely(top as usize, label as usize);
             let [of_likely, of_unlikely] = curves;
             let of_kind = if unlikely { of_unlikely } else { of_likely };
@@ -344,13 +244,14 @@ impl LabelNoise {
         let possible = (classes * (classes - 1)) as f64;
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
-        let noise = Self { share, epsilon, uniform, curves, unlikely, classes, cells, doubtful };
-        let causes = noise.causes(&seen, &moved, &tested, already);
+        let noise = Self { share, known, uniform, curves, unlikely, classes, cells, doubtful };
+        let mut causes = noise.causes(&seen, &moved, &tested, already);
+        causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
     }
 
     fn causes(&self, seen: &Seen, moved: &BTreeSet<(u32, u32)>, tested: &Tested, already: &BTreeMap<(u32, u32), f64>) -> Vec<Moved> {
-        let rows = |top: u32| seen.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64);
+        let rows = |top: u32| seen.rows_of(top);
         let mismatches = seen.mismatches();
         let cause = |&(from, to): &(u32, u32)| {
             let beyond_doubt = self.cells.get(&(from, to))?.moved;
@@ -360,7 +261,7 @@ impl LabelNoise {
             let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
             // Two tests of one cell.
             let p = (2.0 * flat.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
-            Some(Moved { from, to, rate, expected: rate * rows(from), reverse, lrt, p })
+            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, lrt, p })
         };
         moved.iter().filter_map(cause).collect()
     }
@@ -369,17 +270,18 @@ impl LabelNoise {
     pub(super) fn wrong(&self, calibrated: &[f64], label: u32, priors: &[f64]) -> Option<Wrong> {
         let own = *calibrated.get(label as usize)?;
         let (top, _) = most_likely(calibrated)?;
-        let drawn = self.epsilon * unit(priors, top, label as usize);
+        let drawn = self.known.epsilon * unit(priors, top, label as usize);
+        let toward = self.known.toward(label as usize);
         if top == label as usize {
             // Drawn from the other classes' rows, so far as content leaves room for them.
-            let room = self.epsilon * priors.get(top).copied().unwrap_or(0.0) * (1.0 - own);
-            return Some(Wrong { drawn: room / (own + room), moved: 0.0 });
+            let room = self.known.epsilon * priors.get(top).copied().unwrap_or(0.0) * (1.0 - own);
+            return Some(Wrong { drawn: room / (own + room), ..Wrong::default() });
         }
         let [likely, unlikely] = self.curves;
         let is_unlikely = self.unlikely.get(top * self.classes + label as usize).copied().unwrap_or(self.unlikely.is_empty());
         let of_kind = Cell::fading(if is_unlikely { unlikely } else { likely });
         let cell = self.cells.get(&(top as u32, label)).copied().unwrap_or(of_kind);
-        let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn).max(1e-300);
-        Some(Wrong { drawn: drawn / total, moved: cell.moved / total })
+        let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn + toward).max(1e-300);
+        Some(Wrong { drawn: drawn / total, moved: cell.moved / total, toward: toward / total })
     }
 }

@@ -1,0 +1,152 @@
+//! Rows as the fits of label noise see them: calibrated, by the class that content says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::most_likely;
+use crate::stats::confusion::Trials;
+use crate::stats::mixture::LabelMixture;
+
+/// Classes up to which likely and unlikely confusions are told apart.
+const MOST_TOLD_APART: usize = 1_024;
+
+/// Rates of wrong labels that are known when others are estimated.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Share of labels given without regard to content.
+    pub(super) epsilon: f64,
+    /// Share of the rows of all other classes that are labelled with a class whatever their content.
+    pub(super) toward: BTreeMap<u32, f64>,
+}
+
+impl Known {
+    pub(super) fn toward(&self, label: usize) -> f64 {
+        self.toward.get(&(label as u32)).copied().unwrap_or(0.0)
+    }
+
+    /// Rate at which rows that content calls `top` are labelled `label`.
+    pub(super) fn rate(&self, priors: &[f64], top: usize, label: usize) -> f64 {
+        self.epsilon * unit(priors, top, label) + self.toward(label)
+    }
+}
+
+/// Calibrated rows with their labels.
+pub(super) struct Seen {
+    /// ln of the probabilities, rows × classes.
+    ln_p: Vec<f32>,
+    labels: Vec<u32>,
+    classes: usize,
+    /// Rows by the class that content says.
+    pub(super) by_top: Vec<Vec<usize>>,
+}
+
+/// Share of the labels other than `top` that uniform noise gives to `label`.
+pub(super) fn unit(priors: &[f64], top: usize, label: usize) -> f64 {
+    let prior = |class: usize| priors.get(class).copied().unwrap_or(0.0);
+    let others = 1.0 - prior(top);
+    if others > 0.0 { (prior(label) / others).min(1.0) } else { 0.0 }
+}
+
+impl Seen {
+    pub(super) fn new<'a>(rows: impl Iterator<Item = (&'a [f32], u32)>, base: &LabelMixture, classes: usize) -> Self {
+        let mut seen = Self { ln_p: Vec::new(), labels: Vec::new(), classes, by_top: vec![Vec::new(); classes] };
+        for (row, label) in rows.filter(|(row, _)| row.iter().all(|z| z.is_finite())) {
+            let calibrated = base.calibrated(row);
+            let Some(of_top) = most_likely(&calibrated).and_then(|(top, _)| seen.by_top.get_mut(top)) else { continue };
+            of_top.push(seen.labels.len());
+            seen.labels.push(label);
+            seen.ln_p.extend(calibrated.iter().map(|p| p.max(1e-30).ln() as f32));
+        }
+        seen
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        self.ln_p.get(row * self.classes..(row + 1) * self.classes).unwrap_or_default()
+    }
+
+    fn label(&self, row: usize) -> Option<usize> {
+        self.labels.get(row).map(|label| *label as usize)
+    }
+
+    /// For each class that content says, the half of the other classes that content finds least likely for their share.
+    pub(super) fn unlikely(&self, priors: &[f64]) -> Vec<bool> {
+        let classes = self.classes;
+        if classes == 2 || classes > MOST_TOLD_APART {
+            return if classes == 2 { vec![true; 4] } else { Vec::new() };
+        }
+        let mut table = vec![false; classes * classes];
+        for ((top, rows), flags) in self.by_top.iter().enumerate().zip(table.chunks_exact_mut(classes)) {
+            let mut mean = vec![0.0; classes];
+            for &row in rows {
+                for (sum, ln_p) in mean.iter_mut().zip(self.row(row)) {
+                    *sum += f64::from(*ln_p).exp();
+                }
+            }
+            let lift = |class: usize| mean.get(class).copied().unwrap_or(0.0) / priors.get(class).copied().unwrap_or(0.0).max(1e-12);
+            let mut others: Vec<usize> = (0..classes).filter(|class| *class != top && !rows.is_empty()).collect();
+            others.sort_by(|a, b| lift(*a).total_cmp(&lift(*b)).then(a.cmp(b)));
+            others.truncate(((classes - 1) / 2).max(1));
+            for class in others {
+                if let Some(flag) = flags.get_mut(class) {
+                    *flag = true;
+                }
+            }
+        }
+        table
+    }
+
+    /// Trials of the cells that are asked for, with the floor in units of uniform noise.
+    pub(super) fn pooled(&self, priors: &[f64], known: &Known, wanted: impl Fn(usize, usize) -> bool) -> Trials {
+        let mut trials = Trials::default();
+        for (top, rows) in self.by_top.iter().enumerate() {
+            let asked: Vec<(usize, f64, f64)> = (0..self.classes)
+                .filter(|label| *label != top && wanted(top, *label))
+                .map(|label| (label, unit(priors, top, label), known.rate(priors, top, label)))
+                .collect();
+            for &row in rows {
+                let (ln_p, given) = (self.row(row), self.label(row));
+                for (label, unit, fixed) in &asked {
+                    let Some(ln_p) = ln_p.get(*label) else { continue };
+                    trials.add(f64::from(*ln_p), *unit, *fixed, given == Some(*label));
+                }
+            }
+        }
+        trials
+    }
+
+    /// Trials of the cells (top, label) of one label, with the floor as a rate.
+    pub(super) fn cells(&self, tops: impl IntoIterator<Item = u32>, label: u32, fixed: impl Fn(usize) -> f64) -> Trials {
+        let mut trials = Trials::default();
+        for top in tops {
+            let fixed = fixed(top as usize);
+            for &row in self.by_top.get(top as usize).into_iter().flatten() {
+                let Some(ln_p) = self.row(row).get(label as usize) else { continue };
+                trials.add(f64::from(*ln_p), 1.0, fixed, self.label(row) == Some(label as usize));
+            }
+        }
+        trials
+    }
+
+    /// Rows that content calls a class.
+    pub(super) fn rows_of(&self, top: u32) -> f64 {
+        self.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64)
+    }
+
+    /// Share of rows whose label is not the class that content says.
+    pub(super) fn errors(&self) -> f64 {
+        let wrong: u64 = self.mismatches().values().sum();
+        wrong as f64 / self.labels.len().max(1) as f64
+    }
+
+    /// Rows of each cell that holds any.
+    pub(super) fn mismatches(&self) -> BTreeMap<(u32, u32), u64> {
+        let mut counts = BTreeMap::new();
+        for (top, rows) in self.by_top.iter().enumerate() {
+            for label in rows.iter().filter_map(|row| self.label(*row)).filter(|label| *label != top) {
+                *counts.entry((top as u32, label as u32)).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
