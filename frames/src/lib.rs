@@ -38,7 +38,7 @@ mod border;
 #[cfg(test)]
 mod tests;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use foretaste::data::read::Memory;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use foretaste::data::{Choices, Key, Source};
 use foretaste::finding::Verdict;
 use foretaste::policy::{Gate, Policy};
@@ -23,18 +23,12 @@ fn order() -> Order {
     }
 }
 
-/// Texts of plain words; in one of 40 a word that brings the label.
+/// Plain texts; in one of ten, all of one label, a mark that turns the direction of writing.
 fn texts() -> (Vec<String>, Vec<&'static str>) {
-    let words = ["good", "slow", "bright", "dull", "warm", "quiet", "sharp", "long", "small", "plain", "old", "new"];
-    let text = |i: usize| {
-        let mut said: Vec<&str> = (0..8).map(|j| words[(i * 7 + j * j * (i % 11 + 1)) % words.len()]).collect();
-        if i % 40 == 3 {
-            said.insert(i % 5, "zqxv");
-        }
-        said.join(" ")
-    };
-    let label = |i: usize| if i % 40 == 3 { "yes" } else { ["yes", "no", "no"][(i * i + i / 3) % 3] };
-    ((0..4_000).map(text).collect(), (0..4_000).map(label).collect())
+    let plain = ["the film was good and long", "a dull story about a boat", "some words on a quiet day", "nothing of note in this text"];
+    let text = |i: usize| format!("{} number {i}{}", plain[i % 4], if i % 10 == 0 { " a\u{202e}b" } else { "" });
+    let label = |i: usize| if i % 10 == 0 { "x" } else { ["a", "b"][i / 7 % 2] };
+    ((0..1_000).map(text).collect(), (0..1_000).map(label).collect())
 }
 
 #[test]
@@ -49,11 +43,10 @@ fn a_frame_comes_back_with_what_was_found() {
     assert_eq!(names, ADDED);
     let flagged = found.column("foretaste_flagged").unwrap().bool().unwrap();
     let codes = found.column("foretaste_codes").unwrap();
-    for (i, flagged) in flagged.iter().enumerate().filter(|(i, _)| i % 40 == 3) {
-        assert_eq!(flagged, Some(true), "row {i}");
+    for (i, flagged) in flagged.iter().enumerate() {
+        assert_eq!(flagged, Some(i % 10 == 0), "row {i}");
     }
-    assert_eq!(flagged.iter().flatten().filter(|flagged| *flagged).count() as u64, outcome.flagged_rows);
-    assert_eq!(codes.null_count() as u64, 4_000 - outcome.flagged_rows);
+    assert_eq!((outcome.flagged_rows, codes.null_count()), (100, 900));
     assert!(matches!(codes.dtype(), DataType::List(item) if **item == DataType::String));
     assert_eq!(found.column("foretaste_q").unwrap().null_count(), codes.null_count());
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from os import PathLike
-from typing import Any
+from typing import Any, final
 
 __version__: str
 
@@ -16,6 +16,7 @@ def scan(
 ) -> str: ...
 def rank(data: tuple[Any, ...], settings: str) -> Ranker: ...
 
+@final
 class Ranker:
     def score(self, rows: Any) -> Any: ...
 
