@@ -1,18 +1,20 @@
 //! The local engine: reader, units, policy and report put together.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Engine, Request};
 use crate::config::Settings;
 use crate::data::read::{self, Options};
 use crate::data::{Key, Source};
-use crate::error::Result;
+use crate::error::{Error, Place, Result};
 use crate::fold::Info;
+use crate::folder::whole_file;
 use crate::metrics;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Order, Outcome, Progress, Ranker};
+use crate::run::{self, Frozen, Order, Outcome, Progress, Ranker};
 
 /// Scans on this machine.
 pub struct Local;
@@ -24,7 +26,13 @@ impl Engine for Local {
         let source = read::open(&request.inputs, &options)?;
         let trusted = &settings.reference.inputs;
         let reference = if trusted.is_empty() { None } else { Some(read::open(trusted, &Options { format: None, ..options })?) };
-        scan(source.as_ref(), reference.as_deref(), settings, progress)
+        scan_keeping(source.as_ref(), reference.as_deref(), settings, request.model.as_deref(), progress)
+    }
+
+    fn model(&self, path: &Path) -> Result<Frozen> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|e| Error::input(Place::source(&name), format!("the model cannot be read: {e}")))?;
+        Frozen::read(&name, &bytes, crate::detect::all())
     }
 
     fn detectors(&self) -> Vec<&'static Info> {
@@ -47,6 +55,17 @@ pub fn scan(
     settings: &Settings,
     progress: &dyn Progress,
 ) -> Result<(Outcome, PathBuf)> {
+    scan_keeping(source, reference, settings, None, progress)
+}
+
+/// As [`scan`]; also keeps what was learnt in the file `model`.
+fn scan_keeping(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    settings: &Settings,
+    model: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<(Outcome, PathBuf)> {
     let seed = settings.run.seed.unwrap_or_else(fresh_seed);
     let created = jiff::Timestamp::now();
     let gate = Gate {
@@ -56,12 +75,19 @@ pub fn scan(
     };
     let order = order(settings, seed, gate);
     let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-    let mut outcome = run::scan_against(source, reference, crate::detect::all(), &order, &mut writer, progress)?;
+    let units = crate::detect::all();
+    let (mut outcome, learnt) = match model {
+        Some(_) => run::scan_to_freeze(source, reference, units, &order, &mut writer, progress)?,
+        None => (run::scan_against(source, reference, units, &order, &mut writer, progress)?, Vec::new()),
+    };
     if settings.run.power {
         outcome.power = Some(power::measure(source, crate::detect::all(), &order, &outcome, progress)?);
     }
     let told = report::Settings { values: settings.canonical_json()?, seed, created };
     let path = writer.finish(&outcome, &told)?;
+    if let Some(to) = model {
+        whole_file(to, |mut file, shown| file.write_all(&learnt).map_err(|e| Error::output(shown, e)))?;
+    }
     if let Some(file) = &settings.output.metrics {
         metrics::write(file, &outcome, jiff::Timestamp::now().as_second())?;
     }

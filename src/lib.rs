@@ -72,6 +72,8 @@
 //! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
 //! | [`export`](mod@export) | a report in the forms of other programs |
 //! | [`metrics`] | figures of a run for Prometheus |
+//! | [`attest`] | who stands by a report, and what still holds of it |
+//! | [`stage`](mod@stage) | a stream in, the same stream judged out |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
 //! | [`config`], [`cli`] | settings and the command |
 //! | [`engine`] | all of these put together |
@@ -79,6 +81,7 @@
 //! A detector of your own implements [`fold::Detect`] and joins the list: `units.push(fold::detector(Mine))`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod attest;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -100,4 +103,5 @@ pub mod report;
 pub mod review;
 pub mod run;
 pub mod serve;
+pub mod stage;
 pub mod stats;

@@ -42,3 +42,31 @@ fn an_export_that_fails_leaves_nothing() {
     assert!(ended.err.starts_with("error: report: cannot be read as a report"), "{}", ended.err);
     assert_eq!(folder.entries(), [""; 0]);
 }
+
+/// A key of no other use, made by OpenSSL.
+const KEY: &str =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJRYMS6+l5Wb90REfUssnZG/rBqjSzHcC0nYZESA46vl\n-----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAt+EWECeNz4lGdwtR/6PLuimTzd+siY29eM+kXALEpYk=\n-----END PUBLIC KEY-----\n";
+
+#[test]
+fn a_signed_report_is_verified_until_the_data_change() {
+    let folder = Folder::new();
+    folder.write("digits.parquet", std::fs::read(foretaste_datasets::shipped("digits_backdoor.parquet")).unwrap());
+    folder.write("key.pem", KEY);
+    folder.write("key.pub.pem", PUBLIC);
+    let ended = folder.run(&["scan", "digits.parquet", "--only", "trigger.patch", "--sign", "nowhere.pem", "--out", "report"]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.err.contains("openssl genpkey") && !folder.path("report").exists(), "{}", ended.err);
+    assert_eq!(folder.run(&["scan", "digits.parquet", "--only", "trigger.patch", "--sign", "key.pem", "--out", "report"]).status, Some(1));
+    let verify = ["verify", "report", "--key", "key.pub.pem", "--data", "digits.parquet"];
+    let ended = folder.run(&verify);
+    assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    assert!(ended.out.lines().count() >= 5 && ended.out.lines().all(|line| line.starts_with("ok ")), "{}", ended.out);
+    let mut bytes = folder.bytes("digits.parquet");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    folder.write("digits.parquet", bytes);
+    let ended = folder.run(&verify);
+    assert_eq!(ended.status, Some(1));
+    assert!(ended.out.contains("FAILS  digits.parquet is not what was scanned"), "{}", ended.out);
+}

@@ -26,7 +26,7 @@ const HEADINGS: [&str; 10] = [
 
 /// What each module may import beside itself; `ARCHITECTURE.md` draws it. `lib.rs` and `main.rs` import what they like, and
 /// so does `engine`, which puts the parts together.
-const IMPORTS: [(&str, &[&str]); 21] = [
+const IMPORTS: [(&str, &[&str]); 23] = [
     ("error", &[]),
     ("finding", &[]),
     ("stats", &["error"]),
@@ -45,11 +45,29 @@ const IMPORTS: [(&str, &[&str]); 21] = [
     ("quarantine", &["error", "data", "folder", "ledger", "report", "review"]),
     ("serve", &["error", "data", "report", "review"]),
     ("export", &["error", "data", "finding", "fold", "policy", "report", "review"]),
+    ("stage", &["error", "data", "finding", "policy", "run"]),
+    ("attest", &["error", "data", "folder", "report", "review", "export"]),
     ("evaluate", &["error", "stats", "data", "finding", "run"]),
     ("config", &["error", "data", "finding", "policy"]),
     (
         "cli",
-        &["error", "data", "finding", "folder", "fold", "policy", "run", "config", "evaluate", "export", "quarantine", "review", "serve"],
+        &[
+            "error",
+            "data",
+            "finding",
+            "folder",
+            "fold",
+            "policy",
+            "run",
+            "stage",
+            "config",
+            "attest",
+            "evaluate",
+            "export",
+            "quarantine",
+            "review",
+            "serve",
+        ],
     ),
 ];
 

@@ -10,14 +10,14 @@ use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use polars::prelude::{CompatLevel, DataFrame};
+use polars::prelude::{Column, CompatLevel, DataFrame};
 use polars_arrow::array::Array;
 use polars_arrow::ffi::{export_array_to_c, export_field_to_c};
 
 /// The chunks of a frame, whose columns are cut alike, as record batches over the same memory.
 pub(crate) fn batches(frame: &DataFrame) -> Result<Vec<RecordBatch>, ArrowError> {
     let level = CompatLevel::newest();
-    let columns: Vec<_> = frame.columns().iter().map(|column| column.as_materialized_series()).collect();
+    let columns: Vec<_> = frame.columns().iter().map(Column::as_materialized_series).collect();
     let fields: Vec<polars_arrow::datatypes::Field> = columns.iter().map(|series| series.field().to_arrow(level)).collect();
     let known = fields.iter().map(imported_field).collect::<Result<Vec<Field>, _>>()?;
     let schema = Arc::new(Schema::new(known));

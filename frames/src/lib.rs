@@ -51,8 +51,8 @@ use polars::prelude::{Column, DataFrame, IntoColumn, IntoLazy, LazyFrame, NamedF
 pub struct Scanned {
     /// What was found.
     pub outcome: Outcome,
-    /// The frame with `foretaste_flagged` (boolean), and for listed rows `foretaste_tier` and `foretaste_q`, `foretaste_codes` (list of
-    /// strings) and `foretaste_reason`; null for other rows.
+    /// The frame with `foretaste_flagged` (boolean), `foretaste_tier`, `foretaste_q` and `foretaste_reason` (null for rows that are not
+    /// listed), and `foretaste_codes` (list of strings, empty for those).
     pub frame: LazyFrame,
 }
 
@@ -143,10 +143,9 @@ impl Listed {
         }
         let text = |of: fn(&Row) -> &str| of_row.iter().map(|row| row.map(of)).collect::<Vec<_>>();
         let [flagged, tier, q, codes, reason] = ADDED;
-        // A list column needs to be told its type where no row is listed.
-        let none = Series::new("".into(), &[] as &[&str]);
-        let lists: Vec<Option<Series>> =
-            of_row.iter().map(|row| row.map(|row| Series::new("".into(), &row.codes))).chain([Some(none)]).collect();
+        // An empty list for rows that are not listed, as in a stage; the last, which is cut off, tells the type where there is no row.
+        let codes_of = |row: &Option<&Row>| Series::new("".into(), row.map_or(&[][..], |row| &row.codes));
+        let lists: Vec<Series> = of_row.iter().chain([&None]).map(codes_of).collect();
         vec![
             Series::new(flagged.into(), of_row.iter().map(Option::is_some).collect::<Vec<_>>()).into_column(),
             Series::new(tier.into(), text(|row| &row.tier)).into_column(),

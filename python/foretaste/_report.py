@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cause", "Report"]
 
 #: Files of a report's folder; one that holds anything else is never replaced.
-NAMES = frozenset({"report.json", "report.html", "rows.parquet", "scores.parquet"})
+NAMES = frozenset({"report.json", "report.html", "rows.parquet", "scores.parquet", "statement.dsse.json"})
 #: Causes that a summary names.
 MOST_NAMED = 10
 #: Characters that are shown of a text from the data.

@@ -34,5 +34,5 @@ def test_every_option_of_the_command_has_an_argument() -> None:
     flags = {flag.replace("-", "_") for flag in re.findall(r"^ +(?:-\w, )?--([a-z-]+)", told, re.MULTILINE)}
     arguments = set(inspect.signature(foretaste.scan).parameters)
     # Of the report and the terminal, which Python has other words for.
-    others = {"out", "json", "quiet", "no_progress", "help", "color"}
+    others = {"out", "sign", "json", "quiet", "no_progress", "help", "color"}
     assert flags - arguments == others

@@ -15,11 +15,15 @@ Examples:
   foretaste scan new.parquet --reference trusted.parquet
   foretaste scan train.parquet --baseline last-report
   foretaste explain trigger.patch
+  foretaste fit approved.parquet --model approved.ft
+  producer | foretaste stage --model approved.ft --drop alarm | consumer
   foretaste review foretaste-report
   foretaste decide foretaste-report --row 17 --dismiss --note 'a rare but sound row'
   foretaste quarantine foretaste-report --out cleaned
   foretaste restore cleaned --out restored
   foretaste export foretaste-report --format sarif --out foretaste.sarif
+  foretaste sign foretaste-report --key key.pem
+  foretaste verify foretaste-report --key key.pub.pem --data train.parquet
   foretaste evaluate foretaste-report truth.parquet
 
 Exit status: 0 within the policy, 1 over it (see --fail-on), 2 error or incomplete scan.";
@@ -39,6 +43,10 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Scan training data and write a report
     Scan(Box<Scan>),
+    /// Scan training data, and keep what was learnt as a model that judges new rows
+    Fit(Box<Fit>),
+    /// Judge an Arrow IPC stream on stdin by a model, and write it to stdout with what is said of each row
+    Stage(Stage),
     /// List the detectors, or print the manual of one
     Explain {
         /// Code of a detector (trigger.patch) or a family (trigger)
@@ -54,6 +62,10 @@ pub(super) enum Command {
     Restore(Restore),
     /// Write a report in a form that other programs read: SARIF, JUnit, Markdown, CSV, CycloneDX, Croissant, in-toto
     Export(Export),
+    /// Sign what a report says of its data, with an Ed25519 key
+    Sign(Sign),
+    /// Check the signature of a report, its files, the data that it is about and the chain of decisions
+    Verify(Verify),
     /// Compare a report with the truth: recall, precision, ranking, by family and attack
     Evaluate(Evaluate),
 }
@@ -156,7 +168,9 @@ pub(super) struct Restore {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Nothing is scanned again. Text from the data is made harmless in every form; none is signed.")]
+#[command(
+    after_help = "Nothing is scanned again. Text from the data is made harmless in every form. To sign the in-toto statement: foretaste sign."
+)]
 pub(super) struct Export {
     /// Folder of a report
     #[arg(value_name = "REPORT")]
@@ -186,6 +200,33 @@ pub(super) enum FormFlag {
     Croissant,
     /// The verdict as an in-toto statement about the files, version 1
     InToto,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Writes statement.dsse.json into the report's folder: an in-toto statement in a DSSE envelope. Sign last: a report that was quarantined or reviewed since no longer is what was signed."
+)]
+pub(super) struct Sign {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// Private key, PEM; made by: openssl genpkey -algorithm ed25519 -out key.pem
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 all that was checked holds, 1 something does not, 2 error. Without --key nothing says who signed.")]
+pub(super) struct Verify {
+    /// Folder of a report
+    #[arg(value_name = "REPORT")]
+    pub(super) report: PathBuf,
+    /// Public key of the signer that you trust, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// The data, in the order in which they were scanned [default: where the report says that they lie]
+    #[arg(long, value_name = "INPUT", num_args = 1..)]
+    pub(super) data: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -266,9 +307,52 @@ pub(super) struct Scan {
     #[command(flatten, next_help_heading = "Machine")]
     machine: Machine,
     #[command(flatten, next_help_heading = "Report")]
-    output: Output,
+    pub(super) output: Output,
     #[command(flatten, next_help_heading = "Terminal")]
     pub(super) talk: Talk,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A model is data: schema, roles, classes and what the detectors learnt. It holds no code. A new version of a detector refuses an old model."
+)]
+pub(super) struct Fit {
+    /// Where the model goes
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(super) model: PathBuf,
+    #[command(flatten)]
+    pub(super) scan: Scan,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Rows get the columns foretaste_flagged, foretaste_q, foretaste_codes and foretaste_reason. The stream must have the columns of the data that the model was made of, in any order; others pass through. Each row is judged on its own: what only many new rows show together, a new scan finds."
+)]
+pub(super) struct Stage {
+    /// A model that foretaste fit made
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: PathBuf,
+    /// Which rows do not go on
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    pub(super) drop: DropFlag,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+    /// Do not say on stderr how many rows went through
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+/// Which rows a stage keeps back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DropFlag {
+    /// None: rows are marked
+    #[default]
+    None,
+    /// Rows that a cause at tier alarm lists
+    Alarm,
+    /// All listed rows
+    Flagged,
 }
 
 #[derive(Debug, Args)]
@@ -350,7 +434,7 @@ struct Machine {
 }
 
 #[derive(Debug, Args)]
-struct Output {
+pub(super) struct Output {
     /// Folder of the report [default: foretaste-report]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -360,6 +444,9 @@ struct Output {
     /// Also write figures of the run for Prometheus
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Sign the report with this private key, PEM, as foretaste sign does
+    #[arg(long, value_name = "FILE")]
+    pub(super) sign: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

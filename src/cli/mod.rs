@@ -1,12 +1,14 @@
 //! The command line: flags in, a report and an exit status out.
 
 mod args;
+mod attest;
 mod evaluate;
 mod explain;
 mod export;
 mod progress;
 mod review;
 mod scan;
+mod stage;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ use crate::config::Settings;
 use crate::data::read::Format;
 use crate::error::Result;
 use crate::fold::Info;
-use crate::run::{Outcome, Progress};
+use crate::run::{Frozen, Outcome, Progress};
 
 /// What the user asked a scan to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,12 +36,17 @@ pub struct Request {
     pub format: Option<Format>,
     /// Everything else, checked.
     pub settings: Settings,
+    /// Where a model of the scan goes, if one is wanted.
+    pub model: Option<PathBuf>,
 }
 
 /// What the command line drives.
 pub trait Engine {
     /// Scans the inputs and writes the report; gives back what was found and the report's folder.
     fn scan(&self, request: &Request, progress: &dyn Progress) -> Result<(Outcome, PathBuf)>;
+
+    /// Reads a model that [`Engine::scan`] made.
+    fn model(&self, path: &Path) -> Result<Frozen>;
 
     /// What each detector is, in registry order.
     fn detectors(&self) -> Vec<&'static Info>;
@@ -80,13 +87,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>, folder: &Path, engine: &dyn
     };
     terminal.set_colour(cli.color);
     let ended = match cli.command {
-        args::Command::Scan(flags) => scan::scan(*flags, folder, engine, terminal),
+        args::Command::Scan(flags) => scan::scan(*flags, None, folder, engine, terminal),
+        args::Command::Fit(flags) => scan::scan(flags.scan, Some(flags.model), folder, engine, terminal),
+        args::Command::Stage(flags) => stage::stage(&flags, engine, terminal),
         args::Command::Evaluate(flags) => evaluate::evaluate(flags, terminal),
         args::Command::Review(flags) => review::serve_page(&flags, terminal),
         args::Command::Decide(flags) => review::decide(&flags, terminal),
         args::Command::Quarantine(flags) => review::quarantine_rows(flags, terminal),
         args::Command::Restore(flags) => review::restore(&flags, terminal),
         args::Command::Export(flags) => export::export(&flags, engine, terminal),
+        args::Command::Sign(flags) => attest::sign_report(&flags, terminal),
+        args::Command::Verify(flags) => attest::verify_report(&flags, terminal),
         args::Command::Explain { code } => explain::explain(code.as_deref(), engine, terminal),
     };
     ended.unwrap_or_else(|error| {

@@ -90,6 +90,10 @@ impl Engine for Double {
         Ok((outcome, self.folder.path().to_path_buf()))
     }
 
+    fn model(&self, path: &Path) -> Result<Frozen> {
+        Err(Error::output(path, "no model here"))
+    }
+
     fn detectors(&self) -> Vec<&'static Info> {
         vec![&PATCH, &CONFLICT]
     }
@@ -143,7 +147,10 @@ fn a_scan_gets_inputs_format_and_settings() {
     let mut settings = Settings::default();
     settings.decide.fdr = 0.2;
     settings.decide.fail_on = FailOn::Warn;
-    assert_eq!(engine.asked(), Request { inputs: vec!["-".into(), "b.arrows".into()], format: Some(Format::ArrowStream), settings });
+    assert_eq!(
+        engine.asked(),
+        Request { inputs: vec!["-".into(), "b.arrows".into()], format: Some(Format::ArrowStream), settings, model: None }
+    );
     let (_, _, err) = engine.run(&["scan", "-", "--config", "/dev/null"]);
     assert_eq!((err.as_str(), engine.asked().settings), ("", Settings::default()));
 }

@@ -7,6 +7,7 @@
 use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
 use arrow::datatypes::DataType;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::batch::{list_values, strings};
 use super::key::Key;
@@ -160,7 +161,7 @@ fn refuses(answer: &str) -> bool {
 }
 
 /// The classes of a set's answers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Answers {
     classes: FxHashMap<u64, u32>,
     whole: Vec<bool>,

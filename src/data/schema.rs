@@ -52,7 +52,7 @@ impl LabelValues {
 }
 
 /// The label column of a classification set, or the classes that the answers of an instruction set make.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Label {
     /// Column index in the Arrow schema.
     pub column: usize,

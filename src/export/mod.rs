@@ -43,7 +43,7 @@ pub enum Form {
     CycloneDx,
     /// Croissant 1.0 (JSON-LD): the distribution.
     Croissant,
-    /// An in-toto Statement of version 1, not signed.
+    /// An in-toto Statement of version 1; [`crate::attest::sign`] signs it.
     InToto,
 }
 

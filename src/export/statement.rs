@@ -1,16 +1,20 @@
-//! An in-toto Statement of version 1: the files of the data as subjects, what the scan came to as predicate. Not signed.
+//! An in-toto Statement of version 1: the files of the data as subjects, what the scan came to as predicate. [`crate::attest`] signs it.
 
 use serde_json::{Value, json};
 
 use super::Material;
 use super::text::{name, word};
 use crate::data::File;
+use crate::data::read::digest_of;
 use crate::error::Result;
 use crate::finding::Standing;
 use crate::report::json::ReportGroup;
+use crate::review::DECISIONS;
 
 /// Names the fields of the predicate; another number where one changes its meaning.
 const PREDICATE: &str = "urn:foretaste:verdict:1";
+/// The listed rows.
+const ROWS: &str = "rows.parquet";
 /// Causes in the predicate; `causes` says how many there are.
 const CAUSES: usize = 1_000;
 
@@ -35,8 +39,15 @@ pub(super) fn statement(material: &Material<'_>) -> Result<Value> {
             "settingsDigest": {"blake3": word(&report.settings_digest)},
             "reference": report.data.reference.iter().map(descriptor).collect::<Vec<_>>(),
             "report": {"name": "report.json", "digest": {"sha256": &material.digest}},
+            "files": beside(material)?,
         },
     }))
+}
+
+/// The files beside `report.json` that say what was listed and decided.
+fn beside(material: &Material<'_>) -> Result<Vec<Value>> {
+    let present = [ROWS, DECISIONS].into_iter().filter(|name| material.folder.join(name).is_file());
+    present.map(|name| Ok(json!({"name": name, "digest": {"sha256": digest_of(&material.folder.join(name))?}}))).collect()
 }
 
 /// A resource descriptor.

@@ -78,6 +78,12 @@ impl Tier {
             Self::Alarm => "alarm",
         }
     }
+
+    /// The tier of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Review, Self::Suspect, Self::Alarm].into_iter().find(|tier| tier.name() == name)
+    }
 }
 
 /// A cause: something that many rows share and that the rest of their content does not explain.

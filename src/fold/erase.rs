@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::{Derive, Detect, Given, Info, Step};
+use super::{Derive, Detect, Envelope, Given, Info, Step};
 use crate::data::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};
@@ -34,6 +34,10 @@ pub trait Unit: Send + Sync {
     fn close(&self, data: &Schema, given: &Given, brief: AnyBrief, state: AnyState) -> Result<Step<AnyBrief, AnyModel>>;
     /// See [`Fold::max_bytes`].
     fn max_bytes(&self, data: &Schema) -> usize;
+    /// The model's bytes in their envelope; see [`Envelope`](super::Envelope).
+    fn pack_model(&self, question: u64, model: &AnyModel) -> Result<Vec<u8>>;
+    /// The model from its envelope.
+    fn unpack_model(&self, question: u64, bytes: &[u8]) -> Result<AnyModel>;
     /// Whether the unit judges rows.
     fn judges(&self) -> bool;
     /// See [`Derive::column`].
@@ -111,6 +115,12 @@ macro_rules! fold_methods {
         }
         fn max_bytes(&self, data: &Schema) -> usize {
             self.0.max_bytes(data)
+        }
+        fn pack_model(&self, question: u64, model: &AnyModel) -> Result<Vec<u8>> {
+            Envelope::pack::<D::Model>(self.info(), question, seen(self.info().code, "model", &**model)?)
+        }
+        fn unpack_model(&self, question: u64, bytes: &[u8]) -> Result<AnyModel> {
+            Ok(Arc::new(Envelope::unpack::<D::Model>(self.info(), question, bytes)?))
         }
     };
 }

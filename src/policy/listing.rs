@@ -1,5 +1,7 @@
 //! From the row scores of one detector to a list of rows with a bounded share of mistakes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::finding::Tier;
 use crate::fold::Claim;
 use crate::stats::bottom_k::BottomK;
@@ -62,6 +64,7 @@ impl ScoreSummary {
 }
 
 /// Which rows one detector lists.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Listing {
     /// None.
     Nothing,

@@ -23,6 +23,7 @@ use serde::Serialize;
 pub use baseline::baseline;
 pub use escape::visible;
 pub use json::{Report, Settings};
+pub use place::SIGNED;
 pub use summary::render;
 
 use crate::data::Role;

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use super::json::SCHEMA;
 
 /// Everything that a report folder may hold. A folder with anything else is not replaced: it may be somebody's work.
-const NAMES: [&str; 4] = [REPORT, "report.html", "rows.parquet", "scores.parquet"];
+const NAMES: [&str; 5] = [REPORT, "report.html", "rows.parquet", "scores.parquet", SIGNED];
 const REPORT: &str = "report.json";
+/// Name of the signed statement about a report, which says nothing of the next one.
+pub const SIGNED: &str = "statement.dsse.json";
 
 /// Whether a report may take this place; otherwise why not and what to do.
 pub(super) fn replaceable(target: &Path) -> std::result::Result<(), String> {

@@ -8,6 +8,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
+use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, File, Role, Schema};
 use crate::error::{Error, Place, Result};
@@ -58,6 +59,23 @@ pub(super) struct Listed {
     sources: Vec<String>,
 }
 
+/// What lists the rows of a decided cause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Claimed {
+    tier: Tier,
+    q: f64,
+    fingerprint: String,
+    /// Whether the cause counts: nobody accepted it.
+    open: bool,
+}
+
+impl From<&Finding> for Claimed {
+    fn from(finding: &Finding) -> Self {
+        let open = finding.standing == Standing::Open;
+        Self { tier: finding.tier, q: finding.q, fingerprint: finding.fingerprint.clone(), open }
+    }
+}
+
 /// One block's part.
 #[derive(Default)]
 struct Part {
@@ -91,7 +109,7 @@ pub(super) struct Lister<'a> {
     listings: &'a BTreeMap<usize, Listing>,
     /// Of detectors whose family is fused by it.
     rarity: &'a BTreeMap<usize, Surprisal>,
-    decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
+    claims: &'a BTreeMap<usize, Vec<Option<Claimed>>>,
     scores: bool,
 }
 
@@ -102,7 +120,7 @@ impl<'a> Lister<'a> {
         passengers: &'a [Passenger],
         listings: &'a BTreeMap<usize, Listing>,
         rarity: &'a BTreeMap<usize, Surprisal>,
-        decided: &'a BTreeMap<usize, Vec<Option<Finding>>>,
+        claims: &'a BTreeMap<usize, Vec<Option<Claimed>>>,
         scores: bool,
     ) -> Self {
         let mut first = 0;
@@ -111,12 +129,12 @@ impl<'a> Lister<'a> {
             first += file.rows;
             (start, file.name.as_str())
         });
-        Self { schema, files: files.collect(), passengers, listings, rarity, decided, scores }
+        Self { schema, files: files.collect(), passengers, listings, rarity, claims, scores }
     }
 
     /// Whether anything is listed or wanted.
     pub(super) fn has_work(&self) -> bool {
-        self.scores || self.decided.values().flatten().any(Option::is_some) || self.listings.values().any(Listing::reads_scores)
+        self.scores || self.claims.values().flatten().any(Option::is_some) || self.listings.values().any(Listing::reads_scores)
     }
 
     /// Tells the sink the columns, and no row.
@@ -203,15 +221,24 @@ impl<'a> Lister<'a> {
     fn entries(&self, judged: &[Judged], row: usize) -> Vec<Entry<'_>> {
         let mut entries = Vec::new();
         for j in judged {
-            let member = j.members[row].and_then(|g| self.decided.get(&j.unit)?.get(g as usize)?.as_ref());
+            let member = j.members[row].and_then(|g| self.claims.get(&j.unit)?.get(g as usize)?.as_ref());
             let own = self.listings.get(&j.unit).and_then(|l| l.q(j.scores[row]));
-            let open = own.is_some() || member.is_some_and(|f| f.standing == Standing::Open);
+            let open = own.is_some() || member.is_some_and(|claim| claim.open);
             let claim = member.map(|f| (f.tier, f.q)).into_iter().chain(own).max_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
             let cause = member.map(|f| f.fingerprint.as_str());
             entries.extend(claim.map(|(tier, q)| Entry { unit: j.unit, cause, tier, q, open }));
         }
         entries.sort_by(|a, b| b.tier.cmp(&a.tier).then(a.q.total_cmp(&b.q)).then(a.unit.cmp(&b.unit)));
         entries
+    }
+
+    /// The listed rows of a block, with the columns of [`rows_schema`]; an error where a detector fails.
+    pub(super) fn listed_rows(&self, block: &Batch) -> Result<Option<RecordBatch>> {
+        let part = self.block(block)?;
+        match part.listed.failed.iter().next() {
+            Some((&unit, why)) => Err(Error::Detector { code: self.passengers[unit].code(), reason: why.clone() }),
+            None => Ok(part.rows),
+        }
     }
 
     fn block(&self, block: &Batch) -> Result<Part> {

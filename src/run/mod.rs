@@ -7,9 +7,11 @@
 //! Every scan is one read of the data that all units ride which want one. The cost of a run is the largest number of
 //! scans that any unit asks for, not their sum. Blocks that fit the budget stay in memory between scans.
 
+mod align;
 mod answers;
 mod facts;
 mod feed;
+mod frozen;
 mod list;
 mod outcome;
 mod profile;
@@ -21,9 +23,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+pub use frozen::{Accepted, Frozen, Judged};
 pub use list::rows_schema;
 pub use outcome::*;
 pub use ranker::{Ranker, rank};
+pub use shared::on_threads;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
@@ -33,7 +37,7 @@ use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary
 
 use facts::Facts;
 use feed::{Cache, Feed};
-use list::Lister;
+use list::{Claimed, Lister};
 use outcome::go_on;
 use reference::Aligned;
 use shared::{Ridden, Rider, each_block, guarded, lock, ride};
@@ -149,6 +153,23 @@ pub fn scan(
     scan_against(source, None, units, order, sink, progress)
 }
 
+/// As [`scan_against`]; also gives the bytes of a [`Frozen`] model of the run.
+///
+/// # Errors
+/// As [`scan_against`], and a model that cannot be written.
+pub fn scan_to_freeze(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    units: Vec<Box<dyn Unit>>,
+    order: &Order,
+    sink: &mut (dyn Sink + Send),
+    progress: &dyn Progress,
+) -> Result<(Outcome, Vec<u8>)> {
+    let mut model = Vec::new();
+    let outcome = scan_into(source, reference, units, order, sink, progress, Some(&mut model))?;
+    Ok((outcome, model))
+}
+
 /// As [`scan`], against a reference that the user trusts: its columns have the data's names and types that fit, in any order.
 ///
 /// # Errors
@@ -161,12 +182,24 @@ pub fn scan_against(
     sink: &mut (dyn Sink + Send),
     progress: &dyn Progress,
 ) -> Result<Outcome> {
+    scan_into(source, reference, units, order, sink, progress, None)
+}
+
+fn scan_into(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    units: Vec<Box<dyn Unit>>,
+    order: &Order,
+    sink: &mut (dyn Sink + Send),
+    progress: &dyn Progress,
+    model: Option<&mut Vec<u8>>,
+) -> Result<Outcome> {
     let start = Instant::now();
     let policy = order.policy.checked()?;
     let mut run = Run::prepare(source, reference, units, order, sink.wants_scores(), progress)?;
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
-    run.decide_and_list(&policy, &order.gate, &listings, &rarity, sink, start)
+    run.decide_and_list(&policy, &order.gate, &listings, &rarity, sink, model, start)
 }
 
 /// Decides which units come along.
@@ -514,7 +547,8 @@ impl<'a> Run<'a> {
         Ok((listings, rarity))
     }
 
-    /// Decides on causes, hands the listed rows to the sink in row order, and sums up.
+    /// Decides on causes, hands the listed rows to the sink in row order, and sums up; writes down what was learnt where `model` asks.
+    #[allow(clippy::too_many_arguments)] // all that a run has come to
     fn decide_and_list(
         mut self,
         policy: &Policy,
@@ -522,6 +556,7 @@ impl<'a> Run<'a> {
         listings: &BTreeMap<usize, Listing>,
         rarity: &BTreeMap<usize, Surprisal>,
         sink: &mut (dyn Sink + Send),
+        model: Option<&mut Vec<u8>>,
         start: Instant,
     ) -> Result<Outcome> {
         let files = self.source.files()?;
@@ -552,7 +587,12 @@ impl<'a> Run<'a> {
                 (i, groups.iter().map(decide).collect())
             })
             .collect();
-        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &decided, sink.wants_scores());
+        let slim = |findings: &Vec<Option<Finding>>| findings.iter().map(|finding| finding.as_ref().map(Claimed::from)).collect();
+        let claims: BTreeMap<usize, Vec<Option<Claimed>>> = decided.iter().map(|(&i, findings)| (i, slim(findings))).collect();
+        if let Some(model) = model {
+            *model = frozen::freeze(&self.schema, &self.passengers, listings, &claims)?;
+        }
+        let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &claims, sink.wants_scores());
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));

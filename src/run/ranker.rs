@@ -9,11 +9,12 @@ use arrow::record_batch::RecordBatch;
 
 use crate::data::{Batch, Schema, Source};
 use crate::error::{Error, Place, Result};
-use crate::fold::Unit;
+use crate::fold::{AnyModel, Unit};
 use crate::policy::{Listing, Surprisal};
 
 use super::list::Lister;
 use super::outcome::Progress;
+use super::shared::derive_columns;
 use super::{Order, Passenger, Run};
 
 /// What a run learnt of a set, to rank rows with the same columns. A row's rank depends on the row and the models alone, never on the
@@ -52,18 +53,15 @@ impl Ranker {
             return Err(Error::input(Place::source("rows"), "the columns are not those that the models were fitted on")
                 .with_help("Give the same columns in the same order, with the same types."));
         }
-        let decided = BTreeMap::new();
-        let lister = Lister::new(&self.schema, &[], &self.passengers, &self.listings, &self.rarity, &decided, true);
-        let derive = self.passengers.iter().filter(|p| !p.unit.judges());
+        let claims = BTreeMap::new();
+        let lister = Lister::new(&self.schema, &[], &self.passengers, &self.listings, &self.rarity, &claims, true);
+        let derived = self.passengers.iter().filter(|p| !p.unit.judges());
+        let derive: Vec<(&dyn Unit, AnyModel)> = derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect();
         let mut scores = Vec::with_capacity(rows.num_rows());
         for from in (0..rows.num_rows()).step_by(self.schema.block_rows()) {
             let slice = rows.slice(from, self.schema.block_rows().min(rows.num_rows() - from));
             let block = Batch::new(Arc::clone(&self.schema), slice, from as u64);
-            for (passenger, model) in derive.clone().filter_map(|p| Some((p, p.model()?))) {
-                if let Some(column) = passenger.unit.column(model, &block)? {
-                    block.derive(passenger.code(), column);
-                }
-            }
+            derive_columns(&derive, &block)?;
             let table = lister.rank(&block)?;
             let combined = table.column_by_name("combined").and_then(|column| column.as_primitive_opt::<Float64Type>());
             scores.extend(combined.into_iter().flatten());

@@ -51,6 +51,28 @@ fn words(panic: &(dyn Any + Send)) -> String {
 /// What a worker does with a block: it is told the worker's number, the block's, and the block.
 type Work<'a> = dyn Fn(usize, u64, &Arc<Batch>) -> Result<()> + Sync + 'a;
 
+/// Runs work on so many threads, all cores if 0; what it does in parallel stays on them.
+///
+/// # Errors
+/// [`Error::Config`] where there cannot be so many.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::config("threads", e.to_string()))?;
+    Ok(pool.install(work))
+}
+
+/// Adds the columns of derived units to a block, those that it does not have yet.
+pub(super) fn derive_columns(derive: &[(&dyn Unit, AnyModel)], block: &Batch) -> Result<()> {
+    for (unit, model) in derive {
+        let code = unit.info().code;
+        if block.derived(code).is_none()
+            && let Some(column) = guarded(code, || unit.column(model, block))?
+        {
+            block.derive(code, column);
+        }
+    }
+    Ok(())
+}
+
 /// Calls `work` with every block, on all threads, with the derived columns attached that `derive` asks for. Blocks are
 /// handed out in order.
 pub(super) fn each_block(
@@ -68,14 +90,7 @@ pub(super) fn each_block(
         while !stop.load(Ordering::Relaxed) {
             go_on(progress)?;
             let Some((index, block)) = lock(&feed).next()? else { break };
-            for (unit, model) in derive {
-                let code = unit.info().code;
-                if block.derived(code).is_none()
-                    && let Some(column) = guarded(code, || unit.column(model, &block))?
-                {
-                    block.derive(code, column);
-                }
-            }
+            derive_columns(derive, &block)?;
             work(worker, index, &block)?;
             progress.rows(block.rows() as u64);
         }

@@ -15,7 +15,7 @@ use crate::data::read::text::{arrow_error, io_reason, plain};
 use crate::error::{Error, Place, Result};
 
 /// Bytes that one record batch may unpack to. It is decoded whole, so this bounds what a forged length can ask for.
-const MAX_BATCH_BYTES: u64 = 4 << 30;
+pub(super) const MAX_BATCH_BYTES: u64 = 4 << 30;
 
 /// An IPC file or stream whose messages have been checked.
 #[derive(Debug)]
@@ -177,29 +177,46 @@ impl<'a> Walk<'a> {
         if body_at.checked_add(body).is_none_or(|end| end > self.bytes) {
             return Err(self.truncated());
         }
-        let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-        let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok(0) };
-        // Compressed buffers begin with the length they unpack to, which the library allocates at once.
-        let mut unpacked = 0_u64;
-        if let Some(compression) = batch.compression() {
-            self.codec = Some(compression.codec());
-            for buffer in batch.buffers().iter().flatten() {
-                let (Ok(at), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length())) else {
-                    return Err(self.fail("an Arrow message is corrupt: a buffer has a negative length"));
-                };
-                if length >= 8 {
-                    let prefix = self.bytes_at(body_at.saturating_add(at), 8)?;
-                    let declared = <[u8; 8]>::try_from(prefix).map_or(0, i64::from_le_bytes);
-                    unpacked = unpacked.saturating_add(u64::try_from(declared).unwrap_or(length));
-                }
+        let name = self.name;
+        let (rows, codec) = checked_rows(
+            &message,
+            body,
+            |at| Ok(<[u8; 8]>::try_from(self.bytes_at(body_at.saturating_add(at), 8)?).ok()),
+            |why| Error::input(Place::source(name), why),
+        )?;
+        self.codec = codec.or(self.codec);
+        Ok(rows)
+    }
+}
+
+/// Checks what a message declares about a body of so many bytes, before the library allocates by it, and returns the rows it adds
+/// and how it is compressed. `prefix` gives eight bytes of the body, `None` where it ends before.
+pub(super) fn checked_rows(
+    message: &Message<'_>,
+    body: u64,
+    mut prefix: impl FnMut(u64) -> Result<Option<[u8; 8]>>,
+    fail: impl Fn(&str) -> Error,
+) -> Result<(u64, Option<CompressionType>)> {
+    let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok((0, None)) };
+    // Compressed buffers begin with the length they unpack to, which the library allocates at once.
+    let (mut unpacked, mut codec) = (0_u64, None);
+    if let Some(compression) = batch.compression() {
+        codec = Some(compression.codec());
+        for buffer in batch.buffers().iter().flatten() {
+            let (Ok(at), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length())) else {
+                return Err(fail("an Arrow message is corrupt: a buffer has a negative length"));
+            };
+            if length >= 8 {
+                let declared = prefix(at)?.map_or(0, i64::from_le_bytes);
+                unpacked = unpacked.saturating_add(u64::try_from(declared).unwrap_or(length));
             }
         }
-        if unpacked.max(body) > MAX_BATCH_BYTES {
-            let help = "Write the file again with smaller record batches.";
-            return Err(self.fail(&format!("a record batch holds more than {MAX_BATCH_BYTES} bytes")).with_help(help));
-        }
-        let rows =
-            u64::from(u32::try_from(batch.length()).map_err(|_| self.fail("an Arrow message is corrupt: its row count is impossible"))?);
-        Ok(if dictionary.is_some() { 0 } else { rows })
     }
+    if unpacked.max(body) > MAX_BATCH_BYTES {
+        let help = "Write the file again with smaller record batches.";
+        return Err(fail(&format!("a record batch holds more than {MAX_BATCH_BYTES} bytes")).with_help(help));
+    }
+    let rows = u64::from(u32::try_from(batch.length()).map_err(|_| fail("an Arrow message is corrupt: its row count is impossible"))?);
+    Ok((if dictionary.is_some() { 0 } else { rows }, codec))
 }

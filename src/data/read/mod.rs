@@ -16,6 +16,7 @@ mod parquet;
 #[cfg(feature = "object-store")]
 mod remote;
 mod resolve;
+mod stream;
 pub(in crate::data) mod text;
 mod unify;
 pub(in crate::data) mod unpack;
@@ -24,7 +25,7 @@ pub(in crate::data) mod unpack;
 mod tests;
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::Source;
 use crate::data::read::input::Input;
@@ -36,6 +37,7 @@ use crate::error::{Error, Place, Result};
 
 pub use format::Format;
 pub use memory::{Memory, digest as digest_of};
+pub use stream::Stream;
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +102,23 @@ fn spooled(name: String, stream: &mut dyn Read, options: &Options, json: &mut In
     }
     let (path, digest) = digest::spool(&name, &head, stream, &options.spool())?;
     Input::from_spool(name, path, digest, options, json)
+}
+
+/// The files that `inputs` name, in the order in which a scan reads them.
+///
+/// # Errors
+/// [`Error::Input`] where one is not there, or is a stream or an address: those cannot be read twice.
+pub(crate) fn files(inputs: &[String]) -> Result<Vec<PathBuf>> {
+    let file = |found: Found| match found {
+        Found::File(path) => Ok(path),
+        other => Err(Error::input(Place::source(other.name()), "is no file")),
+    };
+    resolve::resolve(inputs)?.into_iter().map(file).collect()
+}
+
+/// SHA-256 of a file's bytes, hex.
+pub(crate) fn digest_of(path: &Path) -> Result<String> {
+    Ok(digest::of_file(&path.display().to_string(), path)?.sha256)
 }
 
 /// SHA-256 of bytes in memory, hex.
