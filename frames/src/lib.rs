@@ -144,8 +144,8 @@ impl Listed {
         let text = |of: fn(&Row) -> &str| of_row.iter().map(|row| row.map(of)).collect::<Vec<_>>();
         let [flagged, tier, q, codes, reason] = ADDED;
         // An empty list for rows that are not listed, as in a stage; the last, which is cut off, tells the type where there is no row.
-        let codes_of = |row: &Option<&Row>| Series::new("".into(), row.map_or(&[][..], |row| &row.codes));
-        let lists: Vec<Series> = of_row.iter().chain([&None]).map(codes_of).collect();
+        let codes_of = |row: Option<&Row>| Series::new("".into(), row.map_or(&[][..], |row| &row.codes));
+        let lists: Vec<Series> = of_row.iter().copied().chain([None]).map(codes_of).collect();
         vec![
             Series::new(flagged.into(), of_row.iter().map(Option::is_some).collect::<Vec<_>>()).into_column(),
             Series::new(tier.into(), text(|row| &row.tier)).into_column(),

@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use arrow::ffi_stream::ArrowArrayStreamReader;
 use arrow::record_batch::RecordBatch;
 use arrow_pyarrow::FromPyArrow;
-use foretaste::data::read::{Format, Memory, Options, digest_of, open};
+use foretaste::data::read::{Format, Memory, Options, digest_table, open};
 use foretaste::data::{Batches, File, Source};
 use foretaste::error::{Error, Place, Result};
 use pyo3::prelude::*;
@@ -111,7 +111,7 @@ impl Again {
         let shared = Arc::new(Shared { name, factory });
         let stream = shared.stream()?;
         let schema = stream.schema();
-        let file = digest_of(&shared.name, &schema, stream.map(|batch| sound(&shared.name, batch)))?;
+        let file = digest_table(&shared.name, &schema, stream.map(|batch| sound(&shared.name, batch)))?;
         Ok(Self { shared, schema, file })
     }
 }

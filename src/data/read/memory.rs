@@ -29,7 +29,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Wraps a table. `name` stands for it in the report; its digests are those that [`digest`] gives.
+    /// Wraps a table. `name` stands for it in the report; its digests are those that [`digest_table`] gives.
     ///
     /// # Errors
     /// Where there is no batch, two columns have one name, or the batches' columns differ.
@@ -40,7 +40,7 @@ impl Memory {
         if batches.iter().any(|batch| batch.schema().fields() != schema.fields()) {
             return Err(fail("the batches do not have the same columns"));
         }
-        let file = digest(name, &schema, batches.iter().cloned().map(Ok))?;
+        let file = digest_table(name, &schema, batches.iter().cloned().map(Ok))?;
         Ok(Self { schema, batches: batches.into(), file })
     }
 
@@ -105,7 +105,7 @@ fn wrong(name: &str, error: &ArrowError) -> Error {
 ///
 /// # Errors
 /// What a batch brings, and columns that an Arrow stream cannot hold.
-pub fn digest(name: &str, schema: &Schema, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<File> {
+pub fn digest_table(name: &str, schema: &Schema, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<File> {
     let fail = |e: ArrowError| wrong(name, &e);
     let fields: Vec<FieldRef> = schema.fields().iter().map(plain).collect();
     let plain = Arc::new(Schema::new(fields));
