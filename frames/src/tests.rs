@@ -26,8 +26,8 @@ fn order() -> Order {
 /// Plain texts; in one of ten, all of one label, a mark that turns the direction of writing.
 fn texts() -> (Vec<String>, Vec<&'static str>) {
     let plain = ["the film was good and long", "a dull story about a boat", "some words on a quiet day", "nothing of note in this text"];
-    let text = |i: usize| format!("{} number {i}{}", plain[i % 4], if i % 10 == 0 { " a\u{202e}b" } else { "" });
-    let label = |i: usize| if i % 10 == 0 { "x" } else { ["a", "b"][i / 7 % 2] };
+    let text = |i: usize| format!("{} number {i}{}", plain[i % 4], if i.is_multiple_of(10) { " a\u{202e}b" } else { "" });
+    let label = |i: usize| if i.is_multiple_of(10) { "x" } else { ["a", "b"][i / 7 % 2] };
     ((0..1_000).map(text).collect(), (0..1_000).map(label).collect())
 }
 
@@ -44,13 +44,13 @@ fn a_frame_comes_back_with_what_was_found() {
     let flagged = found.column("foretaste_flagged").unwrap().bool().unwrap();
     let codes = found.column("foretaste_codes").unwrap();
     for (i, flagged) in flagged.iter().enumerate() {
-        assert_eq!(flagged, Some(i % 10 == 0), "row {i}");
+        assert_eq!(flagged, Some(i.is_multiple_of(10)), "row {i}");
     }
     assert_eq!(outcome.flagged_rows, 100);
     assert!(matches!(codes.dtype(), DataType::List(item) if **item == DataType::String));
     assert_eq!(found.column("foretaste_q").unwrap().null_count(), 900);
-    let lengths: Vec<usize> = codes.list().unwrap().into_iter().map(|codes| codes.unwrap().len()).collect();
-    assert!(lengths.iter().enumerate().all(|(i, length)| (*length > 0) == (i % 10 == 0)));
+    let codes = codes.list().unwrap();
+    assert!((0..1_000).all(|i| codes.get_as_series(i).unwrap().is_empty() != i.is_multiple_of(10)));
 
     let columns: [(&str, ArrayRef); 2] = [("text", Arc::new(StringArray::from(texts))), ("label", Arc::new(StringArray::from(labels)))];
     let same = Memory::new("frame", &[RecordBatch::try_from_iter(columns).unwrap()]).unwrap();
