@@ -4,15 +4,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Engine, Request};
-use crate::data::Key;
+use crate::config::Settings;
 use crate::data::read::{self, Options};
+use crate::data::{Key, Source};
 use crate::error::{Error, Place, Result};
 use crate::fold::Info;
 use crate::folder::whole_file;
+use crate::metrics;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Frozen, Order, Outcome, Progress};
+use crate::run::{self, Frozen, Order, Outcome, Progress, Ranker};
 
 /// Scans on this machine.
 pub struct Local;
@@ -20,46 +22,11 @@ pub struct Local;
 impl Engine for Local {
     fn scan(&self, request: &Request, progress: &dyn Progress) -> Result<(Outcome, PathBuf)> {
         let settings = &request.settings;
-        let seed = settings.run.seed.unwrap_or_else(fresh_seed);
         let options = Options { format: request.format, batch_rows: settings.run.batch_rows, ..Options::default() };
         let source = read::open(&request.inputs, &options)?;
         let trusted = &settings.reference.inputs;
         let reference = if trusted.is_empty() { None } else { Some(read::open(trusted, &Options { format: None, ..options })?) };
-        let created = jiff::Timestamp::now();
-        let gate = Gate {
-            rules: settings.policy.rules(),
-            baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
-            today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
-        };
-        let order = Order {
-            choices: settings.roles.clone(),
-            key: Key::from_seed(seed),
-            threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-            memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
-            policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
-            gate,
-            only: settings.detectors.only.clone(),
-            skip: settings.detectors.skip.clone(),
-        };
-        let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-        let units = crate::detect::all();
-        let mut model = Vec::new();
-        let mut outcome = if request.model.is_some() {
-            let (outcome, bytes) = run::scan_to_freeze(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?;
-            model = bytes;
-            outcome
-        } else {
-            run::scan_against(source.as_ref(), reference.as_deref(), units, &order, &mut writer, progress)?
-        };
-        if settings.run.power {
-            outcome.power = Some(power::measure(source.as_ref(), crate::detect::all(), &order, &outcome, progress)?);
-        }
-        let told = report::Settings { values: settings.canonical_json()?, seed, created };
-        let path = writer.finish(&outcome, &told)?;
-        if let Some(to) = &request.model {
-            whole_file(to, |mut file, shown| file.write_all(&model).map_err(|e| Error::output(shown, e)))?;
-        }
-        Ok((outcome, path))
+        scan_keeping(source.as_ref(), reference.as_deref(), settings, request.model.as_deref(), progress)
     }
 
     fn model(&self, path: &Path) -> Result<Frozen> {
@@ -74,6 +41,78 @@ impl Engine for Local {
 
     fn summary(&self, outcome: &Outcome, report: &Path, colour: bool, width: usize) -> String {
         report::render(outcome, report, colour, width)
+    }
+}
+
+/// Scans rows of any kind as these settings say, whose inputs are not read, and writes the report; gives back what was found and
+/// the report's folder.
+///
+/// # Errors
+/// As [`run::scan_against`], and a report that cannot be written.
+pub fn scan(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<(Outcome, PathBuf)> {
+    scan_keeping(source, reference, settings, None, progress)
+}
+
+/// As [`scan`]; also keeps what was learnt in the file `model`.
+fn scan_keeping(
+    source: &dyn Source,
+    reference: Option<&dyn Source>,
+    settings: &Settings,
+    model: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<(Outcome, PathBuf)> {
+    let seed = settings.run.seed.unwrap_or_else(fresh_seed);
+    let created = jiff::Timestamp::now();
+    let gate = Gate {
+        rules: settings.policy.rules(),
+        baseline: settings.policy.baseline.as_deref().map(report::baseline).transpose()?,
+        today: Some(created.to_zoned(jiff::tz::TimeZone::UTC).date()),
+    };
+    let order = order(settings, seed, gate);
+    let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
+    let units = crate::detect::all();
+    let (mut outcome, learnt) = match model {
+        Some(_) => run::scan_to_freeze(source, reference, units, &order, &mut writer, progress)?,
+        None => (run::scan_against(source, reference, units, &order, &mut writer, progress)?, Vec::new()),
+    };
+    if settings.run.power {
+        outcome.power = Some(power::measure(source, crate::detect::all(), &order, &outcome, progress)?);
+    }
+    let told = report::Settings { values: settings.canonical_json()?, seed, created };
+    let path = writer.finish(&outcome, &told)?;
+    if let Some(to) = model {
+        whole_file(to, |mut file, shown| file.write_all(&learnt).map_err(|e| Error::output(shown, e)))?;
+    }
+    if let Some(file) = &settings.output.metrics {
+        metrics::write(file, &outcome, jiff::Timestamp::now().as_second())?;
+    }
+    Ok((outcome, path))
+}
+
+/// Fits the detectors that these settings name to rows of any kind, to rank rows that come later.
+///
+/// # Errors
+/// As [`run::rank`].
+pub fn rank(source: &dyn Source, settings: &Settings, progress: &dyn Progress) -> Result<Ranker> {
+    let seed = settings.run.seed.unwrap_or_else(fresh_seed);
+    run::rank(source, crate::detect::all(), &order(settings, seed, Gate::default()), progress)
+}
+
+fn order(settings: &Settings, seed: u64, gate: Gate) -> Order {
+    Order {
+        choices: settings.roles.clone(),
+        key: Key::from_seed(seed),
+        threads: settings.run.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        memory: usize::try_from(settings.run.memory.0).unwrap_or(usize::MAX),
+        policy: Policy { fdr: settings.decide.fdr, alarm_level: settings.decide.alarm_level },
+        gate,
+        only: settings.detectors.only.clone(),
+        skip: settings.detectors.skip.clone(),
     }
 }
 

@@ -96,6 +96,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The caller asked to stop; nothing was left half-written.
+    #[error("the scan was stopped")]
+    Cancelled,
 }
 
 impl Error {

@@ -71,6 +71,7 @@
 //! | [`serve`](mod@serve) | the page that reviewers decide in |
 //! | [`quarantine`](mod@quarantine) | listed rows taken out of a copy of the data, and put back |
 //! | [`export`](mod@export) | a report in the forms of other programs |
+//! | [`metrics`] | figures of a run for Prometheus |
 //! | [`attest`] | who stands by a report, and what still holds of it |
 //! | [`stage`](mod@stage) | a stream in, the same stream judged out |
 //! | [`evaluate`](mod@evaluate) | a report against the truth |
@@ -94,6 +95,7 @@ pub mod finding;
 pub mod fold;
 mod folder;
 pub mod ledger;
+pub mod metrics;
 pub mod policy;
 pub mod power;
 pub mod quarantine;

@@ -26,7 +26,7 @@ const HEADINGS: [&str; 10] = [
 
 /// What each module may import beside itself; `ARCHITECTURE.md` draws it. `lib.rs` and `main.rs` import what they like, and
 /// so does `engine`, which puts the parts together.
-const IMPORTS: [(&str, &[&str]); 22] = [
+const IMPORTS: [(&str, &[&str]); 23] = [
     ("error", &[]),
     ("finding", &[]),
     ("stats", &["error"]),
@@ -40,6 +40,7 @@ const IMPORTS: [(&str, &[&str]); 22] = [
     ("folder", &["error"]),
     ("ledger", &["error"]),
     ("report", &["error", "data", "finding", "folder", "policy", "run"]),
+    ("metrics", &["error", "finding", "folder", "run"]),
     ("review", &["error", "data", "ledger"]),
     ("quarantine", &["error", "data", "folder", "ledger", "report", "review"]),
     ("serve", &["error", "ledger", "report", "review"]),
@@ -308,11 +309,11 @@ fn no_file_names_a_registry_or_a_path_of_one_machine() {
     let forbidden: Vec<String> = hosts.iter().chain(&paths).map(|parts| parts.concat()).collect();
     let mut texts: Vec<PathBuf> = [".ci/run", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
         .into_iter()
-        .chain(["Cargo.toml", "clippy.toml", "rustfmt.toml", ".gitignore"])
+        .chain(["Cargo.toml", "clippy.toml", "pyproject.toml", "rustfmt.toml", ".gitignore"])
         .map(|name| root().join(name))
         .collect();
-    for folder in ["src", "tests", "benches", "datasets", "docs", "schemas"] {
-        texts.extend(files(folder, &["rs", "md", "toml", "json", "html", "css", "py", "snap", "sh"]));
+    for folder in ["src", "tests", "benches", "datasets", "docs", "schemas", "frames", "python", "examples", "notebooks"] {
+        texts.extend(files(folder, &["rs", "md", "toml", "json", "html", "css", "py", "pyi", "ipynb", "yaml", "yml", "snap", "sh"]));
     }
     let mut wrong = Vec::new();
     for path in texts {

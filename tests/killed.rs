@@ -27,7 +27,7 @@ fn killed(folder: &Folder, args: &[&str], after: Duration) -> bool {
 }
 
 /// A table whose values in one column are sentinels in some rows.
-fn table(rows: usize) -> RecordBatch {
+fn table(rows: u32) -> RecordBatch {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -35,7 +35,7 @@ fn table(rows: usize) -> RecordBatch {
     };
     let a: Vec<f64> = (0..rows).map(|row| if row % 2_000 == 7 { -9_999.0 } else { next() + next() }).collect();
     let columns: [(&str, ArrayRef); 3] = [
-        ("id", std::sync::Arc::new((0_i64..).take(rows).collect::<Int64Array>())),
+        ("id", std::sync::Arc::new((0..i64::from(rows)).collect::<Int64Array>())),
         ("a", std::sync::Arc::new(Float64Array::from(a))),
         ("b", std::sync::Arc::new((0..rows).map(|_| Some(next())).collect::<Float64Array>())),
     ];

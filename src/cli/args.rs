@@ -447,6 +447,9 @@ pub(super) struct Output {
     /// Also write the scores of every row
     #[arg(long)]
     scores: bool,
+    /// Also write figures of the run for Prometheus
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// Sign the report with this private key, PEM, as foretaste sign does
     #[arg(long, value_name = "FILE")]
     pub(super) sign: Option<PathBuf>,
@@ -502,6 +505,7 @@ impl Scan {
         overlay(self.machine.memory.as_ref(), &mut settings.run.memory);
         overlay(self.machine.batch_rows.as_ref(), &mut settings.run.batch_rows);
         overlay(self.output.out.as_ref(), &mut settings.output.dir);
+        overlay_optional(self.output.metrics.as_ref(), &mut settings.output.metrics);
         settings.output.scores |= self.output.scores;
         settings.run.power |= self.decide.power;
     }
@@ -559,13 +563,13 @@ mod tests {
         given.roles.ignore = vec!["replaced".into()];
         let columns = "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
         let rest = "--fdr 0.2 --fail-on never --power --baseline b --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
-                    --out o --scores";
+                    --out o --scores --metrics m";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
         scan(&flags).apply(&mut given);
         let expected: Settings = toml::from_str(
             "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nresponse='r'\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
              [decide]\nfdr=0.2\nfail_on='never'\n[policy]\nbaseline='b'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
-             [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\npower=true\n[output]\ndir='o'\nscores=true\n",
+             [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\npower=true\n[output]\ndir='o'\nscores=true\nmetrics='m'\n",
         )
         .unwrap();
         assert_eq!(given, expected);

@@ -63,10 +63,8 @@ fn settings(flags: &Scan, folder: &Path, engine: &dyn Engine, terminal: &mut Ter
         None => Settings::default(),
     };
     flags.apply(&mut settings);
-    settings.check()?;
     let codes: Vec<&str> = engine.detectors().iter().map(|info| info.code).collect();
-    settings.detectors.check(&codes)?;
-    settings.policy.rules().check(&codes)?;
+    settings.check_against(&codes)?;
     Ok(settings)
 }
 

@@ -178,11 +178,13 @@ pub struct Output {
     pub dir: PathBuf,
     /// Whether the scores of every row are written.
     pub scores: bool,
+    /// A file for figures of the run in the text format of Prometheus.
+    pub metrics: Option<PathBuf>,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { dir: PathBuf::from("foretaste-report"), scores: false }
+        Self { dir: PathBuf::from("foretaste-report"), scores: false, metrics: None }
     }
 }
 
@@ -213,6 +215,13 @@ impl Settings {
             return Err(Error::config("output.dir", "must not be empty"));
         }
         Ok(())
+    }
+
+    /// As [`check`](Self::check), and refuses names that no detector or family among `codes` has.
+    pub fn check_against(&self, codes: &[&str]) -> Result<()> {
+        self.check()?;
+        self.detectors.check(codes)?;
+        self.policy.rules().check(codes)
     }
 
     /// The settings that can change what is found and decided, as JSON with sorted keys, the base of the settings'
@@ -259,7 +268,7 @@ mod tests {
         assert_eq!(origin_and_reason(&settings), "run.memory: must be at least 16MiB, not 5B");
         settings = Settings { run: Run { batch_rows: 0, ..Run::default() }, ..Settings::default() };
         assert_eq!(origin_and_reason(&settings), "run.batch_rows: must be from 1 to 1048576, not 0");
-        settings = Settings { output: Output { dir: PathBuf::new(), scores: false }, ..Settings::default() };
+        settings = Settings { output: Output { dir: PathBuf::new(), ..Output::default() }, ..Settings::default() };
         assert_eq!(origin_and_reason(&settings), "output.dir: must not be empty");
     }
 

@@ -96,7 +96,7 @@ impl Batch {
     /// Estimate of the bytes that the block holds once all its views are made.
     #[must_use]
     pub fn footprint(&self) -> usize {
-        let views: usize = self
+        let made: usize = self
             .schema
             .columns
             .iter()
@@ -107,7 +107,17 @@ impl Batch {
                 _ => 0,
             })
             .sum();
-        self.record.get_array_memory_size() + self.rows() * (views + 64 + 8 * self.schema.classes())
+        // What the rows take themselves: they may be a slice of a table that is in memory anyhow.
+        let views = |column: &ArrayRef| match column.data_type() {
+            DataType::Utf8View => column.as_string_view().total_buffer_bytes_used(),
+            DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used(),
+            _ => 0,
+        };
+        let held = |column: &ArrayRef| {
+            let slice = column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
+            slice + views(column)
+        };
+        self.record.columns().iter().map(held).sum::<usize>() + self.rows() * (made + 64 + 8 * self.schema.classes())
     }
 
     /// Class index of each row, of its answer where answers are the labels; `None` for a null, and for every row without a

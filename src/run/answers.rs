@@ -7,7 +7,7 @@ use crate::data::{Class, Key, Label, MAX_TEXT_BYTES, Source};
 use crate::error::Result;
 use crate::stats::counter::{Counter, DEPTH};
 
-use super::outcome::Progress;
+use super::outcome::{Progress, go_on};
 
 /// Binary logarithm of the cells of the sketch that the first read fills, 8 MiB.
 const BITS: u32 = 20;
@@ -42,7 +42,7 @@ struct Counted {
 pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: Key, progress: &dyn Progress) -> Result<(Label, u64)> {
     let mut sketch = Counter::new(BITS, DEPTH);
     let (mut rows, mut nulls) = (0u64, 0u64);
-    each_answer(source, column, |answer| {
+    each_answer(source, column, progress, |answer| {
         rows += 1;
         match answer {
             Some(answer) => distinct(&key, answer).into_iter().for_each(|part| sketch.add(part.hash, 1)),
@@ -52,7 +52,7 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
     })?;
     let floor = sketch.floor(MOST_COUNTED, LEAST);
     let mut counted: FxHashMap<u64, Counted> = FxHashMap::default();
-    each_answer(source, column, |answer| {
+    each_answer(source, column, progress, |answer| {
         for part in answer.map_or_else(Vec::new, |answer| distinct(&key, answer)) {
             if sketch.estimate(part.hash) >= floor {
                 let counted = counted.entry(part.hash).or_insert_with(|| Counted { kind: part.kind, rows: 0, said: shown(part.said) });
@@ -68,7 +68,7 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
     let kept = keep(counted);
     let classes = Answers::new((1..).zip(&kept).map(|(class, (hash, part))| (*hash, class, part.kind)));
     let mut of_class = vec![0u64; kept.len() + 1];
-    each_answer(source, column, |answer| {
+    each_answer(source, column, progress, |answer| {
         if let Some(slot) = answer.and_then(|answer| of_class.get_mut(classes.class_of(&key, answer) as usize)) {
             *slot += 1;
         }
@@ -85,8 +85,9 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
 }
 
 /// Calls back with every answer, cut to [`MAX_TEXT_BYTES`].
-fn each_answer(source: &dyn Source, column: usize, mut take: impl FnMut(Option<&str>)) -> Result<()> {
+fn each_answer(source: &dyn Source, column: usize, progress: &dyn Progress, mut take: impl FnMut(Option<&str>)) -> Result<()> {
     for batch in source.scan(Some(&[column]))? {
+        go_on(progress)?;
         for answer in &answers(batch?.column(0)) {
             take(answer.map(|a| &a[..a.floor_char_boundary(MAX_TEXT_BYTES)]));
         }

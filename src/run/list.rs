@@ -214,6 +214,16 @@ impl<'a> Lister<'a> {
         judged
     }
 
+    /// Scores of the rows of a block.
+    pub(super) fn rank(&self, block: &Batch) -> Result<RecordBatch> {
+        let mut failed = BTreeMap::new();
+        let judged = self.judge(block, &mut failed);
+        match failed.into_iter().next() {
+            Some((unit, reason)) => Err(Error::Detector { code: self.passengers[unit].code(), reason }),
+            None => self.scores(block, &judged),
+        }
+    }
+
     fn entries(&self, judged: &[Judged], row: usize) -> Vec<Entry<'_>> {
         let mut entries = Vec::new();
         for j in judged {

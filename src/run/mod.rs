@@ -15,6 +15,7 @@ mod frozen;
 mod list;
 mod outcome;
 mod profile;
+mod ranker;
 mod reference;
 mod shared;
 
@@ -25,6 +26,7 @@ use std::time::Instant;
 pub use frozen::{Accepted, Frozen, Judged};
 pub use list::rows_schema;
 pub use outcome::*;
+pub use ranker::{Ranker, rank};
 pub use shared::on_threads;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
@@ -36,6 +38,7 @@ use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary
 use facts::Facts;
 use feed::{Cache, Feed};
 use list::{Claimed, Lister};
+use outcome::go_on;
 use reference::Aligned;
 use shared::{Ridden, Rider, each_block, guarded, lock, ride};
 
@@ -114,6 +117,14 @@ impl Passenger {
         }
     }
 
+    /// Why the unit could not finish, with its code.
+    fn failure(&self) -> Option<(&'static str, &str)> {
+        match &self.phase {
+            Phase::Failed(why) => Some((self.code(), why)),
+            _ => None,
+        }
+    }
+
     fn step(&mut self, step: Result<Step<AnyBrief, AnyModel>>) {
         self.phase = match step {
             Ok(Step::Scan(_) | Step::Reference(_)) if self.scans >= MOST_SCANS => {
@@ -185,30 +196,7 @@ fn scan_into(
 ) -> Result<Outcome> {
     let start = Instant::now();
     let policy = order.policy.checked()?;
-    let threads = order.threads.max(1);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("foretaste-{i}"))
-        .build()
-        .map_err(|e| Error::config("threads", e.to_string()))?;
-    let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
-    let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
-    let mut run = Run {
-        source,
-        reference,
-        reference_cache: Cache::new(order.memory / CACHE_SHARE / 2),
-        schema: Arc::clone(&schema),
-        pool,
-        threads,
-        memory: order.memory,
-        cache: Cache::new(order.memory / CACHE_SHARE),
-        passengers: Vec::new(),
-        given: Given::default(),
-        facts: Facts::new(&schema),
-        scans: 0,
-        progress,
-    };
-    run.passengers = board(units, &schema, run.reference.is_some(), order, sink.wants_scores());
+    let mut run = Run::prepare(source, reference, units, order, sink.wants_scores(), progress)?;
     run.stages()?;
     let (listings, rarity) = run.score(&policy, sink.wants_scores())?;
     run.decide_and_list(&policy, &order.gate, &listings, &rarity, sink, model, start)
@@ -297,11 +285,47 @@ struct Run<'a> {
     progress: &'a dyn Progress,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Profiles the data and decides which units come along.
+    fn prepare(
+        source: &'a dyn Source,
+        reference: Option<&'a dyn Source>,
+        units: Vec<Box<dyn Unit>>,
+        order: &Order,
+        scores: bool,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let threads = order.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("foretaste-{i}"))
+            .build()
+            .map_err(|e| Error::config("threads", e.to_string()))?;
+        let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
+        let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
+        let passengers = board(units, &schema, reference.is_some(), order, scores);
+        Ok(Self {
+            source,
+            reference,
+            reference_cache: Cache::new(order.memory / CACHE_SHARE / 2),
+            schema: Arc::clone(&schema),
+            pool,
+            threads,
+            memory: order.memory,
+            cache: Cache::new(order.memory / CACHE_SHARE),
+            passengers,
+            given: Given::default(),
+            facts: Facts::new(&schema),
+            scans: 0,
+            progress,
+        })
+    }
+
     /// Shared scans until every unit is settled.
     fn stages(&mut self) -> Result<()> {
         loop {
             self.begin();
+            go_on(self.progress)?;
             let riders = |rows: Rows| -> Vec<usize> {
                 (0..self.passengers.len()).filter(|&i| matches!(self.passengers[i].phase, Phase::Scanning(of, _) if of == rows)).collect()
             };
@@ -381,7 +405,7 @@ impl Run<'_> {
                 .par_iter()
                 .map(|&i| {
                     let start = Instant::now();
-                    let step = work(&*self.passengers[i].unit, i);
+                    let step = go_on(self.progress).and_then(|()| work(&*self.passengers[i].unit, i));
                     (i, start.elapsed().as_secs_f64(), step)
                 })
                 .collect()

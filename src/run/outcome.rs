@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, ColumnRole, File, Schema};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Power, Verdict};
 use crate::policy::Applied;
 
@@ -155,7 +155,7 @@ pub trait Sink {
     }
 }
 
-/// Told how far a run is; nothing depends on it.
+/// Told how far a run is; nothing but its end depends on it.
 pub trait Progress: Send + Sync {
     /// A scan begins: its number from 1, what it does, and the rows it will read if known.
     fn scan(&self, number: u32, what: &str, rows: Option<u64>);
@@ -163,6 +163,16 @@ pub trait Progress: Send + Sync {
     fn rows(&self, rows: u64);
     /// The run is busy with something that is not reading.
     fn busy(&self, what: &str);
+    /// Whether the run is to stop: asked before every block of rows and before every step of a unit. A run that stops ends with
+    /// [`Error::Cancelled`].
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Ends a run that is to stop.
+pub(super) fn go_on(progress: &dyn Progress) -> Result<()> {
+    if progress.cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// No progress shown.

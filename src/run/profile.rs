@@ -12,7 +12,7 @@ use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Ro
 use crate::error::{Error, Place, Result};
 
 use super::answers::read_answers;
-use super::outcome::Progress;
+use super::outcome::{Progress, go_on};
 
 /// Rows that roles are inferred from.
 const HEAD: usize = 10_000;
@@ -118,6 +118,7 @@ fn read_label(
     let (mut rows, mut nulls) = (0u64, 0u64);
     for batch in source.scan(Some(&[column]))? {
         let batch = batch?;
+        go_on(progress)?;
         rows += batch.num_rows() as u64;
         progress.rows(batch.num_rows() as u64);
         let values = strings(batch.column(0));

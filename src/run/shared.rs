@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Law, Unit};
 
 use super::feed::Feed;
-use super::outcome::Progress;
+use super::outcome::{Progress, go_on};
 
 /// Leaves of the merge tree for units whose law is not exact: block *i* always goes to leaf *i* mod this, in order, so
 /// that sums are formed in the same order whatever the number of threads.
@@ -88,6 +88,7 @@ pub(super) fn each_block(
     let failure: Mutex<Option<Error>> = Mutex::new(None);
     let run = |worker: usize| -> Result<()> {
         while !stop.load(Ordering::Relaxed) {
+            go_on(progress)?;
             let Some((index, block)) = lock(&feed).next()? else { break };
             derive_columns(derive, &block)?;
             work(worker, index, &block)?;

@@ -13,6 +13,8 @@ use crate::error::{Error, Place, Result};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
+/// Bytes below which two hashes are not worth two threads.
+const SMALL: usize = 1 << 16;
 
 /// What identifies the bytes of one source.
 #[derive(Debug, Clone)]
@@ -22,21 +24,27 @@ pub(super) struct Digest {
     pub(super) sha256: String,
 }
 
+/// BLAKE3 and SHA-256 of bytes that come in pieces.
 #[derive(Default)]
-struct Hashers {
+pub(super) struct Hashers {
     bytes: u64,
     blake3: blake3::Hasher,
     sha256: sha2::Sha256,
 }
 
 impl Hashers {
-    fn update(&mut self, chunk: &[u8]) {
+    pub(super) fn update(&mut self, chunk: &[u8]) {
         let Self { bytes, blake3, sha256 } = self;
         *bytes += chunk.len() as u64;
+        if chunk.len() < SMALL {
+            blake3.update(chunk);
+            sha256.update(chunk);
+            return;
+        }
         rayon::join(|| blake3.update(chunk), || sha256.update(chunk));
     }
 
-    fn finish(self) -> Digest {
+    pub(super) fn finish(self) -> Digest {
         let sha256 = self.sha256.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
             // Writing to a string cannot fail.
             let _ = write!(hex, "{byte:02x}");

@@ -36,7 +36,7 @@ use crate::data::read::text::io_reason;
 use crate::error::{Error, Place, Result};
 
 pub use format::Format;
-pub use memory::Memory;
+pub use memory::{Memory, digest_table};
 pub use stream::Stream;
 
 /// How inputs are read.

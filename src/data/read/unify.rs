@@ -54,6 +54,11 @@ pub(super) fn unify(files: &[(&str, SchemaRef)]) -> Result<Unified> {
     Ok(Unified { schema, positions })
 }
 
+/// Refuses a table without columns, or with two of one name.
+pub(super) fn unique_names(name: &str, schema: &Schema) -> Result<()> {
+    index(name, schema).map(|_| ())
+}
+
 fn index<'a>(name: &str, schema: &'a Schema) -> Result<FxHashMap<&'a str, usize>> {
     let mut index = FxHashMap::default();
     for (at, field) in schema.fields().iter().enumerate() {
