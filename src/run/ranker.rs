@@ -54,7 +54,7 @@ impl Ranker {
                 .with_help("Give the same columns in the same order, with the same types."));
         }
         let claims = BTreeMap::new();
-        let lister = Lister::new(&self.schema, &[], &self.passengers, &self.listings, &self.rarity, &claims, true);
+        let lister = Lister::new(&self.schema, &[], &self.passengers, &self.listings, &self.rarity, &claims, (true, false));
         let derived = self.passengers.iter().filter(|p| !p.unit.judges());
         let derive: Vec<(&dyn Unit, AnyModel)> = derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect();
         let mut scores = Vec::with_capacity(rows.num_rows());
