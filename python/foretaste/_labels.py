@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -79,8 +79,8 @@ def find_label_issues(
     """
     if multi_label:
         raise ConfigError("multi_label: sets with several labels a row are not supported", "Look at one label at a time.")
-    if filter_by not in _FILTERS:
-        raise ConfigError(f"filter_by: there is no way '{filter_by}'", f"Choose one of {', '.join(_FILTERS)}.")
+    if filter_by not in get_args(Filter):
+        raise ConfigError(f"filter_by: there is no way '{filter_by}'", f"Choose one of {', '.join(get_args(Filter))}.")
     if return_indices_ranked_by is not None and return_indices_ranked_by not in _SCORES:
         raise ConfigError(
             f"return_indices_ranked_by: there is no score '{return_indices_ranked_by}'", f"Choose one of {', '.join(_SCORES)}."
@@ -299,15 +299,6 @@ def _ranking(given: Array, probs: Array, by: str, options: dict[str, Any]) -> Ar
     return _SCORES[by](given, probs)
 
 
-_FILTERS = (
-    "prune_by_noise_rate",
-    "prune_by_class",
-    "both",
-    "confident_learning",
-    "predicted_neq_given",
-    "low_normalized_margin",
-    "low_self_confidence",
-)
 _SCORES: dict[str, Callable[[Array, Array], Array]] = {
     "self_confidence": _own,
     "normalized_margin": _margin,
