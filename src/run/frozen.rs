@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, ColumnRole, Key, Label, Schema};
 use crate::error::{Error, Place, Result};
 use crate::finding::Tier;
-use crate::fold::{AnyModel, Unit};
+use crate::fold::Unit;
 use crate::policy::Listing;
 
 use super::align::Columns;
 use super::list::{Claimed, Lister};
 use super::shared::derive_columns;
-use super::{Passenger, Phase};
+use super::{Passenger, Phase, columns_for};
 
 /// First bytes of a file, with the version of its form.
 const MAGIC: &[u8; 16] = b"foretaste.mod/1\n";
@@ -215,10 +215,7 @@ impl Frozen {
         let wrong = |e: arrow::error::ArrowError| Error::input(Place::source(accepted.columns.name()), e.to_string());
         let record = accepted.columns.align(&batch.project(&accepted.columns.read).map_err(wrong)?)?;
         let block = Batch::new(Arc::clone(&accepted.schema), record, 0);
-        let read: Vec<&str> = self.listings.keys().flat_map(|i| self.passengers[*i].unit.info().reads.iter().copied()).collect();
-        let derived = self.passengers.iter().filter(|p| !p.unit.judges() && read.contains(&p.code()));
-        let derived: Vec<(&dyn Unit, AnyModel)> = derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect();
-        derive_columns(&derived, &block)?;
+        derive_columns(&columns_for(&self.passengers, self.listings.keys().copied()), &block)?;
         let rarity = BTreeMap::new();
         let lister = Lister::new(&accepted.schema, &[], &self.passengers, &self.listings, &rarity, &self.claims, (false, false));
         let listed = lister.listed_rows(&block)?;

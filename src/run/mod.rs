@@ -256,6 +256,13 @@ fn unmet(need: Need, schema: &Schema, reference: bool) -> Option<String> {
     (!met).then(|| why.to_owned())
 }
 
+/// Derived units whose column some of these units read.
+fn columns_for(passengers: &[Passenger], readers: impl Iterator<Item = usize>) -> Vec<(&dyn Unit, AnyModel)> {
+    let wanted: Vec<&str> = readers.flat_map(|i| passengers[i].unit.info().reads.iter().copied()).collect();
+    let derived = passengers.iter().filter(|p| !p.unit.judges() && wanted.contains(&p.code()));
+    derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect()
+}
+
 /// A step that a unit took: its number, the seconds it needed, what came of it.
 type Taken = (usize, f64, Result<Step<AnyBrief, AnyModel>>);
 
@@ -430,13 +437,6 @@ impl<'a> Run<'a> {
         (self.memory / STATES_SHARE / one.max(1)).clamp(1, self.threads)
     }
 
-    /// Derived units whose column some of these units read.
-    fn columns_for(&self, readers: impl Iterator<Item = usize>) -> Vec<(&dyn Unit, AnyModel)> {
-        let wanted: Vec<&str> = readers.flat_map(|i| self.passengers[i].unit.info().reads.iter().copied()).collect();
-        let derived = self.passengers.iter().filter(|p| !p.unit.judges() && wanted.contains(&p.code()));
-        derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect()
-    }
-
     /// One shared scan.
     fn ride(&mut self, riders: &[usize]) -> Result<Vec<Ridden>> {
         self.scans += 1;
@@ -445,7 +445,7 @@ impl<'a> Run<'a> {
         let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
         let ridden = {
             let feed = Feed::open(self.source, &self.schema, &mut cache)?;
-            let derive = self.columns_for(riders.iter().copied());
+            let derive = columns_for(&self.passengers, riders.iter().copied());
             let facts = &self.facts;
             ride(&self.pool, workers, feed, &derive, &self.aboard(riders), self.progress, &|block| facts.observe(block))?
         };
@@ -465,7 +465,7 @@ impl<'a> Run<'a> {
         let mut cache = std::mem::replace(&mut self.reference_cache, Cache::new(0));
         let ridden = {
             let feed = Feed::open(reference, &reference.schema, &mut cache)?;
-            let derive = self.columns_for(riders.iter().copied());
+            let derive = columns_for(&self.passengers, riders.iter().copied());
             ride(&self.pool, workers, feed, &derive, &self.aboard(riders), self.progress, &|_| ())?
         };
         self.reference_cache = cache;
@@ -510,7 +510,7 @@ impl<'a> Run<'a> {
         let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
         {
             let feed = Feed::open(self.source, &self.schema, &mut cache)?;
-            let derive = self.columns_for(scoring.iter().copied());
+            let derive = columns_for(&self.passengers, scoring.iter().copied());
             each_block(&self.pool, self.threads, feed, &derive, self.progress, &|worker, _, block| {
                 let mut slot = lock(&slots[worker]);
                 for (at, &i) in scoring.iter().enumerate() {
@@ -598,7 +598,7 @@ impl<'a> Run<'a> {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
             let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
             let feed = Feed::open(self.source, &self.schema, &mut cache)?;
-            let derive = self.columns_for(listings.keys().copied());
+            let derive = columns_for(&self.passengers, listings.keys().copied());
             lister.run(&self.pool, self.threads, feed, &derive, self.progress, sink)?
         } else {
             lister.nothing(sink)?

@@ -9,13 +9,13 @@ use arrow::record_batch::RecordBatch;
 
 use crate::data::{Batch, Schema, Source};
 use crate::error::{Error, Place, Result};
-use crate::fold::{AnyModel, Unit};
+use crate::fold::Unit;
 use crate::policy::{Listing, Surprisal};
 
 use super::list::Lister;
 use super::outcome::Progress;
 use super::shared::derive_columns;
-use super::{Order, Passenger, Run};
+use super::{Order, Passenger, Run, columns_for};
 
 /// What a run learnt of a set, to rank rows with the same columns. A row's rank depends on the row and the models alone, never on the
 /// rows beside it.
@@ -55,8 +55,7 @@ impl Ranker {
         }
         let claims = BTreeMap::new();
         let lister = Lister::new(&self.schema, &[], &self.passengers, &self.listings, &self.rarity, &claims, (true, false));
-        let derived = self.passengers.iter().filter(|p| !p.unit.judges());
-        let derive: Vec<(&dyn Unit, AnyModel)> = derived.filter_map(|p| Some((&*p.unit, Arc::clone(p.model()?)))).collect();
+        let derive = columns_for(&self.passengers, self.listings.keys().copied());
         let mut scores = Vec::with_capacity(rows.num_rows());
         for from in (0..rows.num_rows()).step_by(self.schema.block_rows()) {
             let slice = rows.slice(from, self.schema.block_rows().min(rows.num_rows() - from));
