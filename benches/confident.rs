@@ -17,10 +17,9 @@ use std::time::{Duration, Instant};
 use arrow::array::{FixedSizeListArray, Float32Array, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+use foretaste::data::Choices;
 use foretaste::data::read::{Options, open};
-use foretaste::data::{Choices, Key};
 use foretaste::detect;
-use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Silent, Sink, scan};
 use parquet::arrow::ArrowWriter;
 use rand::{RngExt, SeedableRng};
@@ -103,13 +102,10 @@ impl Sink for Nothing {
 fn confident(path: &str) -> Result<(), Failure> {
     let order = Order {
         choices: Choices { label: Some("label".to_owned()), ..Choices::default() },
-        key: Key::from_seed(7),
         threads: 2,
         memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
         only: vec!["label.confident".to_owned()],
-        skip: Vec::new(),
+        ..Order::new(7)
     };
     let outcome = scan(&*open(&[path.to_owned()], &Options::default())?, detect::all(), &order, &mut Nothing, &Silent)?;
     for unit in outcome.units.iter().filter(|unit| unit.code == "label.confident") {

@@ -15,10 +15,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use arrow::record_batch::RecordBatch;
+use foretaste::data::Choices;
 use foretaste::data::read::Memory;
-use foretaste::data::{Choices, Key};
 use foretaste::detect;
-use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 use foretaste_datasets::recipe::{self, Anchor, Cell, Patch, Place, Setting, Style, Warp};
 use foretaste_datasets::{Class, Draw, Plan, Share, Truth, read_parquet, shipped};
@@ -132,13 +131,7 @@ fn look(base: &Base, batch: &RecordBatch, seed: u64) -> Result<(Outcome, Listed)
     let source = Memory::new(base.name, std::slice::from_ref(batch))?;
     let order = Order {
         choices: Choices { label: (!base.label.is_empty()).then(|| base.label.to_owned()), ..Choices::default() },
-        key: Key::from_seed(seed),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        memory: 2 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
+        ..Order::new(seed)
     };
     let mut listed = Listed::default();
     let outcome = scan(&source, detect::all(), &order, &mut listed, &Silent)?;

@@ -6,8 +6,6 @@
 //!
 //! ```
 //! use foretaste::data::read::{Options, open};
-//! use foretaste::data::{Choices, Key};
-//! use foretaste::policy::{Gate, Policy};
 //! use foretaste::finding::Verdict;
 //! use foretaste::run::{Order, Silent, Sink, scan};
 //!
@@ -33,14 +31,10 @@
 //! # fn main() -> foretaste::error::Result<()> {
 //! let source = open(&["datasets/data/digits_backdoor.parquet".to_owned()], &Options::default())?;
 //! let order = Order {
-//!     choices: Choices::default(),
-//!     key: Key::from_seed(1),
 //!     threads: 2,
 //!     memory: 1 << 30,
-//!     policy: Policy::default(),
-//!     gate: Gate::default(),
 //!     only: vec!["trigger.patch".to_owned()],
-//!     skip: Vec::new(),
+//!     ..Order::new(1)
 //! };
 //! let mut listed = Count::default();
 //! let outcome = scan(source.as_ref(), foretaste::detect::all(), &order, &mut listed, &Silent)?;

@@ -13,10 +13,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, UInt64Type};
 use common::Folder;
+use foretaste::data::Schema;
 use foretaste::data::read::{Options, open};
-use foretaste::data::{Choices, Key, Schema};
 use foretaste::error::Result;
-use foretaste::policy::{Gate, Policy};
 use foretaste::report::{self, Settings, Writer};
 use foretaste::run::{Order, Silent, Sink, scan};
 use foretaste_datasets::{Plan, Share, recipe, shipped, synth};
@@ -82,16 +81,7 @@ impl Sink for Kept {
 /// A report that lists the rows of a small one again and again.
 fn write_many(out: &Path) {
     let source = open(&[shipped("digits_backdoor.parquet").display().to_string()], &Options::default()).unwrap();
-    let order = Order {
-        choices: Choices::default(),
-        key: Key::from_seed(7),
-        threads: 1,
-        memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
-    };
+    let order = Order { threads: 1, memory: 1 << 30, ..Order::new(7) };
     let mut kept = Kept::default();
     let mut outcome = scan(source.as_ref(), foretaste::detect::all(), &order, &mut kept, &Silent).unwrap();
     let mut writer = Writer::create(out, report::Options::default()).unwrap();

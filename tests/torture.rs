@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use arrow::record_batch::RecordBatch;
+use foretaste::data::Choices;
 use foretaste::data::read::Memory;
-use foretaste::data::{Choices, Key};
 use foretaste::detect;
 use foretaste::error::Result;
 use foretaste::finding::{Finding, Tier, Verdict};
-use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Outcome, Silent, Sink, Status, scan};
 use foretaste_datasets::synth::Torture;
 use rayon::prelude::*;
@@ -36,13 +35,9 @@ fn scanned(kind: Torture, seed: u64) -> Outcome {
     let source = Memory::new(&kind.name(), &[kind.make(seed).unwrap()]).unwrap();
     let order = Order {
         choices: Choices { label: Some("label".to_owned()), ..Choices::default() },
-        key: Key::from_seed(seed),
         threads: 1,
         memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
+        ..Order::new(seed)
     };
     scan(&source, detect::all(), &order, &mut Nowhere, &Silent).unwrap()
 }

@@ -5,10 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use foretaste::data::{Choices, Key, Source};
+use foretaste::data::{Choices, Source};
 use foretaste::detect;
 use foretaste::error::Result;
-use foretaste::policy::{Gate, Policy};
 use foretaste::run::{Order, Outcome, Silent, Sink, scan};
 
 pub type Failure = Box<dyn std::error::Error>;
@@ -93,16 +92,7 @@ pub fn cases(folder: &Path) -> std::result::Result<Vec<Case>, Failure> {
 
 /// A scan with default settings.
 pub fn order(choices: Choices, seed: u64, threads: usize, only: &[&str]) -> Order {
-    Order {
-        choices,
-        key: Key::from_seed(seed),
-        threads,
-        memory: 2 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: only.iter().map(|&entry| entry.to_owned()).collect(),
-        skip: Vec::new(),
-    }
+    Order { choices, threads, only: only.iter().map(|&entry| entry.to_owned()).collect(), ..Order::new(seed) }
 }
 
 /// Runs it with every detector.

@@ -1,8 +1,6 @@
 //! polars frames in and out: a [`LazyFrame`] is scanned, and comes back with what was found beside each row.
 //!
 //! ```
-//! use foretaste::data::{Choices, Key};
-//! use foretaste::policy::{Gate, Policy};
 //! use foretaste::run::{Order, Silent};
 //! use polars::prelude::{IntoLazy, col, df};
 //!
@@ -16,14 +14,9 @@
 //!     "label" => (0..2_000).map(label).collect::<Vec<_>>(),
 //! )?;
 //! let order = Order {
-//!     choices: Choices::default(),
-//!     key: Key::from_seed(1),
 //!     threads: 2,
 //!     memory: 1 << 30,
-//!     policy: Policy::default(),
-//!     gate: Gate::default(),
-//!     only: Vec::new(),
-//!     skip: Vec::new(),
+//!     ..Order::new(1)
 //! };
 //! let scanned = foretaste_frames::scan("frame", frame.lazy(), &order, &Silent)?;
 //! let kept = scanned.frame.filter(col("foretaste_flagged").not()).collect()?;

@@ -2,25 +2,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
-use foretaste::data::{Choices, Key, Source};
+use foretaste::data::Source;
 use foretaste::finding::Verdict;
-use foretaste::policy::{Gate, Policy};
 use foretaste::run::Silent;
 use polars::prelude::{DataType, df};
 
 use super::*;
 
 fn order() -> Order {
-    Order {
-        choices: Choices::default(),
-        key: Key::from_seed(1),
-        threads: 2,
-        memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
-    }
+    Order { threads: 2, memory: 1 << 30, ..Order::new(1) }
 }
 
 /// Plain texts; in one of ten, all of one label, a mark that turns the direction of writing.

@@ -7,8 +7,6 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::data::read::{Options, open};
-use crate::data::{Choices, Key};
-use crate::policy::{Gate, Policy};
 use crate::run::{Order, Silent, scan};
 
 const ROWS: usize = 1_797;
@@ -16,16 +14,7 @@ const ROWS: usize = 1_797;
 /// The answer of a scan of the shipped set, whose truth is known, for the patch alone.
 fn answer() -> Answer {
     let source = open(&["datasets/data/digits_backdoor.parquet".to_owned()], &Options::default()).unwrap();
-    let order = Order {
-        choices: Choices::default(),
-        key: Key::from_seed(1),
-        threads: 2,
-        memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: vec!["trigger.patch".to_owned()],
-        skip: Vec::new(),
-    };
+    let order = Order { threads: 2, memory: 1 << 30, only: vec!["trigger.patch".to_owned()], ..Order::new(1) };
     let mut answer = Answer::default();
     let outcome = scan(&*source, crate::detect::all(), &order, &mut answer, &Silent).unwrap();
     answer.concluded(&outcome)

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use arrow::array::{Float64Array, StringArray};
 
 use super::*;
-use crate::data::{Choices, Key};
+use crate::data::Choices;
 use crate::detect;
-use crate::policy::Policy;
 use crate::run::Silent;
 
 /// Rows of three clear classes with a text and two numbers.
@@ -28,13 +27,10 @@ fn rows(count: usize) -> Memory {
 fn order() -> Order {
     Order {
         choices: Choices { label: Some("label".to_owned()), ..Choices::default() },
-        key: Key::from_seed(5),
         threads: 2,
         memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
         only: vec!["trigger".to_owned(), "label".to_owned()],
-        skip: Vec::new(),
+        ..Order::new(5)
     }
 }
 

@@ -73,6 +73,23 @@ pub struct Order {
     pub skip: Vec<String>,
 }
 
+impl Order {
+    /// An order as `foretaste scan` has it where the user says nothing: all detectors, roles inferred, one thread a core, 2 GiB.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            choices: Choices::default(),
+            key: Key::from_seed(seed),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: 2 << 30,
+            policy: Policy::default(),
+            gate: Gate::default(),
+            only: Vec::new(),
+            skip: Vec::new(),
+        }
+    }
+}
+
 /// Which rows a scan reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {

@@ -77,8 +77,6 @@ mod tests {
 
     use super::*;
     use crate::data::read::Memory;
-    use crate::data::{Choices, Key};
-    use crate::policy::{Gate, Policy};
     use crate::run::{Silent, Sink, scan};
 
     fn table(rows: usize, seed: u64) -> RecordBatch {
@@ -89,16 +87,7 @@ mod tests {
     }
 
     fn order() -> Order {
-        Order {
-            choices: Choices::default(),
-            key: Key::from_seed(3),
-            threads: 2,
-            memory: 1 << 30,
-            policy: Policy::default(),
-            gate: Gate::default(),
-            only: vec!["outlier".to_owned()],
-            skip: Vec::new(),
-        }
+        Order { threads: 2, memory: 1 << 30, only: vec!["outlier".to_owned()], ..Order::new(3) }
     }
 
     #[derive(Default)]

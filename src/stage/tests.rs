@@ -7,8 +7,6 @@ use arrow::record_batch::RecordBatch;
 
 use super::*;
 use crate::data::read::{Memory, Options, open};
-use crate::data::{Choices, Key};
-use crate::policy::{Gate, Policy};
 use crate::run::{Order, Silent, Sink, scan_to_freeze};
 
 /// Positions of listed rows.
@@ -32,16 +30,7 @@ impl Sink for Listed {
 }
 
 fn learn(batch: &RecordBatch) -> (Vec<u64>, Vec<u8>) {
-    let order = Order {
-        choices: Choices::default(),
-        key: Key::from_seed(1),
-        threads: 2,
-        memory: 1 << 30,
-        policy: Policy::default(),
-        gate: Gate::default(),
-        only: Vec::new(),
-        skip: Vec::new(),
-    };
+    let order = Order { threads: 2, memory: 1 << 30, ..Order::new(1) };
     let source = Memory::new("train", std::slice::from_ref(batch)).unwrap();
     let mut listed = Listed::default();
     let (_, model) = scan_to_freeze(&source, None, crate::detect::all(), &order, &mut listed, &Silent).unwrap();
