@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
 use crate::stats::mode::{Mode, modes};
+use crate::stats::robust::median;
 
 /// Rows of a class that modes are sought in.
 const MOST_OF_CLASS: usize = 2_000;
@@ -34,6 +35,9 @@ const USUAL: f64 = 0.25;
 const WORTH_KEEPING: f64 = 0.5;
 /// Odds ratio that innocent structure may reach.
 const ODDS_RATIO: f64 = 4.0;
+/// How much more than the others of its class the rows of a mode differ in what tells classes apart before they are held to
+/// come from several classes.
+const SEVERAL: f64 = 2.0;
 /// Largest share of all rows that a mode holds.
 const MOST_SHARE: f64 = 0.1;
 
@@ -61,6 +65,8 @@ struct Placed {
     mode: Mode,
     far: f64,
     purity: f64,
+    /// How much more its rows differ in what tells classes apart than the others of the class do.
+    spread: f64,
 }
 
 /// Distances between rows and class means in units of the scatter within classes.
@@ -89,6 +95,19 @@ impl Space {
     fn mean(&self, rows: &[usize]) -> Array1<f32> {
         let sum = rows.iter().fold(Array1::zeros(self.white.ncols()), |sum: Array1<f32>, &i| sum + self.white.row(i));
         sum / rows.len().max(1) as f32
+    }
+
+    /// Median square of how far rows lie from their middle along the ways from their class to the others.
+    fn scatter(&self, rows: &[usize], class: u32) -> Option<f64> {
+        let own = self.means.row(class as usize);
+        let ways = (0..self.counts.len()).filter(|&other| other != class as usize && self.counts[other] > 0);
+        let ways: Vec<Array1<f32>> = ways.map(|other| &self.means.row(other) - &own).map(|way| &way / way.dot(&way).sqrt()).collect();
+        let middle = self.mean(rows);
+        let along = |i: &usize| {
+            let off = &self.white.row(*i) - &middle;
+            ways.iter().map(|way| f64::from(off.dot(way)).powi(2)).sum()
+        };
+        median(&mut rows.iter().map(along).collect::<Vec<f64>>())
     }
 
     /// Distance of a point to the nearest mean of a class that is not `class`.
@@ -165,7 +184,8 @@ impl Labelled<'_> {
         let radius = *radii.get((CORE * radii.len() as f64) as usize)?;
         let in_ball: Vec<usize> = (0..to_middle.len()).filter(|&i| to_middle[i] <= radius).collect();
         let labelled = in_ball.iter().filter(|&&i| self.labels[i] == class).count();
-        Some(Placed { class, members, mode, far, purity: labelled as f64 / in_ball.len().max(1) as f64 })
+        let spread = space.scatter(&members, class)? / space.scatter(&rest, class)?;
+        Some(Placed { class, members, mode, far, purity: labelled as f64 / in_ball.len().max(1) as f64, spread })
     }
 
     fn apart(&self, one: Placed, tests: u64) -> Result<Apart> {
@@ -176,12 +196,19 @@ impl Labelled<'_> {
         let contradicted = by_label.is_some_and(|p| p * tests as f64 <= LEVEL);
         let label = self.data.class_name(one.class).to_owned();
         let cause = format!("a second kind of rows labelled {label}");
-        let said = if contradicted { ", whose content does not give that label" } else { "" };
+        // A rare kind of the class lies apart as well, and a model that saw no row of it gives it any label; but it is of one kind.
+        let mixed = one.spread >= SEVERAL;
+        let said = match (contradicted, mixed) {
+            (true, true) => ", and content gives them the labels of several others",
+            (true, false) => "; content does not give them that label, and they are of one kind: a rare kind of it, or one other class",
+            _ => "",
+        };
         let mut evidence = Map::new();
         evidence.insert("distance".to_owned(), json!(one.mode.distance));
         evidence.insert("times_nearest_class".to_owned(), json!(one.far));
         evidence.insert("rows_between".to_owned(), json!(one.mode.between));
         evidence.insert("rows_around".to_owned(), json!(one.mode.around));
+        evidence.insert("times_as_mixed".to_owned(), json!(one.spread));
         let group = Group {
             title: format!(
                 "{rows} of {} sampled rows labelled {label} lie apart from the others of that label, {:.1} times as far as the nearest other class{said}",
@@ -198,8 +225,7 @@ impl Labelled<'_> {
             value: one.mode.around as f64,
             p: one.mode.p,
             tests,
-            // A rare kind of the class lies apart as well, unless what its content says is another class.
-            max_tier: if contradicted { Tier::Alarm } else { Tier::Suspect },
+            max_tier: if contradicted && mixed { Tier::Alarm } else { Tier::Suspect },
             examples: Vec::new(),
             evidence,
         };

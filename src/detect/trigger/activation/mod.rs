@@ -209,6 +209,11 @@ mod tests {
 
     /// Classes around means of their own, as a network sees them; which of them are apart by a shift of their own.
     fn set(width: usize, shift: f32, apart: impl Fn(usize, i64) -> bool) -> Fixture {
+        set_of(width, shift, apart, |_, label| label as usize)
+    }
+
+    /// The same, with rows that lie apart being of another class than they are labelled.
+    fn set_of(width: usize, shift: f32, apart: impl Fn(usize, i64) -> bool, class: impl Fn(usize, i64) -> usize) -> Fixture {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let unit = (WIDTH as f32 / width as f32).sqrt();
         let mut vectors =
@@ -218,10 +223,10 @@ mod tests {
         let mut values = Vec::with_capacity(ROWS * width);
         for (i, &label) in labels.iter().enumerate() {
             let tail = 1.0 + 0.4 * bell(&mut rng).abs();
+            let apart = apart(i, label);
+            let of = if apart { class(i, label) } else { label as usize };
             for j in 0..width {
-                values.push(
-                    means[label as usize][j] + tail * bell(&mut rng) + if apart(i, label) { patterns[label as usize][j] } else { 0.0 },
-                );
+                values.push(means[of][j] + tail * bell(&mut rng) + if apart { patterns[label as usize][j] } else { 0.0 });
             }
         }
         let field = Arc::new(Field::new("item", DataType::Float32, true));
@@ -259,6 +264,18 @@ mod tests {
         let clean = set(WIDTH, 0.0, planted);
         let model = clean.model(&Activation);
         assert!(model.found.is_empty() && clean.members(&Activation, &model).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn rows_of_several_classes_alarm_and_a_rare_kind_of_one_does_not() {
+        let tier = |fixture: Fixture| {
+            let groups = Activation.groups(&fixture.model(&Activation));
+            assert_eq!(groups.iter().map(|group| group.label.as_deref()).collect::<Vec<_>>(), [Some("2")]);
+            groups[0].max_tier
+        };
+        assert_eq!(tier(set(WIDTH, 6.0, planted)), Tier::Suspect);
+        assert_eq!(tier(set_of(WIDTH, 6.0, planted, |_, _| 4)), Tier::Suspect);
+        assert_eq!(tier(set_of(WIDTH, 6.0, planted, |i, _| [0, 1, 3, 4, 5][i / 84 % 5])), Tier::Alarm);
     }
 
     #[test]
