@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::flat::Flat;
+
 /// Bins per nat of `ln c`.
 const PER_NAT: f64 = 32.0;
 /// Bins from `ln c = -28` to 0; what is less likely falls into the first.
@@ -124,6 +126,13 @@ impl Trials {
     fn filled(&self) -> Vec<(f64, Bin)> {
         let middle = |at: usize| (at as f64 + 0.5 - BINS as f64) / PER_NAT;
         self.bins.iter().enumerate().filter(|(_, bin)| bin.trials > 0.0).map(|(at, bin)| (middle(at), *bin)).collect()
+    }
+
+    /// How the hits rank among the rows.
+    #[must_use]
+    pub fn flat(&self) -> Flat {
+        let filled = self.filled();
+        Flat::new(filled.iter().map(|(ln_p, bin)| (ln_p.exp(), bin.trials, bin.hits)))
     }
 
     /// Fits the curve by maximum likelihood (labels as Poisson counts), freely and with the floor held at `tolerated`.

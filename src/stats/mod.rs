@@ -11,6 +11,7 @@ pub mod covariance;
 pub mod design;
 pub mod direction;
 pub mod features;
+pub mod flat;
 #[cfg(test)]
 mod golden;
 pub mod interval;

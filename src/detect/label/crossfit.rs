@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::judge::{Fitted, Judged, Rows};
-use super::noise::Moved;
+use super::noise::{By, Moved};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::Neighbours;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ impl CrossfitModel {
     fn group(&self, cell: &Moved, tests: u64) -> Group {
         let to = self.name(cell.to as usize);
         let rows = (cell.expected * self.rows_each).round() as u64;
-        let attack = cell.expected >= ATTACK_ROWS && cell.reverse < ONE_WAY * cell.expected && !cell.learnt;
+        let attack = cell.expected >= ATTACK_ROWS && cell.reverse < ONE_WAY * cell.expected && cell.by == By::Floor;
         let from = cell.from.map(|from| self.name(from as usize));
         let (title, cause) = match from {
             Some(from) => (
@@ -123,8 +123,8 @@ impl CrossfitModel {
             agreeing: rows,
             label: Some(to.to_owned()),
             background: None,
-            statistic: "likelihood ratio".to_owned(),
-            value: cell.lrt,
+            statistic: if cell.by == By::Ranks { "sum of −ln ranks" } else { "likelihood ratio" }.to_owned(),
+            value: cell.value,
             p: cell.p,
             tests,
             max_tier: if attack { Tier::Alarm } else { Tier::Suspect },
@@ -210,6 +210,12 @@ impl Detect for Crossfit {
             return vec!["content could not be judged".to_owned()];
         };
         let wrong = fitted.wrong;
+        if let Some(share) = fitted.too_weak {
+            return vec![format!(
+                "the given probabilities contradict {:.0} % of the labels: they are too weak to judge any, or most labels are wrong",
+                100.0 * share
+            )];
+        }
         let mut notes = Vec::new();
         let weak = if fitted.named < FEW_NAMED * wrong { "; content is too weak to say which" } else { "" };
         if fitted.claims() {

@@ -24,6 +24,8 @@ const CELL_LEVEL: f64 = 0.001;
 const TOLERATED_ODDS: f64 = 4.0;
 /// Smallest share of labels drawn from the prior that the notes mention without a claim.
 const LEAST_EPSILON: f64 = 0.01;
+/// Share of the labels that probabilities of the user's may contradict before they are no judge of any.
+const MOST_CONTRADICTED: f64 = 0.5;
 /// Largest p-value for a second group of margins.
 const SECOND_GROUP_LEVEL: f64 = 1e-4;
 /// Least posterior of a row that belongs to a cell, whatever the rate.
@@ -50,6 +52,8 @@ pub(super) struct Fitted {
     lowest: Option<f64>,
     /// Share of the rows of the fit that can be named.
     pub(super) named: f64,
+    /// Share of the rows whose label content contradicts, where it contradicts too many to be believed.
+    pub(super) too_weak: Option<f64>,
 }
 
 /// What is thought of one row's label.
@@ -136,13 +140,25 @@ fn second_group(rows: &Rows, beta: f64) -> Option<SecondGroup> {
     margins.second_group(SECOND_GROUP_LEVEL)
 }
 
+/// Share of the rows whose label is not the most likely class.
+fn contradicted(rows: &Rows) -> f64 {
+    let margins = rows.iter().filter_map(|(row, label)| margin(row, label as usize));
+    let (against, all) = margins.fold((0u64, 0u64), |(against, all), margin| (against + u64::from(margin < 0.0), all + 1));
+    against as f64 / all.max(1) as f64
+}
+
 impl Fitted {
     pub(super) fn new(rows: &Rows, priors: &[f64], trusted: bool) -> Option<Self> {
         let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
         let already = exceeding(rows, priors, &base)?;
-        let (noise, cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
-        let second = if trusted { second_group(rows, base.beta) } else { None };
-        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0 };
+        let (mut noise, mut cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
+        let too_weak = Some(contradicted(rows)).filter(|share| trusted && *share > MOST_CONTRADICTED);
+        let second = if trusted && too_weak.is_none() { second_group(rows, base.beta) } else { None };
+        if too_weak.is_some() {
+            noise.uniform = false;
+            cells.clear();
+        }
+        let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0, too_weak };
         fitted.look_over(rows, priors);
         Some(fitted)
     }
@@ -178,7 +194,8 @@ impl Fitted {
         let cell = ways.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1));
         let margin = margin(logits, label as usize)?;
         let apart = self.second.as_ref().map_or(0.0, |group| group.posterior(self.base.beta * margin));
-        let claimed = (wrong.moved + wrong.toward + if self.noise.uniform { wrong.drawn } else { 0.0 }).max(apart).clamp(0.0, 1.0);
+        let drawn = if self.noise.uniform { wrong.drawn } else { 0.0 };
+        let claimed = if self.claims() { (wrong.moved + wrong.toward + drawn).max(apart).clamp(0.0, 1.0) } else { 0.0 };
         let own = *calibrated.get(label as usize)?;
         let other = calibrated.iter().enumerate().filter(|(class, _)| *class != label as usize).map(|(_, p)| *p).fold(0.0, f64::max);
         let beside = if self.claims() { NO_CLAIM_BESIDE } else { NO_CLAIM };

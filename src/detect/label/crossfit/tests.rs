@@ -180,6 +180,80 @@ fn labels_that_content_has_learnt_to_expect_are_suspect_by_their_number() {
     }
 }
 
+/// Logits as a model has them that was fitted to labels of which a tenth of class 2 were moved to 4: it gives them their rate.
+fn learnt(seed: u64) -> (Array2<f32>, Vec<u32>) {
+    let (mut logits, labels) = simulate(seed, 10.0, 1.0);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for mut row in logits.rows_mut().into_iter().skip(2).step_by(CLASSES) {
+        row[4] = row[2] - rng.random_range(0.8..3.6);
+    }
+    (logits, labels)
+}
+
+#[test]
+fn moved_labels_that_content_has_learnt_to_expect_keep_no_order() {
+    for seed in 100..104 {
+        let (logits, clean) = learnt(seed);
+        let mut labels = clean.clone();
+        let moved: Vec<usize> = (2..ROWS).step_by(CLASSES * 8).filter(|&i| clean[i] == 2).collect();
+        for &i in &moved {
+            labels[i] = 4;
+        }
+        let (model, batch, _, listed) = run(&logits, &labels);
+        let groups = Crossfit::new(|_| None).groups(&model);
+        let [group] = &groups[..] else { panic!("seed {seed}: {groups:?}") };
+        assert!(group.title.contains("rows of class c2 are labelled c4"), "{}", group.title);
+        assert_eq!((group.max_tier, group.statistic.as_str()), (Tier::Suspect, "sum of −ln ranks"));
+        let found = moved.iter().filter(|&&i| listed[i]).count();
+        assert!(
+            found * 2 >= moved.len() && found * 10 >= 9 * count(&listed),
+            "seed {seed}: {found} of {}, {}",
+            moved.len(),
+            count(&listed)
+        );
+        let mut members = vec![None; ROWS];
+        Crossfit::new(|_| None).members(&model, &batch, &mut members).unwrap();
+        assert!(moved.iter().any(|&i| members[i] == Some(0)));
+    }
+}
+
+#[test]
+fn confusion_that_content_expects_where_it_comes_is_no_move() {
+    for seed in 110..116 {
+        let (logits, mut labels) = learnt(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for i in (2..ROWS).step_by(CLASSES) {
+            labels[i] = draw(&mut rng, &logits.row(i).to_vec(), 1.0);
+        }
+        let (model, _, _, listed) = run(&logits, &labels);
+        assert!(Crossfit::new(|_| None).groups(&model).is_empty() && count(&listed) == 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn probabilities_that_contradict_most_labels_claim_nothing() {
+    let (logits, mut labels) = simulate(120, 10.0, 1.0);
+    let mut rng = ChaCha8Rng::seed_from_u64(120);
+    for label in &mut labels {
+        if rng.random_bool(0.7) {
+            *label = rng.random_range(0..CLASSES as u32);
+        }
+    }
+    let (mut schema, batch) = batch(logits.clone(), &labels);
+    let listed = |schema: &Schema| {
+        let model = CrossfitModel::fit(schema, Some((logits.clone(), labels.clone())));
+        let mut scores = vec![None; ROWS];
+        Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
+        (scores.iter().flatten().filter(|score| **score > 0.5).count(), Crossfit::new(|_| None).notes(&model))
+    };
+    assert!(listed(&schema).0 > ROWS / 2, "own content is not told so");
+    let mut given = schema.columns[0].clone();
+    given.role = Role::Probabilities;
+    schema.columns.push(given);
+    let (rows, notes) = listed(&schema);
+    assert!(rows == 0 && notes[0].contains("contradict 5") && notes[0].contains("too weak to judge any"), "{notes:?}");
+}
+
 #[test]
 fn a_class_that_is_hard_to_tell_from_all_others_is_no_attack() {
     for seed in 80..84 {

@@ -1,5 +1,6 @@
 //! How labels came about, as far as content tells: confusion, labels given without regard to content, classes relabelled.
 
+mod learnt;
 mod seen;
 mod toward;
 
@@ -12,6 +13,7 @@ use crate::stats::mixture::LabelMixture;
 use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
+use learnt::Learnt;
 use seen::{Known, Seen, unit};
 use toward::Toward;
 
@@ -89,12 +91,23 @@ pub(super) struct Moved {
     pub(super) expected: f64,
     /// Expected rows of the opposite cell, or of the opposite cells of all sources.
     pub(super) reverse: f64,
-    /// Likelihood ratio against the tolerated floor.
-    pub(super) lrt: f64,
+    /// Likelihood ratio against the tolerated floor, or the statistic of the ranks.
+    pub(super) value: f64,
     /// Not corrected for the number of cells.
     pub(super) p: f64,
-    /// Whether content has learnt to expect the label of some of them, so that only their number speaks for it.
-    pub(super) learnt: bool,
+    /// What speaks for it.
+    pub(super) by: By,
+}
+
+/// What speaks for moved labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum By {
+    /// Their rate does not fade with the certainty of content.
+    Floor,
+    /// Their number alone: content has learnt to expect the label of some of them.
+    Number,
+    /// Content has learnt their rate, and ranks them as low as other rows.
+    Ranks,
 }
 
 /// How labels came about.
@@ -209,7 +222,7 @@ impl LabelNoise {
         };
         let given: BTreeSet<(u32, u32)> = already.keys().copied().collect();
         let mut moved = given.clone();
-        let (mut tested, mut toward) = (Tested::new(), BTreeMap::new());
+        let (mut tested, mut learnt, mut toward) = (Tested::new(), BTreeMap::new(), BTreeMap::new());
         let (mut fitted, mut pool) = fit_uniform(&moved, &toward)?;
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
@@ -217,14 +230,17 @@ impl LabelNoise {
             toward = toward::find(&seen, priors, &known, tolerated);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, priors, &known, tolerated);
+            learnt = learnt::cells(&seen, priors, &known, tolerated);
             // The other test of a cell does not know that rows of all classes are labelled so.
             let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
             moved = &discovered(&tested, classes) | &given;
+            learnt.retain(|cell, _| !moved.contains(cell));
+            moved.extend(learnt.keys());
             (fitted, pool) = fit_uniform(&moved, &toward)?;
         }
         let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
         let curve = if uniform { pool.least_floor()? } else { fitted.free };
-        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.least)).collect() };
+        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by())).collect() };
         let likely = seen.pooled(priors, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
@@ -234,7 +250,9 @@ impl LabelNoise {
             let unlikely = is_unlikely(top as usize, label as usize);
             let [of_likely, of_unlikely] = curves;
             let of_kind = if unlikely { of_unlikely } else { of_likely };
-            let cell = if moved.contains(&cell) {
+            let cell = if let Some(learnt) = learnt.get(&cell) {
+                trials.fit(learnt.rate).map(|fit| Cell::moved(fit.held))
+            } else if moved.contains(&cell) {
                 trials.least_floor().map(Cell::moved)
             } else if hits as f64 >= OWN_CURVE {
                 trials.fit(0.0).map(|fit| Cell::unmoved(&fit))
@@ -247,23 +265,33 @@ impl LabelNoise {
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let noise = Self { share, known, uniform, curves, unlikely, classes, cells, doubtful };
-        let mut causes = noise.causes(&seen, &moved, &tested, already);
+        let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
     }
 
-    fn causes(&self, seen: &Seen, moved: &BTreeSet<(u32, u32)>, tested: &Tested, already: &BTreeMap<(u32, u32), f64>) -> Vec<Moved> {
+    fn causes(
+        &self,
+        seen: &Seen,
+        moved: &BTreeSet<(u32, u32)>,
+        tested: &Tested,
+        learnt: &BTreeMap<(u32, u32), Learnt>,
+        already: &BTreeMap<(u32, u32), f64>,
+    ) -> Vec<Moved> {
         let rows = |top: u32| seen.rows_of(top);
         let mismatches = seen.mismatches();
         let cause = |&(from, to): &(u32, u32)| {
             let beyond_doubt = self.cells.get(&(from, to))?.moved;
-            let (rate, lrt, flat) =
-                tested.get(&(from, to)).map_or((beyond_doubt, 0.0, 1.0), |test| (test.fit.free.floor, test.fit.lrt, test.p));
+            let (rate, value, p, by) = match (learnt.get(&(from, to)), tested.get(&(from, to))) {
+                (Some(cell), _) => (cell.rate, cell.statistic, cell.p, By::Ranks),
+                (None, Some(test)) => (test.fit.free.floor, test.fit.lrt, test.p, By::Floor),
+                (None, None) => (beyond_doubt, 0.0, 1.0, By::Floor),
+            };
             let back = mismatches.get(&(to, from)).map_or(0.0, |hits| *hits as f64);
             let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
-            // Two tests of one cell.
-            let p = (2.0 * flat.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
-            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, lrt, p, learnt: false })
+            // Three tests of one cell.
+            let p = (3.0 * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
+            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, value, p, by })
         };
         moved.iter().filter_map(cause).collect()
     }

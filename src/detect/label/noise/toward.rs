@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::learnt::Learnt;
 use super::seen::{Known, Seen};
-use super::{FEWEST_IN_CELL, Moved, Test};
+use super::{By, FEWEST_IN_CELL, Moved, Test};
 use crate::stats::confusion::Trials;
+use crate::stats::flat::Flat;
 use crate::stats::tail::binomial_sf;
 
 /// Largest p-value of a claim, over all classes.
@@ -22,10 +24,9 @@ pub(super) struct Toward {
     pub(super) rate: f64,
     /// Its lower bound.
     pub(super) least: f64,
-    lrt: f64,
+    value: f64,
     p: f64,
-    /// Whether only the number of rows speaks for it: content has learnt to expect the label of some.
-    learnt: bool,
+    by: By,
     /// Rows that content calls another class.
     rows: f64,
     /// Rows that content calls this class and that are labelled with another, as if all were as the least sources are.
@@ -33,9 +34,14 @@ pub(super) struct Toward {
 }
 
 impl Toward {
+    /// The rate that rows are judged by. Content knows some of those whose number speaks for them, so that the others are fewer.
+    pub(super) fn judged_by(&self) -> f64 {
+        if self.by == By::Number { self.least } else { self.rate }
+    }
+
     pub(super) fn cause(&self, label: u32) -> Moved {
-        let Self { rate, lrt, p, learnt, reverse, .. } = *self;
-        Moved { from: None, to: label, rate, expected: rate * self.rows, reverse, lrt, p, learnt }
+        let Self { rate, value, p, by, reverse, .. } = *self;
+        Moved { from: None, to: label, rate, expected: rate * self.rows, reverse, value, p, by }
     }
 }
 
@@ -51,6 +57,10 @@ struct Least {
     /// Whether every one of the sources has more rows than content expects there.
     all_exceed: bool,
     reverse: f64,
+    /// Rows as each of the sources ranks them.
+    flat: Flat,
+    /// Rows that content calls this class and that are labelled as one of the sources, as if there were one, with those that could have been.
+    back: [f64; 2],
 }
 
 impl Least {
@@ -100,7 +110,10 @@ fn least_sources(seen: &Seen, mismatches: &BTreeMap<(u32, u32), u64>, priors: &[
     let all_exceed = masses.iter().all(|(top, [own, others])| hits(*top) > own + others + left(*top));
     let trials = seen.cells(kept(), label, fixed);
     let reverse = kept().map(|top| rows(label, top)).sum::<f64>() * all / sources.len() as f64;
-    Some(Least { trials, known, mass, others, all_exceed, reverse })
+    let mut flat = Flat::default();
+    kept().for_each(|top| flat.add(&seen.cells([top], label, |_| 0.0).flat()));
+    let back = [kept().map(|top| rows(label, top)).sum::<f64>() / sources.len() as f64, seen.rows_of(label)];
+    Some(Least { trials, known, mass, others, all_exceed, reverse, flat, back })
 }
 
 /// The classes that rows of all others are labelled with, beyond uniform noise.
@@ -110,16 +123,20 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
     for label in 0..priors.len() as u32 {
         let Some(least) = least_sources(seen, &mismatches, priors, known, label) else { continue };
         let rows = (0..priors.len() as u32).filter(|top| *top != label).map(|top| seen.rows_of(top)).sum();
-        // Two tests of one class, and all classes asked.
+        // Each of the tests at half of the level, and all classes asked.
         let is_sure = |p: f64| 2.0 * p * priors.len() as f64 <= LEVEL;
         let reverse = least.reverse;
+        let fixed = least.known / least.trials.rows().max(1.0);
         if let Some(test) = least.floor(tolerated).filter(|test| is_sure(test.p))
             && let Some(curve) = least.trials.least_floor()
         {
-            let (rate, lrt, p) = (test.fit.free.floor, test.fit.lrt, 2.0 * test.p);
-            found.insert(label, Toward { rate, least: curve.floor, lrt, p, learnt: false, rows, reverse });
-        } else if let Some((rate, lower, lrt, p)) = least.excess(tolerated).filter(|(.., p)| is_sure(*p)) {
-            found.insert(label, Toward { rate, least: lower, lrt, p: 2.0 * p, learnt: true, rows, reverse });
+            let (rate, value, p) = (test.fit.free.floor, test.fit.lrt, 2.0 * test.p);
+            found.insert(label, Toward { rate, least: curve.floor, value, p, by: By::Floor, rows, reverse });
+        } else if let Some((rate, lower, value, p)) = least.excess(tolerated).filter(|(.., p)| is_sure(*p)) {
+            found.insert(label, Toward { rate, least: lower, value, p: 2.0 * p, by: By::Number, rows, reverse });
+        } else if let Some(ranked) = Learnt::new(&least.flat, fixed, tolerated, least.back).filter(|ranked| is_sure(ranked.p)) {
+            let Learnt { rate, statistic: value, p } = ranked;
+            found.insert(label, Toward { rate, least: rate, value, p: 2.0 * p, by: By::Ranks, rows, reverse });
         }
     }
     found
