@@ -16,6 +16,7 @@ mod parquet;
 #[cfg(feature = "object-store")]
 mod remote;
 mod resolve;
+mod spread;
 mod stream;
 pub(in crate::data) mod text;
 mod unify;
@@ -37,6 +38,8 @@ use crate::error::{Error, Place, Result};
 
 pub use format::Format;
 pub use memory::{Memory, digest_table};
+pub use spread::{Cluster, Slice, Spread, Watched, asks_for_census, census, join_census};
+pub(crate) use spread::{changed, counted, schema_of_bytes, schema_to_bytes};
 pub use stream::Stream;
 
 /// How inputs are read.
