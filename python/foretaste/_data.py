@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ._errors import DataTypeError, InputError
 
-# What the Rust part takes: ("paths", [..]), ("table", name, stream) or ("again", name, factory).
+# What the Rust part takes: ("paths", [..]), ("table", name, stream), ("again", name, factory) or ("cluster", name, driver).
 Payload = tuple[str, Any] | tuple[str, str, Any]
 
 KNOWN = (
