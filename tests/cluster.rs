@@ -282,7 +282,27 @@ fn partitions_with_other_columns_are_refused() {
     let rows = wine();
     let machines = Machines::new(vec![rows.slice(0, 60), rows.slice(60, 60).project(&[0, 1]).unwrap()], 1);
     let error = Spread::open("rows", Box::new(machines)).err().unwrap();
-    assert!(error.to_string().starts_with("rows: the partitions do not have the same columns"), "{error}");
+    assert!(error.to_string().starts_with("rows, row 60: the partitions do not have the same columns"), "{error}");
+}
+
+/// A partition that answers twice, each time with other rows.
+struct Twofold(RecordBatch);
+
+impl Cluster for Twofold {
+    fn joined(&self, task: &[u8]) -> Result<Option<Vec<u8>>> {
+        let answer = |rows: RecordBatch| engine::work(task, 0, &self.0.schema(), Box::new(std::iter::once(Ok(rows))));
+        engine::join(task, &[&answer(self.0.slice(0, 9))?, &answer(self.0.slice(1, 9))?]).map(Some)
+    }
+
+    fn each(&self, _: &[u8], _: &[u32]) -> Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn a_partition_with_two_answers_is_refused() {
+    let error = Spread::open("rows", Box::new(Twofold(wine()))).err().unwrap();
+    assert!(error.to_string().starts_with("rows, row 0: partition 0 does not hold the rows that it held"), "{error}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ def annotate(ds: ray.data.Dataset, report: Report) -> ray.data.Dataset:
     """
     driver = _Driver(ds)
     task = ray.put(_cluster.mark_task(NAME, driver, report))
-    blocks = [_mark.remote(task, at, block, driver.schema) for at, block in enumerate(driver.blocks)]
+    blocks: Any = [_mark.remote(task, at, block, driver.schema) for at, block in enumerate(driver.blocks)]
     marked: ray.data.Dataset = ray.data.from_arrow_refs(blocks)
     return marked
 
@@ -119,7 +119,8 @@ class _Driver:
     @staticmethod
     def _tree(task: Any, leaves: Iterator[Any]) -> Any:
         """Joins the answers as they come, with no more of them under way than the cluster has work for."""
-        most = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        most = max(1, int(AHEAD * resources.get("CPU", 1)))
         flying: list[Any] = []
         done: list[Any] = []
         more = True

@@ -140,7 +140,8 @@ def _numbered(df: DataFrame, columns: Sequence[int] | None = None) -> DataFrame:
     """Some columns, and one that says in which partition a row is: Spark counts partitions where the rows are made, whatever is done with them
     later. All go by numbers, since Spark takes a name with a dot in it for two."""
     chosen = range(len(df.columns)) if columns is None else columns
-    whole = df.toDF(*(f"c{at}" for at in range(len(df.columns))))
+    # A sample of all rows changes nothing, but that Spark does not count the partitions of rows in the driver's memory before there are any.
+    whole = df.toDF(*(f"c{at}" for at in range(len(df.columns)))).sample(fraction=1.0, seed=0)
     return whole.select(*(F.col(f"c{at}") for at in chosen), F.spark_partition_id().alias("partition"))
 
 

@@ -102,7 +102,6 @@ def test_a_worker_that_dies_changes_nothing(ray: Any, far: Any, digits: Path, tm
     """In every pass the worker of the third block dies at its work, once."""
     table, folder, work = read(digits), str(tmp_path), far._work._function
 
-    @ray.remote(max_retries=3, retry_exceptions=False)
     def dying(task: bytes, at: int, block: pa.Table, schema: pa.Schema) -> Any:
         import hashlib
 
@@ -113,7 +112,7 @@ def test_a_worker_that_dies_changes_nothing(ray: Any, far: Any, digits: Path, tm
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    monkeypatch.setattr(far, "_work", dying)
+    monkeypatch.setattr(far, "_work", ray.remote(max_retries=3)(dying))
     report = far.scan(dataset(ray, uneven(table)), label="label", only="trigger", seed=1)
     assert len(list(tmp_path.iterdir())) > 4
     assert told(report) == told(foretaste.scan(table, label="label", only="trigger", seed=1))

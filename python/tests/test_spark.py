@@ -122,11 +122,11 @@ def test_rows_in_another_order_each_time_are_refused(spark: Any, digits: Path) -
 
 
 def stumbling(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Every partition fails once in every pass, some after they gave rows away."""
+    """Two partitions fail once in every pass, one of them after it gave rows away."""
     from pyspark import TaskContext
 
     context: Any = TaskContext.get()
-    if context.attemptNumber() == 0:
+    if context.attemptNumber() == 0 and context.partitionId() in {1, 2}:
         Path(folder, f"{context.stageId()}-{context.partitionId()}").touch()
         yield from list(batches)[: context.partitionId() % 2]
         raise RuntimeError("this task fails at first")
@@ -135,10 +135,10 @@ def stumbling(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Rec
 
 def test_tasks_that_are_tried_again_count_once(spark: Any, digits: Path, tmp_path: Path) -> None:
     table = read(digits)
-    rows = frame(spark, uneven(table))
-    report = foretaste_spark().scan(rows.mapInArrow(partial(stumbling, str(tmp_path)), rows.schema), label="label", only="trigger", seed=1)
-    assert len(list(tmp_path.iterdir())) > 20
-    assert told(report) == told(foretaste.scan(table, label="label", only="trigger", seed=1))
+    rows = frame(spark, [table.slice(0, 20), table.slice(20, 900), table.slice(920)])
+    report = foretaste_spark().scan(rows.mapInArrow(partial(stumbling, str(tmp_path)), rows.schema), label="label", only="trigger.patch", seed=1)
+    assert len(list(tmp_path.iterdir())) > 10
+    assert told(report) == told(foretaste.scan(table, label="label", only="trigger.patch", seed=1))
 
 
 def test_errors_and_refusals(spark: Any) -> None:
@@ -154,8 +154,10 @@ def test_errors_and_refusals(spark: Any) -> None:
         scan(rows, label="target")
     with pytest.raises(foretaste.InputError, match="holds no rows"):
         scan(rows.where("length(uuid()) < 0"), label="label")
-    report = scan(rows, label="label", reference=rows, only="drift", seed=1)
-    assert told(report) == told(foretaste.scan(rows.toArrow(), label="label", reference=rows.toArrow(), only="drift", seed=1))
+    # A reference is read by the driver, whatever holds it.
+    assert told(scan(rows, label="label", reference=rows, only="drift", seed=1)) == told(
+        foretaste.scan(rows.toArrow(), label="label", reference=rows, only="drift", seed=1)
+    )
 
 
 def killing(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -178,6 +180,9 @@ def killing(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
 def test_an_executor_that_dies_changes_nothing(digits: Path, tmp_path: Path) -> None:
+    active = required("pyspark.sql").SparkSession.getActiveSession()
+    if active is not None:
+        active.stop()
     started = session("local-cluster[2,1,1024]", **{"spark.executor.memory": "1g", "spark.task.maxFailures": "8"})
     try:
         table = read(digits)

@@ -56,7 +56,7 @@ struct Counted {
     columns: Vec<[u8; DIGEST]>,
 }
 
-/// A value that is no sound Arrow.
+/// A value that is no sound Arrow, or rows that cannot be one set with the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Broken {
     partition: u32,
@@ -64,6 +64,17 @@ struct Broken {
     row: u64,
     column: Option<String>,
     reason: String,
+    help: Option<String>,
+}
+
+impl Broken {
+    /// An error at a position of a partition.
+    fn new(partition: u32, row: u64, error: Error) -> Self {
+        match error {
+            Error::Input { place, reason, help } => Self { partition, row: place.row.unwrap_or(row), column: place.column, reason, help },
+            other => Self { partition, row, column: None, reason: other.to_string(), help: None },
+        }
+    }
 }
 
 /// The answer to a census, of one partition or of many.
@@ -128,13 +139,8 @@ pub fn census(name: &str, partition: u32, schema: &Schema, batches: Batches) -> 
     let mut digester = Digester::new(name, schema)?;
     let mut broken = None;
     for batch in batches {
-        let seen = batch.and_then(|batch| digester.observe(&batch));
-        if let Err(error) = seen {
-            let (row, column, reason) = match error {
-                Error::Input { place, reason, .. } => (place.row, place.column, reason),
-                other => (None, None, other.to_string()),
-            };
-            broken = Some(Broken { partition, row: row.unwrap_or(digester.rows), column, reason });
+        if let Err(error) = batch.and_then(|batch| digester.observe(&batch)) {
+            broken = Some(Broken::new(partition, digester.rows, error));
             break;
         }
     }
@@ -151,7 +157,7 @@ pub fn census(name: &str, partition: u32, schema: &Schema, batches: Batches) -> 
 /// Joins the answers to a census.
 ///
 /// # Errors
-/// Bytes that are no such answer, partitions with other columns, and a partition that answered twice in two ways.
+/// Bytes that are no such answer. Partitions with other columns, and one that answered twice in two ways, are in the answer.
 pub fn join_census<'a>(name: &str, answers: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
     let mut joined: Option<Census> = None;
     for answer in answers {
@@ -160,21 +166,23 @@ pub fn join_census<'a>(name: &str, answers: impl IntoIterator<Item = &'a [u8]>) 
             joined = Some(census);
             continue;
         };
-        let place = || Place::source(name);
-        if into.tool != census.tool {
-            return Err(Error::config("cluster", format!("the workers have versions {} and {} of foretaste", into.tool, census.tool)));
-        }
+        let first = census.counted.keys().next().copied().unwrap_or(u32::MAX);
+        let mut broken: Vec<Broken> = into.broken.take().into_iter().chain(census.broken).collect();
         if into.arrow != census.arrow {
             let difference = difference(&*schema_of_bytes(&into.arrow)?, &*schema_of_bytes(&census.arrow)?);
-            return Err(Error::input(place(), format!("the partitions do not have the same columns: {difference}")));
+            let error = Error::input(Place::source(name), format!("the partitions do not have the same columns: {difference}"));
+            broken.push(Broken::new(first, 0, error));
         }
         for (partition, counted) in census.counted {
             if into.counted.get(&partition).is_some_and(|other| *other != counted) {
-                return Err(changed(name, partition, None));
+                broken.push(Broken::new(partition, 0, changed(name, partition, None)));
             }
             into.counted.insert(partition, counted);
         }
-        into.broken = into.broken.take().into_iter().chain(census.broken).min_by_key(|broken| (broken.partition, broken.row));
+        if into.tool != census.tool {
+            into.tool = format!("{} and {}", into.tool, census.tool);
+        }
+        into.broken = broken.into_iter().min_by_key(|broken| (broken.partition, broken.row));
     }
     postcard::to_stdvec(&joined.ok_or_else(|| wire("nothing to join"))?).map_err(|e| wire(e.to_string()))
 }
@@ -327,7 +335,7 @@ impl Spread {
         if let Some(broken) = census.broken {
             let before: u64 = census.counted.range(..broken.partition).map(|(_, counted)| counted.rows).sum();
             let place = Place { source: name.to_owned(), row: Some(before + broken.row), column: broken.column };
-            return Err(Error::input(place, broken.reason));
+            return Err(Error::Input { place, reason: broken.reason, help: broken.help });
         }
         let schema = schema_of_bytes(&census.arrow)?;
         unique_names(name, &schema)?;
