@@ -11,7 +11,7 @@ import pyarrow as pa
 from . import _core
 from ._errors import ConfigError
 from ._report import Report
-from ._scan import Options
+from ._scan import Options, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +33,14 @@ class Driver(Protocol):
 
 
 def checked(options: Options) -> Options:
-    """The options of a scan, without those that have no meaning where rows are on a cluster."""
+    """The options of a scan, refused before anything is read where they have no meaning for rows on a cluster."""
+    known(options)
     if options.get("batch_rows") is not None:
         raise ConfigError("batch_rows: a cluster cuts its rows itself", "Leave it out; the answer does not depend on it.")
+    if options.get("power"):
+        raise ConfigError(
+            "power: poison is planted into a copy of the rows in memory, and rows on a cluster stay there", "Measure on a sample of the rows."
+        )
     return options
 
 

@@ -183,11 +183,15 @@ TABLES = {
 SEVERAL = {"text", "ignore", "only", "skip"}
 
 
-def run(read: Payload, options: Options, *, reference: Any = None, format: str | None = None) -> Report:
-    """Scans what :func:`payload` made of the data, or a cluster holds."""
+def known(options: Options) -> None:
+    """Refuses options that there are not."""
     unknown = sorted(options.keys() - Options.__annotations__.keys())
     if unknown:
         raise TypeError(f"scan() got an unexpected keyword argument '{unknown[0]}'")
+
+
+def run(read: Payload, options: Options, *, reference: Any = None, format: str | None = None) -> Report:
+    """Scans what :func:`payload` made of the data, or a cluster holds."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in SEVERAL & given.keys():
         given[name] = _names(name, given[name])

@@ -63,7 +63,8 @@ def scan(ds: ray.data.Dataset, *, reference: Any = None, **options: Unpack[Optio
         ConfigError: A setting is wrong, or the workers have another version.
         Exception: Whatever Ray raises where a task fails.
     """
-    return run(("cluster", NAME, _Driver(ds)), _cluster.checked(options), reference=reference)
+    told = _cluster.checked(options)
+    return run(("cluster", NAME, _Driver(ds)), told, reference=reference)
 
 
 def annotate(ds: ray.data.Dataset, report: Report) -> ray.data.Dataset:

@@ -36,6 +36,8 @@ __all__ = ["annotate", "scan"]
 
 #: What reports call the rows.
 NAME = "spark.DataFrame"
+#: Answers that one task of a merge joins; no more of them than :data:`_cluster.FAN` are held at once.
+FAN = 32
 #: Columns of answers on their way.
 ANSWERS = "partition int, answer binary"
 
@@ -60,7 +62,8 @@ def scan(df: DataFrame, *, reference: Any = None, **options: Unpack[Options]) ->
         ConfigError: A setting is wrong, or the executors have another version.
         Exception: Whatever Spark raises where a job fails.
     """
-    return run(("cluster", NAME, _Driver(df)), _cluster.checked(options), reference=reference)
+    told = _cluster.checked(options)
+    return run(("cluster", NAME, _Driver(df)), told, reference=reference)
 
 
 def annotate(df: DataFrame, report: Report) -> DataFrame:
@@ -99,7 +102,7 @@ class _Driver:
         answers, count = self._answers(task, None), self._partitions
         # All passes have the same plan up to the first exchange, so that Spark cuts the rows alike in all of them.
         while True:
-            count = -(-count // _cluster.FAN)
+            count = -(-count // FAN)
             answers = answers.repartition(count, F.col("partition") % count).mapInArrow(partial(_join, task), ANSWERS)
             if count == 1:
                 break
@@ -110,7 +113,7 @@ class _Driver:
         return found[0][1]
 
     def each(self, task: bytes, partitions: Sequence[int]) -> list[bytes]:
-        count = -(-len(partitions) // _cluster.FAN)
+        count = -(-len(partitions) // FAN)
         answers = self._answers(task, frozenset(partitions)).repartition(count, F.col("partition") % count)
         return [answer for _, answer in sorted(self._collect(answers))]
 

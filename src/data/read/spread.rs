@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
@@ -117,12 +118,16 @@ fn wire(reason: impl Into<String>) -> Error {
 
 /// An Arrow schema as bytes: an IPC stream without a batch.
 pub(crate) fn schema_to_bytes(schema: &Schema) -> Result<Vec<u8>> {
-    StreamWriter::try_new(Vec::new(), schema).and_then(StreamWriter::into_inner).map_err(|e| wire(e.to_string()))
+    StreamWriter::try_new(Vec::new(), schema).and_then(StreamWriter::into_inner).map_err(|e| no_schema(&e))
+}
+
+fn no_schema(error: &ArrowError) -> Error {
+    Error::Wire { code: "schema".to_owned(), reason: error.to_string() }
 }
 
 /// The Arrow schema of an IPC stream's beginning.
 pub(crate) fn schema_of_bytes(bytes: &[u8]) -> Result<SchemaRef> {
-    StreamReader::try_new(bytes, None).map(|reader| reader.schema()).map_err(|e| wire(e.to_string()))
+    StreamReader::try_new(bytes, None).map(|reader| reader.schema()).map_err(|e| no_schema(&e))
 }
 
 /// The name of the rows, where a task asks for a census of them.
@@ -238,7 +243,7 @@ impl Digester {
             let rows = HASHED_ROWS.min(batch.num_rows() - from);
             for ((column, converter), hasher) in batch.columns().iter().zip(&self.converters).zip(&mut self.hashers) {
                 let column: ArrayRef = column.slice(from, rows);
-                let wrong = |e: arrow::error::ArrowError| Error::input(Place::source(&self.name).row(self.rows), e.to_string());
+                let wrong = |e: ArrowError| Error::input(Place::source(&self.name).row(self.rows), e.to_string());
                 let encoded = converter.convert_columns(&[column]).and_then(arrow::row::Rows::try_into_binary).map_err(wrong)?;
                 hasher.update(encoded.values());
                 self.bytes += encoded.values().len() as u64;
