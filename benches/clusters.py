@@ -2,17 +2,16 @@
 
 Run with the package installed, and pyspark and ray where they are to be measured:
 
-    python benches/clusters.py [--rows 200000] [--without spark] [--without ray]
+    python benches/clusters.py [--rows 400000] [--without spark] [--without ray]
 
 The first part counts the bytes of states as they travel, against rows, classes and columns, with partitions folded in this process. The second
-scans the same rows by one thread of one process, on Spark with two, and on Ray with two. The third multiplies: what grows with rows (the workers'
-seconds) for a billion of them, what does not (the driver's seconds) once.
+scans the same rows by one thread of one process, on Spark with two, and on Ray with two. The third multiplies: what grows with rows for a billion
+of them, what does not once.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -28,6 +27,8 @@ from foretaste._scan import run
 
 PARTITIONS = 4
 BILLION = 1_000_000_000
+#: Partitions of a billion rows.
+PARTED = 1_000
 
 
 def table(rows: int, columns: int, classes: int, seed: int = 1) -> pa.Table:
@@ -66,6 +67,7 @@ class Here:
         self.work = self.merge = 0.0
         self.states: dict[str, int] = {}
         self.passes = 0
+        #: The largest.
         self.tasks = self.answers = 0
 
     def _work(self, task: bytes, at: int) -> bytes:
@@ -110,7 +112,7 @@ def kib(size: int) -> str:
 
 def sizes(base: int) -> None:
     series: list[tuple[str, list[tuple[str, pa.Table]]]] = [
-        ("rows, of 20 numbers in 10 classes", [(f"{n:,}", table(n, 20, 10)) for n in (base // 40, base // 10, base // 2)]),
+        ("rows, of 20 numbers in 10 classes", [(f"{n:,}", table(n, 20, 10)) for n in (base // 40, base // 10, base)]),
         ("classes, of 20,000 rows of 20 numbers", [(f"{n:,}", table(20_000, 20, n)) for n in (2, 20, 200)]),
         ("columns, of 20,000 rows in 10 classes", [(f"{n:,}", table(20_000, n, 10)) for n in (5, 20, 80)]),
         ("rows, of texts in 4 classes", [(f"{n:,}", texts(n, 4)) for n in (base // 40, base // 10, base // 2)]),
@@ -140,14 +142,14 @@ def on_spark(rows: pa.Table) -> float:
     import foretaste.spark
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    quiet = {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    quiet = {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.ui.showConsoleProgress": "false", "spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     builder = SparkSession.builder.master("local[2]")
     for name, value in quiet.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     try:
         frame = session.createDataFrame(rows).persist()
-        frame.count()
+        foretaste.spark.scan(frame, label="label", only="duplicate.exact", progress=False)
         return timed(lambda: foretaste.spark.scan(frame, label="label", seed=1, threads=2, progress=False))[0]
     finally:
         session.stop()
@@ -161,49 +163,58 @@ def on_ray(rows: pa.Table) -> float:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         cut = [at * rows.num_rows // PARTITIONS for at in range(PARTITIONS + 1)]
+        ray.data.DataContext.get_current().enable_progress_bars = False
         held = ray.data.from_arrow([rows.slice(start, end - start) for start, end in zip(cut, cut[1:])]).materialize()
+        foretaste.ray.scan(held, label="label", only="duplicate.exact", progress=False)
         return timed(lambda: foretaste.ray.scan(held, label="label", seed=1, threads=2, progress=False))[0]
     finally:
         ray.shutdown()
 
 
+def here(rows: pa.Table) -> float:
+    return timed(lambda: foretaste.scan(rows, label="label", seed=1, threads=1, progress=False))[0]
+
+
 def speeds(count: int, without: list[str]) -> None:
     print("\n### Seconds of a scan, and rows per second and core\n")
-    print("| rows | one thread here | Spark, 2 cores | Ray, 2 cores |")
-    print("| --- | ---: | ---: | ---: |")
-    costs = []
-    sets = [(f"{count:,} × 20 numbers, 10 classes", table(count, 20, 10)), (f"{count // 2:,} texts, 4 classes", texts(count // 2, 4))]
-    for name, rows in sets:
-        cells = []
-        for cores, where in ((1, None), (2, "spark"), (2, "ray")):
-            if where in without:
-                cells.append("-")
+    print("A larger and a smaller set of a kind tell what a row costs from what every scan costs, such as the jobs of a pass and the fits of the driver.\n")
+    print("| where | rows like | rows, seconds | rows, seconds | rows per second and core | seconds beside |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    makers: list[tuple[str, Any, int]] = [("20 numbers, 10 classes", lambda n: table(n, 20, 10), count), ("texts, 4 classes", lambda n: texts(n, 4), count // 2)]
+    costs: list[tuple[str, str, float, float]] = []
+    for name, make, most in makers:
+        small, large = make(most // 4), make(most)
+        for where, scan, cores in (("one thread", here, 1), ("Spark, 2 cores", on_spark, 2), ("Ray, 2 cores", on_ray, 2)):
+            if where.split(",")[0].lower() in without:
                 continue
-            if where is None:
-                seconds = timed(lambda: foretaste.scan(rows, label="label", seed=1, threads=1, progress=False))[0]
-            else:
-                seconds = on_spark(rows) if where == "spark" else on_ray(rows)
-            cells.append(f"{seconds:,.1f} s, {rows.num_rows / seconds / cores:,.0f}/s")
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
-        costs.append((name, rows.num_rows, *folded(rows)))
+            # What starts only once, a JVM or workers, has started before.
+            few, many = scan(small), scan(large)
+            each = max(many - few, 1e-9) / (large.num_rows - small.num_rows)
+            beside = max(few - each * small.num_rows, 0.0)
+            costs.append((where, name, each * cores, beside))
+            cells = f"{small.num_rows:,}: {few:,.1f} s | {large.num_rows:,}: {many:,.1f} s | {1 / each / cores:,.0f} | {beside:,.1f}"
+            print(f"| {where} | {name} | {cells} |", flush=True)
     print("\n### Projected for a billion rows\n")
-    print("Workers' seconds grow with rows, merging with partitions (here of 1,000,000 rows), the driver's with neither: models are fitted on bounded samples.\n")
-    print("| rows like | workers, core hours | merging, core hours | driver, seconds | passes | answers of a pass, MiB at most | hours on 200 cores |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name, rows_here, here, driver in costs:
-        worker = here.work / rows_here * BILLION / 3600
-        merging = here.merge / PARTITIONS * (BILLION / 1_000_000) / 3600
-        answers = here.answers * (BILLION / 1_000_000) / 2**20
-        hours = (worker + merging) / 200 + driver / 3600
-        print(f"| {name} | {worker:,.0f} | {merging:,.2f} | {driver:,.1f} | {here.passes} | {answers:,.0f} | {hours:,.1f} |")
+    print("Core hours are those of the rows above; states grow until they are full, and are taken as they are at the larger set, in 1,000 partitions.\n")
+    print("| where | rows like | core hours | hours on 200 cores |")
+    print("| --- | --- | ---: | ---: |")
+    for where, name, each, beside in costs:
+        hours = each * BILLION / 3600
+        print(f"| {where} | {name} | {hours:,.1f} | {hours / 200 + beside / 3600:,.2f} |")
+    print("\n| rows like | passes | merging, core hours | the largest pass: MiB of answers in all | the driver alone, seconds |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, make, most in makers:
+        there, driver = folded(make(most))
+        merging = there.merge / PARTITIONS * PARTED / 3600
+        print(f"| {name} | {there.passes} | {merging:,.2f} | {there.answers * PARTED / 2**20:,.0f} | {driver:,.1f} |")
 
 
 def main() -> None:
     told = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    told.add_argument("--rows", type=int, default=200_000)
+    told.add_argument("--rows", type=int, default=400_000)
     told.add_argument("--without", action="append", choices=["spark", "ray"], default=[])
     given = told.parse_args()
-    print(json.dumps({"foretaste": foretaste.__version__, "cores": os.cpu_count(), "python": sys.version.split()[0]}))
+    print(f"foretaste {foretaste.__version__}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
     sizes(given.rows)
     speeds(given.rows, given.without)
 

@@ -280,7 +280,7 @@ fn rows_that_change_between_passes_are_refused() {
 #[test]
 fn partitions_with_other_columns_are_refused() {
     let rows = wine();
-    let machines = Machines::new(vec![rows.slice(0, 60), rows.slice(60, 60).project(&[0, 1]).unwrap()], 1);
+    let machines = Machines::new(vec![rows.slice(0, 60), rows.slice(60, 0), rows.slice(60, 60).project(&[0, 1]).unwrap()], 1);
     let error = Spread::open("rows", Box::new(machines)).err().unwrap();
     assert!(error.to_string().starts_with("rows, row 60: the partitions do not have the same columns"), "{error}");
 }

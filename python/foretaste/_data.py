@@ -18,7 +18,8 @@ Payload = tuple[str, Any] | tuple[str, str, Any]
 
 KNOWN = (
     "Give a path or a list of paths, a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a polars DataFrame or LazyFrame, "
-    "a pandas DataFrame, a Hugging Face Dataset, a dict of columns, (X, y) of numpy arrays, or anything with __arrow_c_stream__."
+    "a pandas DataFrame, a Hugging Face Dataset, a dict of columns, (X, y) of numpy arrays, or anything with __arrow_c_stream__. "
+    "What lies on a cluster is for foretaste.spark and foretaste.ray."
 )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from clusters import required
 from nbclient import NotebookClient
+from spread import required
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 #: The largest notebook that is kept, bytes.

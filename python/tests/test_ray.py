@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from clusters import bundled, check_marks, packs, read, required, told, uneven
+from spread import bundled, check_marks, packs, read, required, told, uneven
 
 import foretaste
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from functools import partial, reduce
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from clusters import bundled, check_marks, packs, read, required, told, uneven
+from spread import bundled, check_marks, packs, read, required, told, uneven
 
 import foretaste
 
@@ -158,6 +160,29 @@ def test_errors_and_refusals(spark: Any) -> None:
     assert told(scan(rows, label="label", reference=rows, only="drift", seed=1)) == told(
         foretaste.scan(rows.toArrow(), label="label", reference=rows, only="drift", seed=1)
     )
+
+
+def slow(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import time
+
+    time.sleep(20)
+    yield from batches
+
+
+def test_an_interrupted_scan_stops_its_jobs(spark: Any) -> None:
+    rows = frame(spark, [read(bundled()[2].values[0])])
+    tracker = spark.sparkContext.statusTracker()
+    interrupt = threading.Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        foretaste_spark().scan(rows.mapInArrow(slow, rows.schema), label="label")
+    assert time.monotonic() - start < 15
+    until = time.monotonic() + 20
+    while tracker.getActiveJobsIds() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert list(tracker.getActiveJobsIds()) == []
+    assert rows.count() == 178
 
 
 def killing(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

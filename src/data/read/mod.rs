@@ -21,6 +21,7 @@ mod stream;
 pub(in crate::data) mod text;
 mod unify;
 pub(in crate::data) mod unpack;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +39,11 @@ use crate::error::{Error, Place, Result};
 
 pub use format::Format;
 pub use memory::{Memory, digest_table};
-pub use spread::{Cluster, Slice, Spread, Watched, asks_for_census, census, join_census};
-pub(crate) use spread::{changed, counted, schema_of_bytes, schema_to_bytes};
+pub use spread::{Cluster, Spread, asks_for_census, census, join_census};
+pub(crate) use spread::{counted, schema_of_bytes, schema_to_bytes};
 pub use stream::Stream;
+pub(crate) use watched::changed;
+pub use watched::{Slice, Watched};
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,29 +5,23 @@
 //!              └─► every later read of a partition must find the very rows that the census found
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, SortField};
 use serde::{Deserialize, Serialize};
 
 use super::digest::Hashers;
 use super::unify::unique_names;
+use super::watched::{Counted, Digester, Slice, changed};
 use crate::data::{Batches, File, Source};
 use crate::error::{Error, Place, Result};
 
 /// First bytes of the task that asks for a census; the name of the rows follows.
 const CENSUS: &[u8] = b"foretaste.census/1\n";
-/// Rows that are hashed at once, so that the copy that is hashed stays small.
-const HASHED_ROWS: usize = 512;
-/// Bytes of a column's digest.
-const DIGEST: usize = 16;
 
 /// Machines that hold rows in partitions, number them, and run tasks there. What tasks and answers hold is the engine's business.
 ///
@@ -45,16 +39,6 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// As [`joined`](Self::joined).
     fn each(&self, task: &[u8], partitions: &[u32]) -> Result<Vec<Vec<u8>>>;
-}
-
-/// What a census found in one partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Counted {
-    rows: u64,
-    /// Bytes of the rows in the form that is hashed.
-    bytes: u64,
-    /// A digest of each column.
-    columns: Vec<[u8; DIGEST]>,
 }
 
 /// A value that is no sound Arrow, or rows that cannot be one set with the others.
@@ -81,25 +65,13 @@ impl Broken {
 /// The answer to a census, of one partition or of many.
 #[derive(Debug, Serialize, Deserialize)]
 struct Census {
-    tool: String,
-    /// The Arrow schema as an IPC stream without a batch.
-    arrow: Vec<u8>,
+    /// Versions of the workers.
+    tools: BTreeSet<String>,
+    /// Arrow schemas, as IPC streams without a batch, with the first partition that has each.
+    schemas: BTreeMap<Vec<u8>, u32>,
     counted: BTreeMap<u32, Counted>,
     /// The first trouble, by partition.
     broken: Option<Broken>,
-}
-
-/// What a later read of some columns of a partition must find.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
-    /// Number of the partition.
-    pub partition: u32,
-    /// Position of its first row in the whole input.
-    pub first_row: u64,
-    /// Its rows.
-    pub rows: u64,
-    /// Digest of the columns that are read.
-    digest: [u8; DIGEST],
 }
 
 /// Rows spread over machines, as a [`Source`] that knows its columns, files and rows, and cannot be read from here: tasks go to the
@@ -139,21 +111,27 @@ pub fn asks_for_census(task: &[u8]) -> Option<&str> {
 /// Counts and digests the rows of a partition; errors of the data are part of the answer, so that they name a position in the whole.
 ///
 /// # Errors
-/// Columns that no digest can be made of, and an answer that cannot be written.
+/// An answer that cannot be written.
 pub fn census(name: &str, partition: u32, schema: &Schema, batches: Batches) -> Result<Vec<u8>> {
-    let mut digester = Digester::new(name, schema)?;
-    let mut broken = None;
-    for batch in batches {
-        if let Err(error) = batch.and_then(|batch| digester.observe(&batch)) {
-            broken = Some(Broken::new(partition, digester.rows, error));
-            break;
+    let (mut counted, mut broken) = (BTreeMap::new(), None);
+    match Digester::new(name, schema) {
+        Ok(mut digester) => {
+            for batch in batches {
+                if let Err(error) = batch.and_then(|batch| digester.observe(&batch)) {
+                    broken = Some(Broken::new(partition, digester.rows, error));
+                    break;
+                }
+            }
+            if digester.rows > 0 {
+                counted.insert(partition, digester.finish());
+            }
         }
+        Err(error) => broken = Some(Broken::new(partition, 0, error)),
     }
-    let counted = Some((partition, digester.finish())).filter(|(_, counted)| counted.rows > 0);
     let census = Census {
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        arrow: schema_to_bytes(&Schema::new(schema.fields().clone()))?,
-        counted: counted.into_iter().collect(),
+        tools: BTreeSet::from([env!("CARGO_PKG_VERSION").to_owned()]),
+        schemas: BTreeMap::from([(schema_to_bytes(&Schema::new(schema.fields().clone()))?, partition)]),
+        counted,
         broken,
     };
     postcard::to_stdvec(&census).map_err(|e| wire(e.to_string()))
@@ -162,7 +140,7 @@ pub fn census(name: &str, partition: u32, schema: &Schema, batches: Batches) -> 
 /// Joins the answers to a census.
 ///
 /// # Errors
-/// Bytes that are no such answer. Partitions with other columns, and one that answered twice in two ways, are in the answer.
+/// Bytes that are no such answer. What is wrong with the rows, as a partition that answered twice in two ways, is in the answer.
 pub fn join_census<'a>(name: &str, answers: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
     let mut joined: Option<Census> = None;
     for answer in answers {
@@ -171,21 +149,16 @@ pub fn join_census<'a>(name: &str, answers: impl IntoIterator<Item = &'a [u8]>) 
             joined = Some(census);
             continue;
         };
-        let first = census.counted.keys().next().copied().unwrap_or(u32::MAX);
         let mut broken: Vec<Broken> = into.broken.take().into_iter().chain(census.broken).collect();
-        if into.arrow != census.arrow {
-            let difference = difference(&*schema_of_bytes(&into.arrow)?, &*schema_of_bytes(&census.arrow)?);
-            let error = Error::input(Place::source(name), format!("the partitions do not have the same columns: {difference}"));
-            broken.push(Broken::new(first, 0, error));
+        for (schema, first) in census.schemas {
+            into.schemas.entry(schema).and_modify(|held| *held = first.min(*held)).or_insert(first);
         }
+        into.tools.extend(census.tools);
         for (partition, counted) in census.counted {
             if into.counted.get(&partition).is_some_and(|other| *other != counted) {
                 broken.push(Broken::new(partition, 0, changed(name, partition, None)));
             }
             into.counted.insert(partition, counted);
-        }
-        if into.tool != census.tool {
-            into.tool = format!("{} and {}", into.tool, census.tool);
         }
         into.broken = broken.into_iter().min_by_key(|broken| (broken.partition, broken.row));
     }
@@ -204,123 +177,6 @@ fn difference(a: &Schema, b: &Schema) -> String {
     differs.map_or_else(|| format!("{} and {}", a.fields().len(), b.fields().len()), |(x, y)| format!("{x} and {y}"))
 }
 
-/// The error of a partition that does not hold the rows of the census.
-pub(crate) fn changed(name: &str, partition: u32, first_row: Option<u64>) -> Error {
-    let mut place = Place::source(name);
-    place.row = first_row;
-    Error::input(place, format!("partition {partition} does not hold the rows that it held in the scan's first pass")).with_help(
-        "What makes these rows makes others, or in another order, each time: persist or checkpoint the data, or write it out and read it back, and scan that.",
-    )
-}
-
-/// Digests of columns, the same however their rows are cut into batches.
-struct Digester {
-    name: String,
-    converters: Vec<RowConverter>,
-    hashers: Vec<blake3::Hasher>,
-    rows: u64,
-    bytes: u64,
-}
-
-impl Digester {
-    fn new(name: &str, schema: &Schema) -> Result<Self> {
-        let converter = |field: &Arc<arrow::datatypes::Field>| {
-            RowConverter::new(vec![SortField::new(field.data_type().clone())]).map_err(|e| {
-                Error::input(Place::source(name).column(field.name().as_str()), format!("holds a type that cannot be spread: {e}"))
-                    .with_help("Leave the column out, or give it another type.")
-            })
-        };
-        let converters = schema.fields().iter().map(converter).collect::<Result<Vec<_>>>()?;
-        let hashers = vec![blake3::Hasher::new(); converters.len()];
-        Ok(Self { name: name.to_owned(), converters, hashers, rows: 0, bytes: 0 })
-    }
-
-    fn observe(&mut self, batch: &RecordBatch) -> Result<()> {
-        if batch.num_columns() != self.converters.len() {
-            return Err(Error::input(Place::source(&self.name).row(self.rows), "the number of columns changes"));
-        }
-        for from in (0..batch.num_rows()).step_by(HASHED_ROWS) {
-            let rows = HASHED_ROWS.min(batch.num_rows() - from);
-            for ((column, converter), hasher) in batch.columns().iter().zip(&self.converters).zip(&mut self.hashers) {
-                let column: ArrayRef = column.slice(from, rows);
-                let wrong = |e: ArrowError| Error::input(Place::source(&self.name).row(self.rows), e.to_string());
-                let encoded = converter.convert_columns(&[column]).and_then(arrow::row::Rows::try_into_binary).map_err(wrong)?;
-                hasher.update(encoded.values());
-                self.bytes += encoded.values().len() as u64;
-            }
-        }
-        self.rows += batch.num_rows() as u64;
-        Ok(())
-    }
-
-    fn finish(self) -> Counted {
-        Counted { rows: self.rows, bytes: self.bytes, columns: self.hashers.iter().map(short).collect() }
-    }
-}
-
-impl Counted {
-    /// Digest of all columns, or of some.
-    fn digest(&self, columns: Option<&[usize]>) -> [u8; DIGEST] {
-        let mut hasher = blake3::Hasher::new();
-        for (c, digest) in self.columns.iter().enumerate() {
-            if columns.is_none_or(|columns| columns.contains(&c)) {
-                hasher.update(digest);
-            }
-        }
-        short(&hasher)
-    }
-}
-
-fn short(hasher: &blake3::Hasher) -> [u8; DIGEST] {
-    let mut digest = [0; DIGEST];
-    hasher.finalize_xof().fill(&mut digest);
-    digest
-}
-
-/// The rows of a partition on their way to whoever looks at them; the last is followed by an error where they are not the rows of the
-/// census.
-pub struct Watched {
-    batches: Batches,
-    slice: Slice,
-    name: String,
-    digester: Option<Digester>,
-}
-
-impl Watched {
-    /// Watches the columns that the slice is about.
-    ///
-    /// # Errors
-    /// Columns that no digest can be made of.
-    pub fn new(name: &str, slice: &Slice, schema: &Schema, batches: Batches) -> Result<Self> {
-        Ok(Self { batches, slice: slice.clone(), name: name.to_owned(), digester: Some(Digester::new(name, schema)?) })
-    }
-}
-
-impl Iterator for Watched {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let digester = self.digester.as_mut()?;
-        let item = match self.batches.next() {
-            Some(Ok(batch)) => digester.observe(&batch).map(|()| batch),
-            Some(Err(Error::Input { place, reason, help })) => {
-                let row = place.row.map(|row| row + self.slice.first_row);
-                Err(Error::Input { place: Place { row, ..place }, reason, help })
-            }
-            Some(Err(error)) => Err(error),
-            None => {
-                let counted = self.digester.take()?.finish();
-                let same = counted.rows == self.slice.rows && counted.digest(None) == self.slice.digest;
-                return (!same).then(|| Err(changed(&self.name, self.slice.partition, Some(self.slice.first_row))));
-            }
-        };
-        if item.is_err() {
-            self.digester = None;
-        }
-        Some(item)
-    }
-}
-
 impl Spread {
     /// Takes the census of rows that a cluster holds; `name` stands for them in the report and in errors.
     ///
@@ -333,16 +189,30 @@ impl Spread {
             return Err(Error::input(Place::source(name), "holds no rows"));
         };
         let census: Census = postcard::from_bytes(&answer).map_err(|e| wire(e.to_string()))?;
-        if census.tool != env!("CARGO_PKG_VERSION") {
-            let versions = format!("the workers have version {} of foretaste, this machine has {}", census.tool, env!("CARGO_PKG_VERSION"));
+        let own = env!("CARGO_PKG_VERSION");
+        if let Some(other) = census.tools.iter().find(|tool| *tool != own) {
+            let versions = format!("workers have version {other} of foretaste, this machine has {own}");
             return Err(Error::config("cluster", versions).with_help("Install the same version everywhere."));
         }
+        let place = |partition: u32, row: u64| {
+            let before: u64 = census.counted.range(..partition).map(|(_, counted)| counted.rows).sum();
+            Place::source(name).row(before + row)
+        };
         if let Some(broken) = census.broken {
-            let before: u64 = census.counted.range(..broken.partition).map(|(_, counted)| counted.rows).sum();
-            let place = Place { source: name.to_owned(), row: Some(before + broken.row), column: broken.column };
+            let place = Place { column: broken.column, ..place(broken.partition, broken.row) };
             return Err(Error::Input { place, reason: broken.reason, help: broken.help });
         }
-        let schema = schema_of_bytes(&census.arrow)?;
+        let mut schemas: Vec<(u32, &Vec<u8>)> = census.schemas.iter().map(|(schema, first)| (*first, schema)).collect();
+        schemas.sort_unstable();
+        let schema = match schemas[..] {
+            [] => return Err(wire("no partition said what its columns are")),
+            [(_, schema)] => schema_of_bytes(schema)?,
+            [(_, first), (partition, other), ..] => {
+                let difference = difference(&*schema_of_bytes(first)?, &*schema_of_bytes(other)?);
+                let reason = format!("the partitions do not have the same columns: {difference}");
+                return Err(Error::input(place(partition, 0), reason));
+            }
+        };
         unique_names(name, &schema)?;
         let mut hashers = Hashers::default();
         for counted in census.counted.values() {
@@ -373,7 +243,7 @@ impl Spread {
     pub fn slices(&self, columns: Option<&[usize]>) -> Vec<Slice> {
         let mut first_row = 0;
         let slice = |(&partition, counted): (&u32, &Counted)| {
-            let slice = Slice { partition, first_row, rows: counted.rows, digest: counted.digest(columns) };
+            let slice = counted.slice(partition, first_row, columns);
             first_row += counted.rows;
             slice
         };
