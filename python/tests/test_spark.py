@@ -204,11 +204,11 @@ def killing(folder: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
-def test_an_executor_that_dies_changes_nothing(digits: Path, tmp_path: Path) -> None:
-    active = required("pyspark.sql").SparkSession.getActiveSession()
-    if active is not None:
-        active.stop()
+def test_an_executor_that_dies_changes_nothing(spark: Any, digits: Path, tmp_path: Path) -> None:
+    # One process has one session: that of the tests before has to end, or what dies is this one's Java.
+    spark.stop()
     started = session("local-cluster[2,1,1024]", **{"spark.executor.memory": "1g", "spark.task.maxFailures": "8"})
+    assert started.sparkContext.master.startswith("local-cluster")
     try:
         table = read(digits)
         rows = frame(started, uneven(table))
