@@ -12,6 +12,7 @@ lost or was slow, count once. What would make it depend on luck is refused: ever
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -38,6 +39,8 @@ __all__ = ["annotate", "scan"]
 NAME = "spark.DataFrame"
 #: Answers that one task of a merge joins; no more of them than :data:`_cluster.FAN` are held at once.
 FAN = 32
+#: How often an interrupted caller looks for the job that is to end, four times a second.
+TRIES = 20
 #: Columns of answers on their way.
 ANSWERS = "partition int, answer binary"
 
@@ -131,8 +134,11 @@ class _Driver:
         try:
             return [(row[0], bytes(row[1])) for row in answers.collect()]
         except KeyboardInterrupt:
-            if tags:
-                session.interruptTag(tag)
+            # The job may not have begun yet: Java goes on planning it, whatever happens here.
+            for _ in range(TRIES if tags else 0):
+                if session.interruptTag(tag):
+                    break
+                time.sleep(0.25)
             raise
         finally:
             if tags:
