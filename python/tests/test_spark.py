@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -82,6 +83,14 @@ def test_rows_are_marked_in_their_places(spark: Any, digits: Path, tmp_path: Pat
     kept = foretaste.Report(report.save(tmp_path / "kept"))
     assert foretaste_spark().annotate(rows, kept).coalesce(2).filter("foretaste_flagged").count() == report.flagged_rows
     assert foretaste_spark().annotate(rows, kept).filter("not foretaste_flagged").count() == table.num_rows - report.flagged_rows
+
+
+def test_the_example_of_the_readme(spark: Any, digits: Path) -> None:
+    required("pyspark")
+    block = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)[1]
+    names: dict[str, Any] = {"df": frame(spark, [read(digits)])}
+    exec(block, names)
+    assert names["clean"].count() == 1797 - names["report"].flagged_rows < 1744
 
 
 def test_other_rows_are_not_marked(spark: Any, digits: Path) -> None:
