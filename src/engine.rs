@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
+
 use crate::cli::{Engine, Request};
 use crate::config::Settings;
 use crate::data::read::{self, Options};
-use crate::data::{Key, Source};
+use crate::data::{Batches, Key, Source};
 use crate::error::{Error, Place, Result};
 use crate::fold::Info;
 use crate::folder::whole_file;
@@ -66,6 +68,10 @@ fn scan_keeping(
     model: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<(Outcome, PathBuf)> {
+    if settings.run.power && source.spread().is_some() {
+        return Err(Error::config("--power", "poison is planted into a copy of the rows in memory, and rows on a cluster stay there")
+            .with_help("Measure on a sample of the rows that is scanned here."));
+    }
     let seed = settings.run.seed.unwrap_or_else(fresh_seed);
     let created = jiff::Timestamp::now();
     let gate = Gate {
@@ -92,6 +98,22 @@ fn scan_keeping(
         metrics::write(file, &outcome, jiff::Timestamp::now().as_second())?;
     }
     Ok((outcome, path))
+}
+
+/// Does a task of a scan with the rows of one partition; see [`run::work`].
+///
+/// # Errors
+/// As [`run::work`].
+pub fn work(task: &[u8], partition: u32, schema: &SchemaRef, batches: Batches) -> Result<Vec<u8>> {
+    run::work(crate::detect::all(), task, partition, schema, batches)
+}
+
+/// Joins answers to a task; see [`run::join`].
+///
+/// # Errors
+/// As [`run::join`].
+pub fn join(task: &[u8], answers: &[&[u8]]) -> Result<Vec<u8>> {
+    run::join(&crate::detect::all(), task, answers)
 }
 
 /// Fits the detectors that these settings name to rows of any kind, to rank rows that come later.

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from ._errors import DataTypeError, InputError
 
-# What the Rust part takes: ("paths", [..]), ("table", name, stream) or ("again", name, factory).
+# What the Rust part takes: ("paths", [..]), ("table", name, stream), ("again", name, factory) or ("cluster", name, driver).
 Payload = tuple[str, Any] | tuple[str, str, Any]
 
 KNOWN = (
     "Give a path or a list of paths, a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a polars DataFrame or LazyFrame, "
-    "a pandas DataFrame, a Hugging Face Dataset, a dict of columns, (X, y) of numpy arrays, or anything with __arrow_c_stream__."
+    "a pandas DataFrame, a Hugging Face Dataset, a dict of columns, (X, y) of numpy arrays, or anything with __arrow_c_stream__. "
+    "What lies on a cluster is for foretaste.spark and foretaste.ray."
 )
 
 

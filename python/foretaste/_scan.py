@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from . import _core
-from ._data import payload
+from ._data import Payload, payload
 from ._errors import ConfigError, DataTypeError
 from ._progress import Progress, bar
 from ._report import Report
@@ -133,27 +133,75 @@ def scan(
     >>> report.clean(table).num_rows
     1743
     """
+    options: Any = {name: given for name, given in locals().items() if name not in {"data", "reference", "format"}}
+    read = payload(data, label=label, embedding=embedding)
+    return run(read, options, reference=reference, format=format)
+
+
+class Options(TypedDict, total=False):
+    """What a scan may be told wherever the rows are; :func:`scan` says what each is."""
+
+    label: str | None
+    id: str | None
+    text: str | Iterable[str] | None
+    response: str | None
+    image: str | None
+    embedding: str | None
+    probs: str | None
+    source: str | None
+    time: str | None
+    address: str | None
+    digest: str | None
+    ignore: str | Iterable[str] | None
+    fdr: float | None
+    alarm_level: float | None
+    fail_on: Literal["fail", "warn", "never"] | None
+    policy: Mapping[str, Any] | str | os.PathLike[str] | None
+    baseline: str | os.PathLike[str] | Report | None
+    only: str | Iterable[str] | None
+    skip: str | Iterable[str] | None
+    seed: int | None
+    power: bool
+    scores: bool
+    threads: int | None
+    memory: int | str | None
+    batch_rows: int | None
+    metrics: str | os.PathLike[str] | None
+    config: str | os.PathLike[str] | None
+    progress: bool | Progress | None
+
+
+#: Options by the table of the settings that they belong to; the others are paths, rules and what is shown.
+TABLES = {
+    "roles": ("label", "id", "text", "response", "image", "embedding", "probs", "source", "time", "address", "digest", "ignore"),
+    "decide": ("fdr", "alarm_level", "fail_on"),
+    "detectors": ("only", "skip"),
+    "run": ("seed", "power", "threads", "memory", "batch_rows"),
+    "output": ("scores",),
+}
+#: Options that may be one name or several.
+SEVERAL = {"text", "ignore", "only", "skip"}
+
+
+def known(options: Options) -> None:
+    """Refuses options that there are not."""
+    unknown = sorted(options.keys() - Options.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"scan() got an unexpected keyword argument '{unknown[0]}'")
+
+
+def run(read: Payload, options: Options, *, reference: Any = None, format: str | None = None) -> Report:
+    """Scans what :func:`payload` made of the data, or a cluster holds."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value is not False}
+    for name in SEVERAL & given.keys():
+        given[name] = _names(name, given[name])
     settings: dict[str, dict[str, Any]] = {
-        "roles": _given(
-            label=label,
-            id=id,
-            text=_names("text", text),
-            response=response,
-            image=image,
-            embedding=embedding,
-            probs=probs,
-            source=source,
-            time=time,
-            address=address,
-            digest=digest,
-            ignore=_names("ignore", ignore),
-        ),
-        "decide": _given(fdr=fdr, alarm_level=alarm_level, fail_on=fail_on),
-        "detectors": _given(only=_names("only", only), skip=_names("skip", skip)),
-        "run": _given(seed=seed, power=power or None, threads=threads, memory=memory, batch_rows=batch_rows),
-        "output": _given(scores=scores or None, metrics=None if metrics is None else os.fspath(_file("metrics", metrics) or "")),
-        "policy": {},
+        table: {name: given[name] for name in names if name in given} for table, names in TABLES.items()
     }
+    settings["policy"] = {}
+    metrics, policy, baseline = given.get("metrics"), given.get("policy"), given.get("baseline")
+    if metrics is not None:
+        settings["output"]["metrics"] = os.fspath(_file("metrics", metrics) or "")
     rules: Any = None
     if isinstance(policy, (str, os.PathLike)):
         rules = policy
@@ -161,20 +209,21 @@ def scan(
         settings["policy"].update(_rules(policy))
     if baseline is not None:
         settings["policy"]["baseline"] = str(baseline.path if isinstance(baseline, Report) else _file("baseline", baseline))
-    for name, value in (("fdr", fdr), ("alarm_level", alarm_level)):
+    for name in ("fdr", "alarm_level"):
+        value = given.get(name)
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{name}: must be a number, not {value}")
     try:
         told = json.dumps(settings)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a setting is of the wrong type: {error}", "Settings are text, numbers, lists and mappings.") from error
-    read = payload(data, label=label, embedding=embedding)
-    against = None if reference is None else payload(reference, label=label, embedding=embedding)
+    against = None if reference is None else payload(reference, label=given.get("label"), embedding=given.get("embedding"))
     folder = tempfile.TemporaryDirectory(prefix="foretaste-", ignore_cleanup_errors=True)
+    progress = options.get("progress")
     shown = bar() if progress is None or progress is True else None
     tick: Any = progress if callable(progress) else shown
     try:
-        _core.scan(read, against, told, _file("config", config), rules, format, Path(folder.name, "report"), tick)
+        _core.scan(read, against, told, _file("config", given.get("config")), rules, format, Path(folder.name, "report"), tick)
     except BaseException:
         folder.cleanup()
         raise
@@ -182,10 +231,6 @@ def scan(
         if shown is not None:
             shown.close()
     return Report._held(folder)
-
-
-def _given(**settings: Any) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _file(setting: str, path: Any) -> str | os.PathLike[str] | None:

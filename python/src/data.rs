@@ -9,16 +9,21 @@ use arrow::error::ArrowError;
 use arrow::ffi_stream::ArrowArrayStreamReader;
 use arrow::record_batch::RecordBatch;
 use arrow_pyarrow::FromPyArrow;
-use foretaste::data::read::{Format, Memory, Options, digest_table, open};
+use foretaste::data::read::{Format, Memory, Options, Spread, digest_table, open};
 use foretaste::data::{Batches, File, Source};
 use foretaste::error::{Error, Place, Result};
 use pyo3::prelude::*;
 
-/// One set of rows, as Python names it: `("paths", [..])`, `("table", name, stream)` or `("again", name, factory)`.
+use crate::cluster::{Carrier, Desk, desk};
+
+/// One set of rows, as Python names it: `("paths", [..])`, `("table", name, stream)`, `("again", name, factory)` or
+/// `("cluster", name, driver)`.
 pub(crate) enum Input {
     Paths(Vec<String>),
     Table(String, SchemaRef, Vec<RecordBatch>),
     Again(String, Py<PyAny>),
+    /// The carrier is there until somebody takes it.
+    Cluster(String, Desk, Option<Carrier>),
 }
 
 impl<'py> FromPyObject<'_, 'py> for Input {
@@ -34,6 +39,10 @@ impl<'py> FromPyObject<'_, 'py> for Input {
         if kind == "again" {
             return Ok(Self::Again(name, held.unbind()));
         }
+        if kind == "cluster" {
+            let (desk, carrier) = desk(held.unbind());
+            return Ok(Self::Cluster(name, desk, Some(carrier)));
+        }
         let py = given.py();
         let reader = ArrowArrayStreamReader::from_pyarrow_bound(&held)?;
         let schema = reader.schema();
@@ -47,25 +56,58 @@ impl<'py> FromPyObject<'_, 'py> for Input {
 /// All batches of a stream, checked.
 pub(crate) fn checked(name: &str, stream: ArrowArrayStreamReader) -> Result<Vec<RecordBatch>> {
     let impossible = || Error::input(Place::source(name), "the Arrow data are corrupt: an impossible length or offset");
-    let read = AssertUnwindSafe(|| stream.map(|batch| sound(name, batch)).collect());
+    let read = AssertUnwindSafe(|| Sound::new(name, stream).collect());
     catch_unwind(read).unwrap_or_else(|_| Err(impossible().with_help("Make the table again.")))
 }
 
-/// A batch whose offsets and strings have been checked: another library may have made them of anything.
-fn sound(name: &str, batch: std::result::Result<RecordBatch, ArrowError>) -> Result<RecordBatch> {
-    let batch = batch.map_err(|e| Error::input(Place::source(name), e.to_string()))?;
-    for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
-        column.to_data().validate_full().map_err(|e| Error::input(Place::source(name).column(field.name().as_str()), e.to_string()))?;
+/// Batches whose offsets and strings have been checked: another library may have made them of anything.
+pub(crate) struct Sound {
+    name: String,
+    stream: ArrowArrayStreamReader,
+    rows: u64,
+}
+
+impl Sound {
+    pub(crate) fn new(name: &str, stream: ArrowArrayStreamReader) -> Self {
+        Self { name: name.to_owned(), stream, rows: 0 }
     }
-    Ok(batch)
+
+    fn check(&self, batch: std::result::Result<RecordBatch, ArrowError>) -> Result<RecordBatch> {
+        let place = || Place::source(self.name.as_str());
+        let batch = batch.map_err(|e| Error::input(place().row(self.rows), e.to_string()))?;
+        for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
+            if let Err(error) = column.to_data().validate_full() {
+                let broken = (0..column.len()).find(|row| column.slice(*row, 1).to_data().validate_full().is_err());
+                let row = self.rows + broken.unwrap_or(0) as u64;
+                return Err(Error::input(place().row(row).column(field.name().as_str()), error.to_string()));
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Iterator for Sound {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.stream.next()?;
+        let batch = self.check(batch);
+        self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+        Some(batch)
+    }
 }
 
 impl Input {
+    /// Who carries tasks to the cluster that the rows lie on.
+    pub(crate) fn carrier(&mut self) -> Option<Carrier> {
+        if let Self::Cluster(.., carrier) = self { carrier.take() } else { None }
+    }
+
     /// The names that the report shows.
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Paths(paths) => paths.clone(),
-            Self::Table(name, ..) | Self::Again(name, _) => vec![name.clone()],
+            Self::Table(name, ..) | Self::Again(name, _) | Self::Cluster(name, ..) => vec![name.clone()],
         }
     }
 
@@ -80,6 +122,7 @@ impl Input {
                 Ok(Box::new(Memory::new(&name, &batches)?))
             }
             Self::Again(name, factory) => Ok(Box::new(Again::new(name, factory)?)),
+            Self::Cluster(name, desk, _) => Ok(Box::new(Spread::open(&name, Box::new(desk))?)),
         }
     }
 }
@@ -111,7 +154,7 @@ impl Again {
         let shared = Arc::new(Shared { name, factory });
         let stream = shared.stream()?;
         let schema = stream.schema();
-        let file = digest_table(&shared.name, &schema, stream.map(|batch| sound(&shared.name, batch)))?;
+        let file = digest_table(&shared.name, &schema, Sound::new(&shared.name, stream))?;
         Ok(Self { shared, schema, file })
     }
 }
@@ -127,8 +170,8 @@ impl Source for Again {
         if stream.schema().fields() != self.schema.fields() {
             return Err(Error::input(Place::source(shared.name.as_str()), "the columns changed between two reads"));
         }
-        Ok(Box::new(stream.map(move |batch| {
-            let batch = sound(&shared.name, batch)?;
+        Ok(Box::new(Sound::new(&shared.name, stream).map(move |batch| {
+            let batch = batch?;
             match &columns {
                 None => Ok(batch),
                 Some(columns) => batch.project(columns).map_err(|e| Error::input(Place::source(shared.name.as_str()), e.to_string())),

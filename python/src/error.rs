@@ -5,7 +5,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 /// Flags that an error may name.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 17] = [
     "--label",
     "--id",
     "--text",
@@ -21,6 +21,8 @@ const FLAGS: [&str; 15] = [
     "--reference",
     "--format",
     "--baseline",
+    "--power",
+    "--skip",
 ];
 
 /// The exception for an error: its message, and what to do next in `help`.

@@ -6,6 +6,7 @@
 // What Python hands over is owned by the call.
 #![allow(clippy::needless_pass_by_value)]
 
+mod cluster;
 mod data;
 mod error;
 mod ranker;
@@ -35,7 +36,7 @@ use error::raise;
 #[allow(clippy::too_many_arguments)]
 fn scan(
     py: Python<'_>,
-    data: Input,
+    mut data: Input,
     reference: Option<Input>,
     settings: &str,
     config: Option<PathBuf>,
@@ -50,7 +51,8 @@ fn scan(
     if let Some(reference) = &reference {
         settings.reference.inputs = reference.names();
     }
-    watch::run(py, tick.as_ref(), move |progress| {
+    let carrier = data.carrier();
+    watch::run(py, tick.as_ref(), carrier.as_ref(), move |progress| {
         let batch_rows = settings.run.batch_rows;
         let source = data.open(format, batch_rows)?;
         let reference = reference.map(|reference| reference.open(None, batch_rows)).transpose()?;
@@ -155,6 +157,13 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| {}));
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(scan, module)?)?;
+    module.add_class::<cluster::Marks>()?;
+    module.add_function(wrap_pyfunction!(cluster::work, module)?)?;
+    module.add_function(wrap_pyfunction!(cluster::join, module)?)?;
+    module.add_function(wrap_pyfunction!(cluster::columns_of, module)?)?;
+    module.add_function(wrap_pyfunction!(cluster::contents, module)?)?;
+    module.add_function(wrap_pyfunction!(cluster::mark_task, module)?)?;
+    module.add_function(wrap_pyfunction!(cluster::mark, module)?)?;
     module.add_class::<ranker::Ranker>()?;
     module.add_function(wrap_pyfunction!(ranker::rank, module)?)?;
     module.add_function(wrap_pyfunction!(detectors, module)?)?;

@@ -21,7 +21,7 @@ pub(crate) struct Ranker(Ranks);
 #[pyfunction]
 pub(crate) fn rank(py: Python<'_>, data: Input, settings: &str) -> PyResult<Ranker> {
     let settings = crate::read_settings(settings, None, None).map_err(|e| raise(py, &e))?;
-    watch::run(py, None, move |progress| {
+    watch::run(py, None, None, move |progress| {
         let source = data.open(None, settings.run.batch_rows)?;
         engine::rank(source.as_ref(), &settings, progress)
     })

@@ -9,6 +9,7 @@ use foretaste::error::{Error, Result};
 use foretaste::run::Progress;
 use pyo3::prelude::*;
 
+use crate::cluster::{Carrier, Waited};
 use crate::error::{exception, raise};
 
 /// How often the waiting thread looks for signals.
@@ -72,10 +73,12 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(broken()))
 }
 
-/// Runs `work` on a new thread without the interpreter's lock; stops it where a signal or an exception of `tick` comes.
+/// Runs `work` on a new thread without the interpreter's lock, and carries its tasks to a cluster where it has one; stops it where a
+/// signal comes, or an exception of `tick` or of the cluster.
 pub(crate) fn run<T: Send + 'static>(
     py: Python<'_>,
     tick: Option<&Py<PyAny>>,
+    carrier: Option<&Carrier>,
     work: impl FnOnce(&Watch) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
     let own = std::process::id();
@@ -98,11 +101,13 @@ pub(crate) fn run<T: Send + 'static>(
         .map_err(|e| raise(py, &Error::config("threads", format!("no thread can be started: {e}"))))?;
     let mut shown = Instant::now();
     loop {
-        let ended = py.detach(|| wait(&slot, LOOK));
+        let served = carrier.map_or(Ok(Waited::Over), |carrier| carrier.serve(py, LOOK));
+        let patience = if matches!(served, Ok(Waited::Over)) { LOOK } else { Duration::ZERO };
+        let ended = if served.is_ok() { py.detach(|| wait(&slot, patience)) } else { None };
         if let Some(ended) = ended {
             return ended.map_err(|e| raise(py, &e));
         }
-        let mut looked = py.check_signals();
+        let mut looked = served.and_then(|_| py.check_signals());
         if looked.is_ok()
             && let Some(tick) = tick.filter(|_| shown.elapsed() >= SHOW)
         {

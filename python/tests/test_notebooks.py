@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from spread import required
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 #: The largest notebook that is kept, bytes.
@@ -22,6 +23,10 @@ SHOWN: dict[str, list[tuple[str, Any]]] = {
         (r"(\d+) of 40 poisoned rows listed, (\d+) others", lambda hits, others: hits >= 36 and others <= 20),
         (r"as it came:  accuracy ([\d.]+), attack success ([\d.]+)", lambda accuracy, success: accuracy > 0.93 and success > 0.9),
         (r"quarantined: accuracy ([\d.]+), attack success ([\d.]+)", lambda accuracy, success: accuracy > 0.93 and success < 0.1),
+    ],
+    "05-spark-and-ray": [
+        (r"(\d+) rows listed on Spark, (\d+) on Ray, (\d+) here", lambda spark, ray, here: spark == ray == here >= 54),
+        (r"(\d+) rows are left", lambda left: left == 1797 - 98),
     ],
 }
 
@@ -44,6 +49,9 @@ def test_every_notebook_is_tested_and_small() -> None:
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_notebook(name: str) -> None:
+    if name == "05-spark-and-ray":
+        required("pyspark")
+        required("ray")
     read: Any = nbformat.read
     notebook = read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     kept = outputs(notebook)

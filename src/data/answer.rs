@@ -52,7 +52,7 @@ const ANSWERERS: [&str; 6] = ["assistant", "gpt", "model", "bot", "chatgpt", "ai
 const MARKERS: [&str; 3] = ["\n\nAssistant:", "\nAssistant:", "\n\nASSISTANT:"];
 
 /// Why an answer belongs to a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// The whole answer, without regard to case, space and punctuation.
     Whole,

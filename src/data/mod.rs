@@ -52,6 +52,11 @@ pub trait Source: Send + Sync {
     /// The files behind the rows, in manifest order, with digests and row counts.
     fn files(&self) -> Result<Vec<File>>;
 
+    /// The rows as they lie on a cluster, where they do; [`Source::scan`] fails then.
+    fn spread(&self) -> Option<&read::Spread> {
+        None
+    }
+
     /// Number of rows if it is known without reading (Parquet and IPC footers), for progress alone.
     fn rows_hint(&self) -> Option<u64> {
         None

@@ -34,7 +34,15 @@ pub trait Unit: Send + Sync {
     fn close(&self, data: &Schema, given: &Given, brief: AnyBrief, state: AnyState) -> Result<Step<AnyBrief, AnyModel>>;
     /// See [`Fold::max_bytes`].
     fn max_bytes(&self, data: &Schema) -> usize;
-    /// The model's bytes in their envelope; see [`Envelope`](super::Envelope).
+    /// The brief's bytes in their envelope; see [`Envelope`](super::Envelope).
+    fn pack_brief(&self, question: u64, brief: &AnyBrief) -> Result<Vec<u8>>;
+    /// The brief from its envelope.
+    fn unpack_brief(&self, question: u64, bytes: &[u8]) -> Result<AnyBrief>;
+    /// The state's bytes in their envelope.
+    fn pack_state(&self, question: u64, state: &AnyState) -> Result<Vec<u8>>;
+    /// The state from its envelope.
+    fn unpack_state(&self, question: u64, bytes: &[u8]) -> Result<AnyState>;
+    /// The model's bytes in their envelope.
     fn pack_model(&self, question: u64, model: &AnyModel) -> Result<Vec<u8>>;
     /// The model from its envelope.
     fn unpack_model(&self, question: u64, bytes: &[u8]) -> Result<AnyModel>;
@@ -115,6 +123,18 @@ macro_rules! fold_methods {
         }
         fn max_bytes(&self, data: &Schema) -> usize {
             self.0.max_bytes(data)
+        }
+        fn pack_brief(&self, question: u64, brief: &AnyBrief) -> Result<Vec<u8>> {
+            Envelope::pack::<D::Brief>(self.info(), question, seen(self.info().code, "brief", &**brief)?)
+        }
+        fn unpack_brief(&self, question: u64, bytes: &[u8]) -> Result<AnyBrief> {
+            Ok(Arc::new(Envelope::unpack::<D::Brief>(self.info(), question, bytes)?))
+        }
+        fn pack_state(&self, question: u64, state: &AnyState) -> Result<Vec<u8>> {
+            Envelope::pack::<D::State>(self.info(), question, seen(self.info().code, "state", &**state)?)
+        }
+        fn unpack_state(&self, question: u64, bytes: &[u8]) -> Result<AnyState> {
+            Ok(Box::new(Envelope::unpack::<D::State>(self.info(), question, bytes)?))
         }
         fn pack_model(&self, question: u64, model: &AnyModel) -> Result<Vec<u8>> {
             Envelope::pack::<D::Model>(self.info(), question, seen(self.info().code, "model", &**model)?)

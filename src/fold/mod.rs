@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 pub use erase::{AnyBrief, AnyModel, AnyState, Unit, derived, detector};
 pub use wire::{Envelope, Wire};
@@ -76,7 +77,7 @@ pub enum Need {
 }
 
 /// How a detector's row scores become a decision; the policy alone applies it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Claim {
     /// The score is a posterior probability, 0 to 1, that the row is bad: listed while the mean of 1 − score over the
     /// list stays under the false-discovery rate.

@@ -1,5 +1,7 @@
 //! One score a family from the scores of its detectors.
 
+use serde::{Deserialize, Serialize};
+
 use crate::finding::Family;
 
 /// How the scores of a family's detectors become its own.
@@ -20,7 +22,7 @@ pub fn fusion(family: Family) -> Fusion {
 }
 
 /// How rare a detector's scores are: `−ln` of the share of rows that score as high.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Surprisal {
     /// (score, rows that score more, rows that score the same), scores ascending.
     steps: Vec<(f64, u64, u64)>,

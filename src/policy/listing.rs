@@ -13,6 +13,7 @@ use super::Surprisal;
 const SAMPLE: usize = 65_536;
 
 /// What is kept of one detector's scores over all rows; merges exactly.
+#[derive(Serialize, Deserialize)]
 pub struct ScoreSummary {
     claim: Claim,
     histogram: PosteriorHistogram,

@@ -1,13 +1,19 @@
 //! The classes that the answers of an instruction set make: what many of them repeat.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use arrow::array::ArrayRef;
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use crate::data::answer::{Answers, Kind, OTHER, Part, answers, parts};
 use crate::data::{Class, Key, Label, MAX_TEXT_BYTES, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stats::counter::{Counter, DEPTH};
 
-use super::outcome::{Progress, go_on};
+use super::look::{Look, look};
+use super::outcome::Progress;
 
 /// Binary logarithm of the cells of the sketch that the first read fills, 8 MiB.
 const BITS: u32 = 20;
@@ -31,68 +37,157 @@ fn bounds(kind: Kind) -> (u32, usize) {
 }
 
 /// A part that may make a class: its kind, how often it comes, how it reads.
-struct Counted {
+#[derive(Serialize, Deserialize)]
+pub(super) struct Counted {
     kind: Kind,
     rows: u32,
     said: String,
 }
 
+impl Counted {
+    /// The same words are written in many ways; the first by bytes names them, in whatever order rows come.
+    fn add(&mut self, rows: u32, said: String) {
+        self.rows = self.rows.saturating_add(rows);
+        if said < self.said {
+            self.said = said;
+        }
+    }
+}
+
 /// Reads a column of answers three times: (1) sketches how often each part comes, (2) counts the frequent ones, (3) counts
 /// the rows of each class. Nothing depends on the order of the rows.
 pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: Key, progress: &dyn Progress) -> Result<(Label, u64)> {
-    let mut sketch = Counter::new(BITS, DEPTH);
-    let (mut rows, mut nulls) = (0u64, 0u64);
-    each_answer(source, column, progress, |answer| {
-        rows += 1;
-        match answer {
-            Some(answer) => distinct(&key, answer).into_iter().for_each(|part| sketch.add(part.hash, 1)),
-            None => nulls += 1,
-        }
-        progress.rows(1);
-    })?;
+    let Sketched { sketch, rows, nulls } = look(source, column, &Sketch { key }, progress)?;
     let floor = sketch.floor(MOST_COUNTED, LEAST);
-    let mut counted: FxHashMap<u64, Counted> = FxHashMap::default();
-    each_answer(source, column, progress, |answer| {
-        for part in answer.map_or_else(Vec::new, |answer| distinct(&key, answer)) {
-            if sketch.estimate(part.hash) >= floor {
-                let counted = counted.entry(part.hash).or_insert_with(|| Counted { kind: part.kind, rows: 0, said: shown(part.said) });
-                counted.rows = counted.rows.saturating_add(1);
-                // The same words are written in many ways; the first by bytes names them, in whatever order rows come.
-                let said = shown(part.said);
-                if said < counted.said {
-                    counted.said = said;
-                }
-            }
-        }
-    })?;
+    let counted = look(source, column, &Frequent { key, sketch, floor }, progress)?;
     let kept = keep(counted);
     let classes = Answers::new((1..).zip(&kept).map(|(class, (hash, part))| (*hash, class, part.kind)));
-    let mut of_class = vec![0u64; kept.len() + 1];
-    each_answer(source, column, progress, |answer| {
-        if let Some(slot) = answer.and_then(|answer| of_class.get_mut(classes.class_of(&key, answer) as usize)) {
-            *slot += 1;
-        }
-    })?;
+    let of_class = look(source, column, &Classes { key, parts: classes, count: kept.len() + 1 }, progress)?;
+    let of = |class: usize| of_class.get(class).copied().unwrap_or(0);
     // Classes whose rows all belong to classes before them are no classes.
-    let mut names = vec![Class { name: "otherwise".to_owned(), rows: of_class[OTHER as usize] }];
+    let mut names = vec![Class { name: "otherwise".to_owned(), rows: of(OTHER as usize) }];
     let mut used = Vec::new();
-    for ((hash, part), rows) in kept.iter().zip(&of_class[1..]).filter(|(_, rows)| **rows > 0) {
+    for ((hash, part), rows) in kept.iter().zip((1..).map(of)).filter(|(_, rows)| *rows > 0) {
         used.push((*hash, names.len() as u32, part.kind));
-        names.push(Class { name: part.kind.name(&part.said), rows: *rows });
+        names.push(Class { name: part.kind.name(&part.said), rows });
     }
     let used = Answers::new(used);
     Ok((Label::of_answers(column, name.to_owned(), names, nulls, used), rows))
 }
 
-/// Calls back with every answer, cut to [`MAX_TEXT_BYTES`].
-fn each_answer(source: &dyn Source, column: usize, progress: &dyn Progress, mut take: impl FnMut(Option<&str>)) -> Result<()> {
-    for batch in source.scan(Some(&[column]))? {
-        go_on(progress)?;
-        for answer in &answers(batch?.column(0)) {
-            take(answer.map(|a| &a[..a.floor_char_boundary(MAX_TEXT_BYTES)]));
-        }
+/// How often each part of an answer comes, about.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Sketch {
+    key: Key,
+}
+
+/// Its answer.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sketched {
+    sketch: Counter,
+    rows: u64,
+    nulls: u64,
+}
+
+impl Look for Sketch {
+    type Found = Sketched;
+
+    fn open(&self) -> Sketched {
+        Sketched { sketch: Counter::new(BITS, DEPTH), rows: 0, nulls: 0 }
     }
-    Ok(())
+
+    fn observe(&self, found: &mut Sketched, cells: &ArrayRef) {
+        each_answer(cells, |answer| {
+            found.rows += 1;
+            match answer {
+                Some(answer) => distinct(&self.key, answer).into_iter().for_each(|part| found.sketch.add(part.hash, 1)),
+                None => found.nulls += 1,
+            }
+        });
+    }
+
+    fn merge(&self, into: &mut Sketched, from: Sketched) -> Result<()> {
+        if !into.sketch.merge(&from.sketch) {
+            return Err(Error::Wire { code: "answers".to_owned(), reason: "a sketch of another shape".to_owned() });
+        }
+        into.rows += from.rows;
+        into.nulls += from.nulls;
+        Ok(())
+    }
+}
+
+/// How often exactly the frequent parts come, by hash.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Frequent {
+    key: Key,
+    sketch: Counter,
+    floor: u32,
+}
+
+impl Look for Frequent {
+    type Found = BTreeMap<u64, Counted>;
+
+    fn open(&self) -> Self::Found {
+        BTreeMap::new()
+    }
+
+    fn observe(&self, found: &mut Self::Found, cells: &ArrayRef) {
+        each_answer(cells, |answer| {
+            for part in answer.map_or_else(Vec::new, |answer| distinct(&self.key, answer)) {
+                if self.sketch.estimate(part.hash) >= self.floor {
+                    let said = shown(part.said);
+                    let counted = found.entry(part.hash).or_insert_with(|| Counted { kind: part.kind, rows: 0, said: said.clone() });
+                    counted.add(1, said);
+                }
+            }
+        });
+    }
+
+    fn merge(&self, into: &mut Self::Found, from: Self::Found) -> Result<()> {
+        for (hash, part) in from {
+            match into.entry(hash) {
+                Entry::Occupied(mut held) => held.get_mut().add(part.rows, part.said),
+                Entry::Vacant(free) => drop(free.insert(part)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of each class, by its index.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Classes {
+    key: Key,
+    parts: Answers,
+    count: usize,
+}
+
+impl Look for Classes {
+    type Found = Vec<u64>;
+
+    fn open(&self) -> Vec<u64> {
+        vec![0; self.count]
+    }
+
+    fn observe(&self, found: &mut Vec<u64>, cells: &ArrayRef) {
+        each_answer(cells, |answer| {
+            if let Some(slot) = answer.and_then(|answer| found.get_mut(self.parts.class_of(&self.key, answer) as usize)) {
+                *slot += 1;
+            }
+        });
+    }
+
+    fn merge(&self, into: &mut Vec<u64>, from: Vec<u64>) -> Result<()> {
+        into.iter_mut().zip(from).for_each(|(rows, more)| *rows += more);
+        Ok(())
+    }
+}
+
+/// Calls back with every answer, cut to [`MAX_TEXT_BYTES`].
+fn each_answer(cells: &ArrayRef, mut take: impl FnMut(Option<&str>)) {
+    for answer in &answers(cells) {
+        take(answer.map(|a| &a[..a.floor_char_boundary(MAX_TEXT_BYTES)]));
+    }
 }
 
 /// Distinct parts of an answer.
@@ -111,7 +206,7 @@ fn shown(said: &str) -> String {
 }
 
 /// The parts that make classes: of each kind the most frequent, in the order of kinds and then of frequency.
-fn keep(counted: FxHashMap<u64, Counted>) -> Vec<(u64, Counted)> {
+fn keep(counted: BTreeMap<u64, Counted>) -> Vec<(u64, Counted)> {
     let mut parts: Vec<(u64, Counted)> = counted.into_iter().filter(|(_, part)| part.rows >= bounds(part.kind).0).collect();
     parts.sort_by(|(a, x), (b, y)| x.kind.cmp(&y.kind).then(y.rows.cmp(&x.rows)).then(a.cmp(b)));
     let mut of_kind: FxHashMap<Kind, usize> = FxHashMap::default();

@@ -1,11 +1,12 @@
 //! Plain counts over all rows that the report owes its reader: nulls, values that could not be read, rows by source.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, MAX_TEXT_BYTES, Role, Schema, strings};
 
@@ -14,11 +15,26 @@ use super::shared::lock;
 /// Sources counted one by one; rows of further ones are counted together.
 const MOST_SOURCES: usize = 10_000;
 
-#[derive(Default)]
-struct Counts {
+/// What is counted; merges exactly, but for the sources beyond [`MOST_SOURCES`], of which it depends on the order which are named.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Counts {
     nulls: Vec<u64>,
     unreadable: Vec<u64>,
     sources: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    fn add_source(&mut self, value: &str, rows: u64) {
+        let value = if self.sources.len() < MOST_SOURCES || self.sources.contains_key(value) { value } else { "all others" };
+        *self.sources.entry(value.to_owned()).or_default() += rows;
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (into, from) in [(&mut self.nulls, &other.nulls), (&mut self.unreadable, &other.unreadable)] {
+            into.iter_mut().zip(from).for_each(|(count, more)| *count += more);
+        }
+        other.sources.iter().for_each(|(value, rows)| self.add_source(value, *rows));
+    }
 }
 
 /// Counted during the first scan; later scans see the same rows again.
@@ -75,11 +91,19 @@ impl Facts {
         }
         if let Some(source) = block.schema().first(Role::Source) {
             for value in &strings(block.record().column(source)) {
-                let value = value.unwrap_or("null");
-                let value = if counts.sources.len() < MOST_SOURCES || counts.sources.contains_key(value) { value } else { "all others" };
-                *counts.sources.entry(value.to_owned()).or_default() += 1;
+                counts.add_source(value.unwrap_or("null"), 1);
             }
         }
+    }
+
+    /// What was counted so far.
+    pub(super) fn into_counts(self) -> Counts {
+        self.counts.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what was counted elsewhere.
+    pub(super) fn add(&self, counts: &Counts) {
+        lock(&self.counts).merge(counts);
     }
 
     /// Nulls of the columns that have any, by name.

@@ -22,6 +22,11 @@ struct Blocks {
 }
 
 impl Blocks {
+    fn new(batches: Batches, schema: &Schema, first_row: u64) -> Self {
+        let (arrow, rows) = (Arc::clone(&schema.arrow), schema.block_rows());
+        Self { batches, arrow, rows, pending: Vec::new(), held: 0, first_row, ended: false }
+    }
+
     fn next(&mut self) -> Result<Option<(u64, RecordBatch)>> {
         while self.held < self.rows && !self.ended {
             match self.batches.next() {
@@ -123,11 +128,14 @@ impl<'a> Feed<'a> {
             if cache.state == CacheState::Filling {
                 *cache = Cache::new(cache.budget);
             }
-            let batches = source.scan(None)?;
-            let (arrow, rows) = (Arc::clone(&schema.arrow), schema.block_rows());
-            Some(Blocks { batches, arrow, rows, pending: Vec::new(), held: 0, first_row: 0, ended: false })
+            Some(Blocks::new(source.scan(None)?, schema, 0))
         };
         Ok(Self { schema: Arc::clone(schema), cache, blocks, next: 0 })
+    }
+
+    /// Rows that start at a position of the input.
+    pub(super) fn of(batches: Batches, first_row: u64, schema: &Arc<Schema>, cache: &'a mut Cache) -> Self {
+        Self { schema: Arc::clone(schema), cache, blocks: Some(Blocks::new(batches, schema, first_row)), next: 0 }
     }
 
     /// The next block with its number.

@@ -6,49 +6,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, ListBuilder, StringArray, StringBuilder};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, UInt64Type};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, ColumnRole, Key, Label, Schema};
+use crate::data::{Batch, Schema};
 use crate::error::{Error, Place, Result};
 use crate::finding::Tier;
 use crate::fold::Unit;
 use crate::policy::Listing;
 
 use super::align::Columns;
+use super::known::{Known, Lists, listing, models_of};
 use super::list::{Claimed, Lister};
+use super::mark::{marked, marks, unmarked};
 use super::shared::derive_columns;
-use super::{Passenger, Phase, columns_for};
+use super::{Passenger, columns_for};
 
 /// First bytes of a file, with the version of its form.
 const MAGIC: &[u8; 16] = b"foretaste.mod/1\n";
-/// What the models answer, for their envelopes.
-const QUESTION: u64 = 0x0066_726f_7a65_6e31;
 /// Bytes of the digest after the first bytes.
 const DIGEST: usize = 32;
-/// Names of the columns that judged rows get.
-const COLUMNS: [&str; 4] = ["foretaste_flagged", "foretaste_q", "foretaste_codes", "foretaste_reason"];
 
 /// A file's content after its head.
 #[derive(Serialize, Deserialize)]
 struct Parts {
     tool: String,
-    /// The Arrow schema as an IPC stream without a batch.
-    arrow: Vec<u8>,
-    columns: Vec<ColumnRole>,
-    label: Option<Label>,
-    rows: u64,
-    key: Key,
-    unit_bytes: u64,
-    /// Models in their envelopes, by the units' codes.
-    models: Vec<(String, Vec<u8>)>,
-    listings: Vec<(String, Listing)>,
-    claims: Vec<(String, Vec<Option<Claimed>>)>,
+    known: Known,
+    lists: Lists,
 }
 
 /// A scan that judges rows it never saw.
@@ -94,24 +80,12 @@ pub(super) fn freeze(
     claims: &BTreeMap<usize, Vec<Option<Claimed>>>,
 ) -> Result<Vec<u8>> {
     let fail = |e: &dyn std::fmt::Display| Error::output("model", e);
-    let lists =
-        |i: &usize| listings.get(i).is_some_and(Listing::reads_scores) || claims.get(i).is_some_and(|c| c.iter().any(Option::is_some));
-    let judges: Vec<usize> = listings.keys().copied().filter(lists).collect();
-    let read: Vec<&str> = judges.iter().flat_map(|i| passengers[*i].unit.info().reads.iter().copied()).collect();
-    let needed = passengers.iter().enumerate().filter(|(i, p)| judges.contains(i) || !p.unit.judges() && read.contains(&p.code()));
-    let models = needed.filter_map(|(_, p)| Some((p, p.model()?)));
-    let code = |i: &usize| passengers[*i].code().to_owned();
+    let judges = listing(listings, claims);
+    let models = models_of(passengers, &judges);
     let parts = Parts {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        arrow: StreamWriter::try_new(Vec::new(), &schema.arrow).and_then(StreamWriter::into_inner).map_err(|e| fail(&e))?,
-        columns: schema.columns.clone(),
-        label: schema.label.clone(),
-        rows: schema.rows,
-        key: schema.key,
-        unit_bytes: schema.unit_bytes as u64,
-        models: models.map(|(p, model)| Ok((p.code().to_owned(), p.unit.pack_model(QUESTION, model)?))).collect::<Result<_>>()?,
-        listings: judges.iter().filter_map(|i| Some((code(i), listings.get(i)?.clone()))).collect(),
-        claims: judges.iter().filter_map(|i| Some((code(i), claims.get(i)?.clone()))).collect(),
+        known: Known::new(schema, &models)?,
+        lists: Lists::new(passengers, &judges, listings, claims),
     };
     let body = postcard::to_stdvec(&parts).map_err(|e| fail(&e))?;
     let mut bytes = MAGIC.to_vec();
@@ -132,39 +106,10 @@ impl Frozen {
             return Err(broken(name, "the model is damaged: its digest does not fit"));
         }
         let parts: Parts = postcard::from_bytes(body).map_err(|e| broken(name, format!("the model cannot be read: {e}")))?;
-        let arrow =
-            StreamReader::try_new(&parts.arrow[..], None).map_err(|e| broken(name, format!("the model has no schema: {e}")))?.schema();
-        if arrow.fields().len() != parts.columns.len() {
-            return Err(broken(name, "the model's columns do not fit its schema"));
-        }
-        let mut models: BTreeMap<String, Vec<u8>> = parts.models.into_iter().collect();
-        let board = |unit: Box<dyn Unit>| {
-            let model = models.remove(unit.info().code).map(|bytes| unit.unpack_model(QUESTION, &bytes));
-            let phase = match model.transpose().map_err(|e| broken(name, e.to_string()))? {
-                Some(model) => Phase::Done(model),
-                None => Phase::Skipped("not part of the model".to_owned()),
-            };
-            Ok(Passenger { unit, phase, seconds: 0.0, scans: 0, bytes: 0 })
-        };
-        let passengers: Vec<Passenger> = units.into_iter().map(board).collect::<Result<_>>()?;
-        if let Some(code) = models.keys().next() {
-            return Err(broken(name, format!("the model is of a unit that this build does not have: {code}")));
-        }
-        let at = |code: &str| {
-            let found = passengers.iter().position(|p| p.code() == code && p.model().is_some());
-            found.ok_or_else(|| broken(name, format!("the model lists for {code}, which it does not hold")))
-        };
-        let listings = parts.listings.into_iter().map(|(code, listing)| Ok((at(&code)?, listing))).collect::<Result<_>>()?;
-        let claims = parts.claims.into_iter().map(|(code, claims)| Ok((at(&code)?, claims))).collect::<Result<_>>()?;
-        let schema = Schema {
-            arrow,
-            columns: parts.columns,
-            label: parts.label,
-            rows: parts.rows,
-            key: parts.key,
-            unit_bytes: usize::try_from(parts.unit_bytes).unwrap_or(usize::MAX),
-        };
-        Ok(Self { schema: Arc::new(schema), passengers, listings, claims })
+        let schema = parts.known.schema().map_err(|e| broken(name, e.to_string()))?;
+        let passengers = parts.known.board(units).map_err(|e| broken(name, e.to_string()))?;
+        let (listings, claims) = parts.lists.at(&passengers).map_err(|e| broken(name, e.to_string()))?;
+        Ok(Self { schema, passengers, listings, claims })
     }
 
     /// Accepts a stream with these columns; `name` stands for it in errors.
@@ -173,22 +118,10 @@ impl Frozen {
     /// [`Error::Input`] where it lacks a column that is looked at, holds another type there, or already has a column of the names that
     /// judged rows get.
     pub fn accept(&self, name: &str, theirs: &SchemaRef) -> Result<Accepted> {
-        if let Some(taken) = COLUMNS.iter().find(|column| theirs.index_of(column).is_ok()) {
-            return Err(Error::input(Place::source(name).column(*taken), "there is such a column already")
-                .with_help("The rows were judged before: take the columns foretaste_… out, or rename them."));
-        }
+        unmarked(name, theirs)?;
         let columns = Columns::find("the stream", name.to_owned(), theirs, &self.schema)?;
         let schema = Arc::new(Schema { arrow: Arc::clone(&columns.schema), ..(*self.schema).clone() });
-        let [flagged, q, codes, reason] = COLUMNS;
-        let item = Arc::new(Field::new("item", DataType::Utf8, true));
-        let mut fields: Vec<Arc<Field>> = theirs.fields().iter().cloned().collect();
-        fields.extend([
-            Arc::new(Field::new(flagged, DataType::Boolean, false)),
-            Arc::new(Field::new(q, DataType::Float64, true)),
-            Arc::new(Field::new(codes, DataType::List(item), false)),
-            Arc::new(Field::new(reason, DataType::Utf8, true)),
-        ]);
-        let out = Arc::new(ArrowSchema::new_with_metadata(fields, theirs.metadata().clone()));
+        let out = marked(theirs);
         Ok(Accepted { columns, schema, out })
     }
 
@@ -219,36 +152,8 @@ impl Frozen {
         let rarity = BTreeMap::new();
         let lister = Lister::new(&accepted.schema, &[], &self.passengers, &self.listings, &rarity, &self.claims, (false, false));
         let listed = lister.listed_rows(&block)?;
-        let rows = batch.num_rows();
-        let (mut tiers, mut q, mut reasons, mut from) = (vec![None; rows], vec![None; rows], vec![None; rows], vec![None; rows]);
-        if let Some(listed) = &listed {
-            let column =
-                |name: &str| listed.column_by_name(name).ok_or_else(|| Error::input(Place::source("listed rows"), format!("lack {name}")));
-            let (at, tier, own_q) = (column("row")?.as_primitive::<UInt64Type>(), column("tier")?.as_string::<i32>(), column("q")?);
-            let reason = column("reason")?.as_string::<i32>();
-            let own_q = own_q.as_primitive::<arrow::datatypes::Float64Type>();
-            for i in 0..listed.num_rows() {
-                let row = at.value(i) as usize;
-                let Some(slot) = tiers.get_mut(row) else { continue };
-                *slot = Tier::named(tier.value(i));
-                (q[row], reasons[row], from[row]) = (Some(own_q.value(i)), Some(reason.value(i)), Some(i));
-            }
-        }
-        let codes_of = listed.as_ref().and_then(|listed| listed.column_by_name("codes")).map(AsArray::as_list::<i32>);
-        let mut codes = ListBuilder::new(StringBuilder::new());
-        for i in &from {
-            if let Some((all, i)) = codes_of.zip(*i) {
-                all.value(i).as_string::<i32>().iter().for_each(|code| codes.values().append_option(code));
-            }
-            codes.append(true);
-        }
-        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-        columns.extend::<[ArrayRef; 4]>([
-            Arc::new(tiers.iter().map(|tier| Some(tier.is_some())).collect::<BooleanArray>()),
-            Arc::new(Float64Array::from(q)),
-            Arc::new(codes.finish()),
-            Arc::new(StringArray::from(reasons)),
-        ]);
+        let (tiers, judged) = marks(batch.num_rows(), 0, listed.as_ref())?;
+        let columns = batch.columns().iter().cloned().chain(judged).collect();
         Ok(Judged { rows: RecordBatch::try_new(Arc::clone(&accepted.out), columns).map_err(wrong)?, tiers })
     }
 }

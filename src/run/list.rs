@@ -19,6 +19,7 @@ use crate::policy::{Fusion, Listing, Surprisal, fusion, root_mean_square};
 use super::Passenger;
 use super::facts::Facts;
 use super::feed::Feed;
+use super::known::{Known, Lists, listing, models_of};
 use super::outcome::{Breakdown, BreakdownRow, Progress, Sink};
 use super::shared::{each_block, guarded, lock};
 
@@ -45,7 +46,7 @@ pub fn rows_schema(id: Option<&DataType>) -> SchemaRef {
 }
 
 /// What was listed, counted.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Listed {
     pub(super) rows: u64,
     pub(super) by_unit: BTreeMap<usize, u64>,
@@ -74,6 +75,20 @@ impl From<&Finding> for Claimed {
         let open = finding.standing == Standing::Open;
         Self { tier: finding.tier, q: finding.q, fingerprint: finding.fingerprint.clone(), open }
     }
+}
+
+/// What a lister elsewhere is told.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) known: Known,
+    pub(super) lists: Lists,
+    /// How rare scores are, by the units' codes.
+    pub(super) rarity: Vec<(String, Surprisal)>,
+    pub(super) files: Vec<File>,
+    /// Whether the scores of all rows are wanted.
+    pub(super) scores: bool,
+    /// Whether the listed rows are wanted as the data has them.
+    pub(super) content: bool,
 }
 
 /// One block's part.
@@ -138,6 +153,24 @@ impl<'a> Lister<'a> {
     /// Whether anything is listed or wanted.
     pub(super) fn has_work(&self) -> bool {
         self.scores || self.claims.values().flatten().any(Option::is_some) || self.listings.values().any(Listing::reads_scores)
+    }
+
+    /// Units that may list rows, or whose scores are wanted.
+    pub(super) fn judges(&self) -> impl Iterator<Item = usize> {
+        self.listings.keys().copied()
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        self.schema
+    }
+
+    /// What another is told to list as this one does.
+    pub(super) fn told(&self, files: Vec<File>) -> Result<Told> {
+        let judges = if self.scores { self.judges().collect() } else { listing(self.listings, self.claims) };
+        let rarity = self.rarity.iter().map(|(&i, rare)| (self.passengers[i].code().to_owned(), rare.clone()));
+        let known = Known::new(self.schema, &models_of(self.passengers, &judges))?;
+        let lists = Lists::new(self.passengers, &judges, self.listings, self.claims);
+        Ok(Told { known, lists, rarity: rarity.collect(), files, scores: self.scores, content: self.content })
     }
 
     /// Tells the sink the columns, and no row.
@@ -388,7 +421,7 @@ fn unwritable(error: &arrow::error::ArrowError) -> Error {
 }
 
 impl Listed {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         sum(&mut self.by_unit, other.by_unit);
         sum(&mut self.by_family, other.by_family);

@@ -12,11 +12,16 @@ mod answers;
 mod facts;
 mod feed;
 mod frozen;
+mod known;
 mod list;
+mod look;
+mod mark;
 mod outcome;
 mod profile;
 mod ranker;
 mod reference;
+mod remote;
+mod score;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -27,20 +32,23 @@ pub use frozen::{Accepted, Frozen, Judged};
 pub use list::rows_schema;
 pub use outcome::*;
 pub use ranker::{Ranker, rank};
+pub use remote::{Contents, Marked, columns_of, contents, join, mark, mark_task, work};
 pub use shared::on_threads;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Finding, Group, Tier, Verdict, covers};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
-use crate::policy::{self, Fusion, Gate, Judgement, Listing, Policy, ScoreSummary, Surprisal, fusion};
+use crate::policy::{self, Gate, Judgement, Listing, Policy, Surprisal};
 
 use facts::Facts;
 use feed::{Cache, Feed};
 use list::{Claimed, Lister};
 use outcome::go_on;
 use reference::Aligned;
-use shared::{Ridden, Rider, each_block, guarded, lock, ride};
+use remote::Far;
+use score::Scoring;
+use shared::{Ridden, Rider, guarded, lock, pool, ride};
 
 /// Part of the memory budget that one state of one unit may hold. Fixed, so that bounded forms keep the same rows
 /// whatever the number of threads.
@@ -320,14 +328,13 @@ impl<'a> Run<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         let threads = order.threads.max(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("foretaste-{i}"))
-            .build()
-            .map_err(|e| Error::config("threads", e.to_string()))?;
+        let pool = pool(threads)?;
         let schema = Arc::new(profile::profile(source, &order.choices, order.key, order.memory / UNIT_SHARE, progress)?);
         let reference = reference.map(|reference| Aligned::new(reference, &schema)).transpose()?;
         let passengers = board(units, &schema, reference.is_some(), order, scores);
+        if source.spread().is_some() {
+            remote::can_be_spread(&passengers)?;
+        }
         Ok(Self {
             source,
             reference,
@@ -458,6 +465,11 @@ impl<'a> Run<'a> {
     fn ride(&mut self, riders: &[usize]) -> Result<Vec<Ridden>> {
         self.scans += 1;
         self.progress.scan(self.scans, "scanning", Some(self.schema.rows));
+        if let Some(spread) = self.source.spread() {
+            let ridden = Far::new(spread, self.progress).ride(&self.schema, &self.passengers, riders, &self.facts)?;
+            self.facts.close();
+            return Ok(ridden);
+        }
         let workers = self.workers(riders);
         let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
         let ridden = {
@@ -506,58 +518,30 @@ impl<'a> Run<'a> {
     /// Scores every row once and decides which scores are listed; with `scores` also learns how rare the scores of families
     /// are that are fused by that. A detector that fails here is marked and lists nothing.
     fn score(&mut self, policy: &Policy, scores: bool) -> Result<(BTreeMap<usize, Listing>, BTreeMap<usize, Surprisal>)> {
-        let fused = |info: &Info| scores && info.fused && fusion(info.family) == Fusion::Surprisal;
-        let scored = |info: &Info| info.claim == Claim::Posterior || fused(info);
-        let scoring: Vec<usize> = self.judges().into_iter().filter(|&i| scored(self.passengers[i].unit.info())).collect();
+        let scored = |info: &Info| info.claim == Claim::Posterior || score::fused(info, scores);
+        let which: Vec<usize> = self.judges().into_iter().filter(|&i| scored(self.passengers[i].unit.info())).collect();
         let mut listings: BTreeMap<usize, Listing> =
             self.judges().into_iter().map(|i| (i, Listing::of(self.passengers[i].unit.info().claim))).collect();
         let mut rarity = BTreeMap::new();
-        if scoring.is_empty() {
+        if which.is_empty() {
             return Ok((listings, rarity));
         }
         self.progress.scan(self.scans + 1, "scoring", Some(self.schema.rows));
-        let summary = |i: &usize| {
-            let info = self.passengers[*i].unit.info();
-            ScoreSummary::new(info.claim, fused(info))
+        let scoring = Scoring { passengers: &self.passengers, which: &which, scores };
+        let scored = if let Some(spread) = self.source.spread() {
+            Far::new(spread, self.progress).score(&self.schema, &scoring)?
+        } else {
+            let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
+            let scored = scoring.run(&self.pool, self.threads, Feed::open(self.source, &self.schema, &mut cache)?, self.progress)?;
+            self.cache = cache;
+            scored
         };
-        let fresh = || scoring.iter().map(summary).collect::<Vec<_>>();
-        let slots: Vec<Mutex<Vec<ScoreSummary>>> = (0..self.threads).map(|_| Mutex::new(fresh())).collect();
-        let failed: Mutex<BTreeMap<usize, String>> = Mutex::new(BTreeMap::new());
-        let seconds: Vec<Mutex<f64>> = scoring.iter().map(|_| Mutex::new(0.0)).collect();
-        let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
-        {
-            let feed = Feed::open(self.source, &self.schema, &mut cache)?;
-            let derive = columns_for(&self.passengers, scoring.iter().copied());
-            each_block(&self.pool, self.threads, feed, &derive, self.progress, &|worker, _, block| {
-                let mut slot = lock(&slots[worker]);
-                for (at, &i) in scoring.iter().enumerate() {
-                    let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
-                    let start = Instant::now();
-                    let mut scores = vec![None; block.rows()];
-                    match guarded(unit.info().code, || unit.score(model, block, &mut scores)) {
-                        Ok(()) => slot[at].observe(block.keys(), &scores),
-                        Err(error) => {
-                            lock(&failed).entry(i).or_insert_with(|| error.to_string());
-                        }
-                    }
-                    *lock(&seconds[at]) += start.elapsed().as_secs_f64();
-                }
-                Ok(())
-            })?;
-        }
-        self.cache = cache;
-        let mut merged = fresh();
-        for slot in slots {
-            for (into, from) in merged.iter_mut().zip(slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)) {
-                into.merge(from);
-            }
-        }
-        for ((&i, summary), seconds) in scoring.iter().zip(merged).zip(&seconds) {
-            self.passengers[i].seconds += *lock(seconds);
+        for ((&i, summary), seconds) in which.iter().zip(scored.summaries).zip(scored.seconds) {
+            self.passengers[i].seconds += seconds;
             listings.insert(i, summary.list(policy.fdr));
             rarity.extend(summary.surprisal().map(|rare| (i, rare)));
         }
-        for (i, why) in failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        for (i, why) in scored.failed {
             self.passengers[i].phase = Phase::Failed(why);
             listings.remove(&i);
         }
@@ -610,13 +594,11 @@ impl<'a> Run<'a> {
             *model = frozen::freeze(&self.schema, &self.passengers, listings, &claims)?;
         }
         let wanted = (sink.wants_scores(), sink.wants_content());
+        let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
         let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &claims, wanted);
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
-            let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
-            let feed = Feed::open(self.source, &self.schema, &mut cache)?;
-            let derive = columns_for(&self.passengers, listings.keys().copied());
-            lister.run(&self.pool, self.threads, feed, &derive, self.progress, sink)?
+            self.list(&lister, &mut cache, sink)?
         } else {
             lister.nothing(sink)?
         };
@@ -632,6 +614,16 @@ impl<'a> Run<'a> {
                 .then_with(|| a.fingerprint.cmp(&b.fingerprint))
         });
         self.sum_up(gate, findings, &listed, told_of, files, start)
+    }
+
+    /// One read that lists rows.
+    fn list(&self, lister: &Lister<'_>, cache: &mut Cache, sink: &mut (dyn Sink + Send)) -> Result<list::Listed> {
+        if let Some(spread) = self.source.spread() {
+            return Far::new(spread, self.progress).list(lister, sink);
+        }
+        let feed = Feed::open(self.source, &self.schema, cache)?;
+        let derive = columns_for(&self.passengers, lister.judges());
+        lister.run(&self.pool, self.threads, feed, &derive, self.progress, sink)
     }
 
     fn sum_up(

@@ -1,18 +1,17 @@
 //! The look before the scans: roles from the first rows, classes from the whole label column.
 
-use std::collections::BTreeMap;
-
-use arrow::array::Array;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::data::answer::may_answer;
-use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Role, Schema, Source, infer, strings};
+use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Role, Schema, Source, infer};
 use crate::error::{Error, Place, Result};
 
 use super::answers::read_answers;
-use super::outcome::{Progress, go_on};
+use super::look::{Counts, Values, look};
+use super::outcome::Progress;
+use super::remote::Far;
 
 /// Rows that roles are inferred from.
 const HEAD: usize = 10_000;
@@ -21,7 +20,7 @@ const HEAD: usize = 10_000;
 pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_bytes: usize, progress: &dyn Progress) -> Result<Schema> {
     let name = source.files()?.first().map_or_else(|| "input".to_owned(), |f| f.name.clone());
     let arrow = source.schema();
-    let (head, whole) = head(source)?;
+    let (head, whole) = head(source, progress)?;
     if head.num_rows() == 0 {
         return Err(Error::input(Place::source(name), "holds no rows")
             .with_help("Check that the file is the training set and was written to its end."));
@@ -74,7 +73,10 @@ fn with_answers(
     Ok(columns)
 }
 
-fn head(source: &dyn Source) -> Result<(RecordBatch, bool)> {
+fn head(source: &dyn Source, progress: &dyn Progress) -> Result<(RecordBatch, bool)> {
+    if let Some(spread) = source.spread() {
+        return Far::new(spread, progress).head(HEAD);
+    }
     let (mut batches, mut rows) = (Vec::new(), 0);
     let mut whole = true;
     for batch in source.scan(None)? {
@@ -114,23 +116,7 @@ fn read_label(
     file: &str,
     progress: &dyn Progress,
 ) -> Result<(Option<Label>, u64)> {
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut rows, mut nulls) = (0u64, 0u64);
-    for batch in source.scan(Some(&[column]))? {
-        let batch = batch?;
-        go_on(progress)?;
-        rows += batch.num_rows() as u64;
-        progress.rows(batch.num_rows() as u64);
-        let values = strings(batch.column(0));
-        nulls += values.null_count() as u64;
-        for value in values.iter().flatten() {
-            if let Some(count) = counts.get_mut(value) {
-                *count += 1;
-            } else if counts.len() <= MOST_CLASSES {
-                counts.insert(value.to_owned(), 1);
-            }
-        }
-    }
+    let Counts { of: counts, rows, nulls } = look(source, column, &Values, progress)?;
     let info = &mut columns[column];
     if counts.is_empty() {
         let place = Place::source(file).column(info.name.as_str());

@@ -51,13 +51,18 @@ fn words(panic: &(dyn Any + Send)) -> String {
 /// What a worker does with a block: it is told the worker's number, the block's, and the block.
 type Work<'a> = dyn Fn(usize, u64, &Arc<Batch>) -> Result<()> + Sync + 'a;
 
+/// So many threads, all cores if 0.
+pub(super) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let named = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("foretaste-{i}"));
+    named.build().map_err(|e| Error::config("threads", e.to_string()))
+}
+
 /// Runs work on so many threads, all cores if 0; what it does in parallel stays on them.
 ///
 /// # Errors
 /// [`Error::Config`] where there cannot be so many.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::config("threads", e.to_string()))?;
-    Ok(pool.install(work))
+    Ok(pool(threads)?.install(work))
 }
 
 /// Adds the columns of derived units to a block, those that it does not have yet.

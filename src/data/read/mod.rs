@@ -16,10 +16,12 @@ mod parquet;
 #[cfg(feature = "object-store")]
 mod remote;
 mod resolve;
+mod spread;
 mod stream;
 pub(in crate::data) mod text;
 mod unify;
 pub(in crate::data) mod unpack;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,11 @@ use crate::error::{Error, Place, Result};
 
 pub use format::Format;
 pub use memory::{Memory, digest_table};
+pub use spread::{Cluster, Spread, asks_for_census, census, join_census};
+pub(crate) use spread::{counted, schema_of_bytes, schema_to_bytes};
 pub use stream::Stream;
+pub(crate) use watched::changed;
+pub use watched::{Slice, Watched};
 
 /// How inputs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
