@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod batch;
+mod date;
 mod image;
 mod key;
 pub mod read;
@@ -11,6 +12,7 @@ pub mod split;
 
 pub use batch::{Batch, MAX_TEXT_BYTES};
 pub(crate) use batch::{encoded_picture, picture, strings};
+pub(crate) use date::{DAY, MONTH, date};
 pub use image::{Image, MAX_IMAGE_PIXELS};
 pub use key::{Key, Keyed};
 pub use role::{Choices, ColumnRole, Role, infer};

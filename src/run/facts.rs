@@ -1,4 +1,4 @@
-//! Plain counts over all rows that the report owes its reader: nulls, values that could not be read, rows by source.
+//! Plain counts over all rows that the report owes its reader: nulls, values that could not be read, rows by source and month.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, MAX_TEXT_BYTES, Role, Schema, strings};
+use crate::data::{Batch, MAX_TEXT_BYTES, MONTH, Role, Schema, date, strings};
 
 use super::shared::lock;
 
@@ -21,19 +21,30 @@ pub(super) struct Counts {
     nulls: Vec<u64>,
     unreadable: Vec<u64>,
     sources: BTreeMap<String, u64>,
+    months: BTreeMap<String, u64>,
+}
+
+/// Counts rows of a value, or of all further ones together.
+fn add(counts: &mut BTreeMap<String, u64>, value: &str, rows: u64) {
+    let value = if counts.len() < MOST_SOURCES || counts.contains_key(value) { value } else { "all others" };
+    *counts.entry(value.to_owned()).or_default() += rows;
+}
+
+/// The month that a time is in, as it is counted.
+pub(super) fn month(time: Option<&str>) -> &str {
+    time.map_or("null", |time| date(time, MONTH).unwrap_or("no date"))
 }
 
 impl Counts {
-    fn add_source(&mut self, value: &str, rows: u64) {
-        let value = if self.sources.len() < MOST_SOURCES || self.sources.contains_key(value) { value } else { "all others" };
-        *self.sources.entry(value.to_owned()).or_default() += rows;
-    }
-
     pub(super) fn merge(&mut self, other: &Self) {
         for (into, from) in [(&mut self.nulls, &other.nulls), (&mut self.unreadable, &other.unreadable)] {
             into.iter_mut().zip(from).for_each(|(count, more)| *count += more);
         }
-        other.sources.iter().for_each(|(value, rows)| self.add_source(value, *rows));
+        for (into, from) in [(&mut self.sources, &other.sources), (&mut self.months, &other.months)] {
+            for (value, rows) in from {
+                add(into, value, *rows);
+            }
+        }
     }
 }
 
@@ -46,7 +57,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn new(schema: &Schema) -> Self {
         let columns = schema.columns.len();
-        let counts = Counts { nulls: vec![0; columns], unreadable: vec![0; columns], sources: BTreeMap::new() };
+        let counts = Counts { nulls: vec![0; columns], unreadable: vec![0; columns], ..Counts::default() };
         Self { counts: Mutex::new(counts), closed: AtomicBool::new(false) }
     }
 
@@ -91,7 +102,12 @@ impl Facts {
         }
         if let Some(source) = block.schema().first(Role::Source) {
             for value in &strings(block.record().column(source)) {
-                counts.add_source(value.unwrap_or("null"), 1);
+                add(&mut counts.sources, value.unwrap_or("null"), 1);
+            }
+        }
+        if let Some(time) = block.schema().first(Role::Time) {
+            for value in &strings(block.record().column(time)) {
+                add(&mut counts.months, month(value), 1);
             }
         }
     }
@@ -119,6 +135,11 @@ impl Facts {
     /// Rows of each source.
     pub(super) fn sources(&self) -> BTreeMap<String, u64> {
         lock(&self.counts).sources.clone()
+    }
+
+    /// Rows of each month.
+    pub(super) fn months(&self) -> BTreeMap<String, u64> {
+        lock(&self.counts).months.clone()
     }
 }
 

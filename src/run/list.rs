@@ -7,7 +7,6 @@ use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuild
 use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{Column, DataFrame, IntoLazy, NamedFrom, Series, SortMultipleOptions, col, len};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, File, Role, Schema};
@@ -17,14 +16,12 @@ use crate::fold::{AnyModel, Unit};
 use crate::policy::{Fusion, Listing, Surprisal, fusion, root_mean_square};
 
 use super::Passenger;
-use super::facts::Facts;
+use super::facts::month;
 use super::feed::Feed;
 use super::known::{Known, Lists, listing, models_of};
-use super::outcome::{Breakdown, BreakdownRow, Progress, Sink};
+use super::outcome::{Progress, Sink};
+use super::places::Places;
 use super::shared::{each_block, guarded, lock};
-
-/// Values of a breakdown that are named.
-const MOST_VALUES: usize = 50;
 
 /// The columns of `rows.parquet`; `id` is there when the data has an id column, with its type.
 #[must_use]
@@ -55,9 +52,7 @@ pub(super) struct Listed {
     pub(super) open_by_unit: BTreeMap<usize, u64>,
     pub(super) open_by_family: BTreeMap<Family, u64>,
     pub(super) failed: BTreeMap<usize, String>,
-    labels: Vec<String>,
-    files: Vec<String>,
-    sources: Vec<String>,
+    pub(super) places: Places,
 }
 
 /// What lists the rows of a decided cause.
@@ -308,12 +303,13 @@ impl<'a> Lister<'a> {
         let are_answers = self.schema.label.as_ref().is_some_and(|l| l.answers().is_some());
         let answered = |row: usize| block.labels()[row].map(|class| self.schema.class_name(class).to_owned());
         let label = |row: usize| if are_answers { answered(row) } else { given(row) };
-        let source = self.schema.first(Role::Source);
+        let (source, time) = (self.schema.first(Role::Source), self.schema.first(Role::Time));
         for (row, entries) in listed {
             counts.rows += 1;
-            counts.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
-            counts.files.push(self.file_of(block.row_position(*row)).to_owned());
-            counts.sources.extend(source.map(|c| block.display(c, *row)));
+            counts.places.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
+            counts.places.files.push(self.file_of(block.row_position(*row)).to_owned());
+            counts.places.sources.extend(source.map(|c| block.display(c, *row)));
+            counts.places.months.extend(time.map(|c| month(Some(&block.display(c, *row))).to_owned()));
             let (mut seen, mut open) = (BTreeMap::<Family, Tier>::new(), BTreeSet::new());
             let mut details = serde_json::Map::new();
             let mut sentences = Vec::new();
@@ -428,24 +424,7 @@ impl Listed {
         sum(&mut self.open_by_unit, other.open_by_unit);
         sum(&mut self.open_by_family, other.open_by_family);
         self.failed.extend(other.failed);
-        self.labels.extend(other.labels);
-        self.files.extend(other.files);
-        self.sources.extend(other.sources);
-    }
-
-    /// Listed rows by label, file and source.
-    pub(super) fn breakdown(&self, schema: &Schema, facts: &Facts) -> Result<Vec<Breakdown>> {
-        let mut out = Vec::new();
-        if let Some(label) = &schema.label {
-            let totals = label.classes.iter().map(|c| (c.name.clone(), c.rows)).collect();
-            out.push(by_value(&label.name, &self.labels, &totals)?);
-        }
-        if let Some(source) = schema.first(Role::Source) {
-            out.push(by_value(&schema.columns[source].name, &self.sources, &facts.sources())?);
-        }
-        out.push(by_value("file", &self.files, &BTreeMap::new())?);
-        out.retain(|b| !b.values.is_empty());
-        Ok(out)
+        self.places.extend(other.places);
     }
 }
 
@@ -454,28 +433,4 @@ fn sum<K: Ord>(into: &mut BTreeMap<K, u64>, from: BTreeMap<K, u64>) {
     for (key, rows) in from {
         *into.entry(key).or_default() += rows;
     }
-}
-
-/// Counts equal values, most frequent first.
-fn by_value(by: &str, values: &[String], totals: &BTreeMap<String, u64>) -> Result<Breakdown> {
-    let wrong = |e: polars::error::PolarsError| Error::input(Place::source("listed rows"), format!("cannot be grouped by {by}: {e}"));
-    let column = Column::from(Series::new("value".into(), values));
-    let frame = DataFrame::new(values.len(), vec![column]).map_err(wrong)?;
-    let order = SortMultipleOptions::default().with_order_descending_multi([true, false]);
-    let counted = frame
-        .lazy()
-        .group_by([col("value")])
-        .agg([len().alias("flagged")])
-        .sort_by_exprs([col("flagged"), col("value")], order)
-        .limit(MOST_VALUES as u32)
-        .collect()
-        .map_err(wrong)?;
-    let names = counted.column("value").and_then(|c| c.str().cloned()).map_err(wrong)?;
-    let flagged = counted.column("flagged").and_then(|c| c.u32().cloned()).map_err(wrong)?;
-    let row = |(value, flagged): (Option<&str>, Option<u32>)| {
-        let value = value.unwrap_or("null").to_owned();
-        let flagged = u64::from(flagged.unwrap_or(0));
-        BreakdownRow { rows: totals.get(&value).copied().unwrap_or(flagged), value, flagged }
-    };
-    Ok(Breakdown { by: by.to_owned(), values: names.iter().zip(flagged.iter()).map(row).collect() })
 }

@@ -17,6 +17,7 @@ mod list;
 mod look;
 mod mark;
 mod outcome;
+mod places;
 mod profile;
 mod ranker;
 mod reference;
@@ -635,6 +636,7 @@ impl<'a> Run<'a> {
         files: Vec<crate::data::File>,
         start: Instant,
     ) -> Result<Outcome> {
+        let breakdown = listed.places.breakdown(&self.schema, &self.facts, &files)?;
         let units: Vec<UnitOutcome> = self
             .passengers
             .iter()
@@ -698,7 +700,7 @@ impl<'a> Run<'a> {
             findings,
             families,
             flagged_rows: listed.rows,
-            breakdown: listed.breakdown(&self.schema, &self.facts)?,
+            breakdown,
             seconds: start.elapsed().as_secs_f64(),
         })
     }

@@ -113,7 +113,7 @@ pub struct Outcome {
 /// Listed rows by the values of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
-    /// What the rows are grouped by: `label`, `file` or a source column's name.
+    /// What the rows are grouped by: a label's, source's or time's column (`…, by month`), or `file`.
     pub by: String,
     /// Value, rows in all, rows listed; most listed first, at most 50.
     pub values: Vec<BreakdownRow>,

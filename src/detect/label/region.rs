@@ -7,7 +7,7 @@ use arrow::array::Array;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::data::{Batch, Role, Schema, strings};
+use crate::data::{Batch, DAY, MONTH, Role, Schema, date, strings};
 use crate::derive::{SampleModel, softmax};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
@@ -67,7 +67,7 @@ static INFO: Info = Info {
 enum Cut {
     /// By value.
     Values,
-    /// By the first characters of a date: 7 for months, 10 for days.
+    /// By the first characters of a date: [`MONTH`] or [`DAY`].
     Dates(usize),
     /// By where these numbers begin.
     Ranges(Vec<f64>),
@@ -182,13 +182,6 @@ fn seen(rows: &Batch) -> Vec<Option<Seen>> {
     logits.outer_iter().zip(rows.labels()).enumerate().map(judge).collect()
 }
 
-/// Whether text begins with a date, up to its month (7 characters) or day (10).
-fn is_date(text: &str) -> bool {
-    let digit = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
-    let dash = |at: usize| text.as_bytes().get(at) == Some(&b'-');
-    (0..4).all(digit) && dash(4) && digit(5) && digit(6) && dash(7) && digit(8) && digit(9)
-}
-
 /// The part of a column that each row is in: `None` for a null and for what cannot be cut.
 fn parts(rows: &Batch, (column, cut): &(usize, Cut)) -> Vec<Option<u64>> {
     let hashed = |text: &str| {
@@ -209,11 +202,6 @@ fn parts(rows: &Batch, (column, cut): &(usize, Cut)) -> Vec<Option<u64>> {
             rows.numeric().column(at).iter().map(|value| (!value.is_nan()).then(|| range(*value))).collect()
         }
     }
-}
-
-/// The month or day that a text begins with.
-fn date(text: &str, length: usize) -> Option<&str> {
-    Some(text).filter(|text| is_date(text)).and_then(|text| text.get(..length))
 }
 
 /// A part as people read it, from the text of one of its rows.
@@ -318,7 +306,7 @@ impl Fold for Region {
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<RegionBrief, RegionModel>> {
         let mut columns: Vec<(usize, Cut)> = data.with_role(Role::Source).into_iter().map(|column| (column, Cut::Values)).collect();
         for column in data.with_role(Role::Time) {
-            columns.extend([(column, Cut::Dates(7)), (column, Cut::Dates(10))]);
+            columns.extend([(column, Cut::Dates(MONTH)), (column, Cut::Dates(DAY))]);
         }
         columns.extend(data.with_role(Role::Categorical).into_iter().map(|column| (column, Cut::Values)));
         if let Some(sample) = given.model::<SampleModel>("derive.sample") {
@@ -532,11 +520,5 @@ mod tests {
         let (batch, _) = rows(1, 0.01, |source, _, row| source == 3 && row % 2 == 0);
         check(|| Region, &prepared(Fixture::new(batch.slice(0, 1_200), Some("label"))));
         survives(|| Region, |fixture| fixture.after(&Sample));
-    }
-
-    #[test]
-    fn dates_are_told_from_other_text() {
-        assert!(is_date("2026-03-05T12:00:00") && is_date("2026-03-05"));
-        assert!(!is_date("1700000000") && !is_date("2026-3-5") && !is_date("") && !is_date("é026-03-05"));
     }
 }
