@@ -17,8 +17,6 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 const CONTENT: &str = "derive.content";
 /// Fewest rows of a cell that may be called an attack.
 const ATTACK_ROWS: f64 = 10.0;
-/// A cell is one-directional where its reverse has at most this share of its rows.
-const ONE_WAY: f64 = 1.0 / 3.0;
 /// Where less than this share of the wrong labels can be named, the notes say so.
 const FEW_NAMED: f64 = 0.2;
 
@@ -98,7 +96,7 @@ impl CrossfitModel {
     fn group(&self, cell: &Moved, tests: u64) -> Group {
         let to = self.name(cell.to as usize);
         let rows = (cell.expected * self.rows_each).round() as u64;
-        let attack = cell.expected >= ATTACK_ROWS && cell.reverse < ONE_WAY * cell.expected && cell.by == By::Floor;
+        let attack = cell.expected >= ATTACK_ROWS && cell.one_way() && cell.by == By::Floor;
         let from = cell.from.map(|from| self.name(from as usize));
         let (title, cause) = match from {
             Some(from) => (

@@ -43,6 +43,8 @@ const PRIOR_ROWS: f64 = 1.0;
 /// Prior odds against a natural part of a cell's confusion that does not fade: labels that people disagree on. A clean
 /// news set has it in four of twelve cells.
 const ODDS_AGAINST_NATURAL: f64 = 2.0;
+/// A cause is one-directional where its reverse has at most this share of its rows.
+const ONE_WAY: f64 = 1.0 / 3.0;
 /// Estimates of uniform noise, of labels toward one class and of moved cells take turns: each is estimated without the others.
 const ROUNDS: usize = 3;
 
@@ -108,6 +110,13 @@ pub(super) enum By {
     Number,
     /// Content has learnt their rate, and ranks them as low as other rows.
     Ranks,
+}
+
+impl Moved {
+    /// Whether hardly any rows go the opposite way, as they do where classes are alike.
+    pub(super) fn one_way(&self) -> bool {
+        self.reverse < ONE_WAY * self.expected
+    }
 }
 
 /// How labels came about.
@@ -240,7 +249,8 @@ impl LabelNoise {
         }
         let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
         let curve = if uniform { pool.least_floor()? } else { fitted.free };
-        let known = Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by())).collect() };
+        let known =
+            Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect() };
         let likely = seen.pooled(priors, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];

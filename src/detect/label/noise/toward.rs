@@ -34,9 +34,10 @@ pub(super) struct Toward {
 }
 
 impl Toward {
-    /// The rate that rows are judged by. Content knows some of those whose number speaks for them, so that the others are fewer.
-    pub(super) fn judged_by(&self) -> f64 {
-        if self.by == By::Number { self.least } else { self.rate }
+    /// The rate that rows are judged by: the estimate, but the lower bound where some of the rows may be natural, because content knows
+    /// them or classes are confused both ways.
+    pub(super) fn judged_by(&self, label: u32) -> f64 {
+        if self.by == By::Number || !self.cause(label).one_way() { self.least } else { self.rate }
     }
 
     pub(super) fn cause(&self, label: u32) -> Moved {
