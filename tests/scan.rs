@@ -121,6 +121,31 @@ fn threads_and_batches_change_no_byte() {
     }
 }
 
+#[test]
+fn listed_rows_are_told_by_month_beside_all_rows_of_the_month() {
+    let batch = &SETS[2].batch;
+    let dates: StringArray = (0..batch.num_rows()).map(|row| (row % 3 > 0).then(|| format!("2026-0{}-17", row % 3))).collect();
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| (field.name().clone(), Arc::clone(column)));
+    let all = columns.chain([("date".to_owned(), Arc::new(dates.clone()) as ArrayRef)]);
+    let folder = Folder::new();
+    folder.parquet("set.parquet", &RecordBatch::try_from_iter_with_nullable(all.map(|(name, column)| (name, column, true))).unwrap());
+    folder.scan(&["set.parquet"], "r");
+    let breakdown = folder.json("r")["breakdown"].clone();
+    let by_month = breakdown.as_array().unwrap().iter().find(|b| b["by"] == "date, by month").unwrap();
+    let rows = folder.rows("r");
+    let positions = rows["row"].as_primitive::<UInt64Type>().values();
+    let month = |at: usize| if dates.is_valid(at) { &dates.value(at)[..7] } else { "null" };
+    let values = by_month["values"].as_array().unwrap();
+    assert_eq!(values.len(), 3, "{values:?}");
+    for value in values {
+        let name = value["value"].as_str().unwrap();
+        let all = (0..batch.num_rows()).filter(|&at| month(at) == name).count();
+        let listed = positions.iter().filter(|&&at| month(at as usize) == name).count();
+        assert_eq!((value["rows"].as_u64(), value["flagged"].as_u64()), (Some(all as u64), Some(listed as u64)), "{name}");
+    }
+}
+
 /// The listed rows without the column `file`.
 fn without_file(folder: &Folder) -> RecordBatch {
     let mut rows = folder.rows("r");

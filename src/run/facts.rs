@@ -77,10 +77,11 @@ impl Facts {
         }
         let columns = &block.schema().columns;
         let mut text = 0;
-        let mut unreadable = vec![0; columns.len()];
+        // A block is counted by itself: threads wait for each other only to add what was counted.
+        let mut counts = Counts::default();
         for (c, column) in columns.iter().enumerate() {
             let array = block.record().column(c);
-            unreadable[c] = match column.role {
+            let unreadable = match column.role {
                 Role::Image => (0..block.rows()).filter(|&row| array.is_valid(row) && block.images()[row].is_none()).count(),
                 Role::Numeric => match array.data_type() {
                     DataType::Float64 => array.as_primitive::<Float64Type>().iter().flatten().filter(|v| !v.is_finite()).count(),
@@ -93,12 +94,9 @@ impl Facts {
                     (0..texts.len()).filter(|&row| texts.value_length(row) as usize > MAX_TEXT_BYTES).count()
                 }
                 _ => 0,
-            } as u64;
-        }
-        let mut counts = lock(&self.counts);
-        for (c, found) in unreadable.into_iter().enumerate() {
-            counts.unreadable[c] += found;
-            counts.nulls[c] += block.record().column(c).null_count() as u64;
+            };
+            counts.unreadable.push(unreadable as u64);
+            counts.nulls.push(array.null_count() as u64);
         }
         if let Some(source) = block.schema().first(Role::Source) {
             for value in &strings(block.record().column(source)) {
@@ -110,6 +108,7 @@ impl Facts {
                 add(&mut counts.months, month(value), 1);
             }
         }
+        self.add(&counts);
     }
 
     /// What was counted so far.

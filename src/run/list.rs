@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, Float64Array, LargeStringArray, ListBuilder, StringArray, StringBuilder, UInt32Array, UInt64Array};
 use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, File, Role, Schema};
+use crate::data::{Batch, File, Role, Schema, strings as texts_of};
 use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Finding, Standing, Tier};
 use crate::fold::{AnyModel, Unit};
@@ -303,13 +303,15 @@ impl<'a> Lister<'a> {
         let are_answers = self.schema.label.as_ref().is_some_and(|l| l.answers().is_some());
         let answered = |row: usize| block.labels()[row].map(|class| self.schema.class_name(class).to_owned());
         let label = |row: usize| if are_answers { answered(row) } else { given(row) };
-        let (source, time) = (self.schema.first(Role::Source), self.schema.first(Role::Time));
+        let source = self.schema.first(Role::Source);
+        let times = self.schema.first(Role::Time).map(|c| texts_of(block.record().column(c)));
         for (row, entries) in listed {
             counts.rows += 1;
             counts.places.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
             counts.places.files.push(self.file_of(block.row_position(*row)).to_owned());
             counts.places.sources.extend(source.map(|c| block.display(c, *row)));
-            counts.places.months.extend(time.map(|c| month(Some(&block.display(c, *row))).to_owned()));
+            let month = |times: &LargeStringArray| month(times.is_valid(*row).then(|| times.value(*row))).to_owned();
+            counts.places.months.extend(times.as_ref().map(month));
             let (mut seen, mut open) = (BTreeMap::<Family, Tier>::new(), BTreeSet::new());
             let mut details = serde_json::Map::new();
             let mut sentences = Vec::new();
