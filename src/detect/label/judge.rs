@@ -152,7 +152,7 @@ impl Fitted {
         let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
         let already = exceeding(rows, priors, &base)?;
         let (mut noise, mut cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
-        let too_weak = Some(contradicted(rows)).filter(|share| trusted && *share > MOST_CONTRADICTED);
+        let too_weak = trusted.then(|| contradicted(rows)).filter(|share| *share > MOST_CONTRADICTED);
         let second = if trusted && too_weak.is_none() { second_group(rows, base.beta) } else { None };
         if too_weak.is_some() {
             noise.uniform = false;

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::FEWEST_IN_CELL;
 use super::seen::{Known, Seen};
+use super::{FEWEST_IN_CELL, discovered};
 use crate::stats::flat::Flat;
-use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::binomial_sf;
 
-/// Largest share of cells wrongly said to be moved.
-const CELL_RATE: f64 = 0.05;
 /// A rate is one-directional where the reverse one is at most this share of it. Classes that content cannot tell apart are confused both ways.
 const ONE_WAY: f64 = 0.5;
 /// Rows of the reverse that would be expected at that share, where its lack says anything.
@@ -64,10 +61,7 @@ pub(super) fn cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) 
             found.insert((from, to), cell);
         }
     }
-    let mut p: Vec<f64> = found.values().map(|cell| cell.p).collect();
-    p.sort_unstable_by(f64::total_cmp);
-    let count = benjamini_hochberg(&p, (classes * (classes - 1)) as u64, CELL_RATE);
-    let most = count.checked_sub(1).and_then(|last| p.get(last).copied());
-    found.retain(|_, cell| most.is_some_and(|most| cell.p <= most));
+    let sure = discovered(&found, |cell: &Learnt| cell.p, classes);
+    found.retain(|cell, _| sure.contains(cell));
     found
 }

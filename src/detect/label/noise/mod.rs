@@ -192,13 +192,13 @@ fn test_cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -> Tes
     tested
 }
 
-/// The cells that are moved at a false-discovery rate among all K (K - 1).
-fn discovered(tested: &Tested, classes: usize) -> BTreeSet<(u32, u32)> {
-    let mut p: Vec<f64> = tested.values().map(|test| test.p).collect();
+/// The cells whose p-values survive at a false-discovery rate among all K (K - 1).
+fn discovered<T>(tested: &BTreeMap<(u32, u32), T>, p_of: impl Fn(&T) -> f64, classes: usize) -> BTreeSet<(u32, u32)> {
+    let mut p: Vec<f64> = tested.values().map(&p_of).collect();
     p.sort_unstable_by(f64::total_cmp);
     let count = benjamini_hochberg(&p, (classes * (classes - 1)) as u64, CELL_RATE);
     let Some(most) = count.checked_sub(1).and_then(|last| p.get(last)) else { return BTreeSet::new() };
-    tested.iter().filter(|(_, test)| test.p <= *most).map(|(cell, _)| *cell).collect()
+    tested.iter().filter(|(_, test)| p_of(test) <= *most).map(|(cell, _)| *cell).collect()
 }
 
 impl LabelNoise {
@@ -242,7 +242,7 @@ impl LabelNoise {
             learnt = learnt::cells(&seen, priors, &known, tolerated);
             // The other test of a cell does not know that rows of all classes are labelled so.
             let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
-            moved = &discovered(&tested, classes) | &given;
+            moved = &discovered(&tested, |test| test.p, classes) | &given;
             learnt.retain(|cell, _| !moved.contains(cell));
             moved.extend(learnt.keys());
             (fitted, pool) = fit_uniform(&moved, &toward)?;
