@@ -72,8 +72,11 @@ impl Folder {
         sync(&self.filling).map_err(|e| fail(&e))?;
         // The run took a while; what lies there now may not be what lay there at its start.
         (self.replaceable)(&self.target).map_err(|reason| fail(&reason))?;
-        let aside = self.hidden.path().join("before");
         let before = self.target.exists();
+        if before && exchange(&self.filling, &self.target).is_ok() {
+            return self.settled();
+        }
+        let aside = self.hidden.path().join("before");
         if before {
             fs::rename(&self.target, &aside).map_err(|e| fail(&e))?;
         }
@@ -84,11 +87,28 @@ impl Folder {
             }
             return Err(fail(&error));
         }
+        self.settled()
+    }
+
+    /// Makes what was put into place last.
+    fn settled(self) -> Result<PathBuf> {
         if let Some(parent) = self.target.parent() {
-            sync(parent).map_err(|e| fail(&e))?;
+            sync(parent).map_err(|e| Error::output(&self.target, e))?;
         }
         Ok(self.target)
     }
+}
+
+/// Lets two folders change places in one step, so that one of them stands there whenever a run is killed; not every system and disk can.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Makes renames in a folder last; only Unix lets a folder be opened for that.

@@ -11,7 +11,7 @@ use arrow::datatypes::Float64Type;
 use foretaste::data::read::{Cluster, Memory, Spread};
 use foretaste::data::{Choices, Schema, Source};
 use foretaste::error::{Error, Result};
-use foretaste::run::{self, Order, Outcome, Silent, Sink, Status, UnitOutcome, columns_of};
+use foretaste::run::{self, Order, Outcome, Silent, Sink, Status, Surroundings, UnitOutcome, columns_of};
 use foretaste::{detect, engine};
 use foretaste_datasets::recipe::{self, Cell, Setting};
 use foretaste_datasets::{Plan, Share, read_parquet, shipped, synth};
@@ -24,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 struct Told {
     rows: Vec<RecordBatch>,
     content: Vec<RecordBatch>,
+    beside: Option<Surroundings>,
     scores: Vec<RecordBatch>,
     wants_scores: bool,
 }
@@ -41,6 +42,11 @@ impl Sink for Told {
 
     fn content(&mut self, _: &Schema, rows: &RecordBatch) -> Result<()> {
         self.content.push(rows.clone());
+        Ok(())
+    }
+
+    fn beside(&mut self, _: &Schema, surroundings: &Surroundings) -> Result<()> {
+        self.beside = Some(surroundings.clone());
         Ok(())
     }
 
@@ -171,6 +177,7 @@ fn same(rows: &RecordBatch, choices: &Choices, scores: bool, seed: u64) -> Outco
     assert_eq!(said(&far), said(&local));
     assert_eq!(one(&there.rows), one(&here.rows));
     assert_eq!(one(&there.content), one(&here.content));
+    assert_eq!(there.beside, here.beside);
     assert_eq!(one(&there.scores), one(&here.scores));
     assert_eq!(one(&there.scores).num_rows(), if scores { rows.num_rows() } else { 0 });
     local

@@ -331,6 +331,16 @@ impl Batch {
             None => value.to_owned(),
         }
     }
+
+    /// A row's label for people: its cell, or the name of its class where answers are the labels; `None` without one.
+    #[must_use]
+    pub fn shown_label(&self, row: usize) -> Option<String> {
+        let label = self.schema.label.as_ref()?;
+        if label.answers().is_some() {
+            return self.labels().get(row).copied().flatten().map(|class| self.schema.class_name(class).to_owned());
+        }
+        self.record.column(label.column).is_valid(row).then(|| self.display(label.column, row))
+    }
 }
 
 /// Bits of a number such that equal values, and all NaN, have equal bits.

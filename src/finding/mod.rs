@@ -1,9 +1,11 @@
 //! What was found: families, tiers, causes and the evidence per row.
 
 mod reach;
+mod spread;
 mod wire;
 
 pub use reach::{Attack, Power, Reach, Trial};
+pub use spread::Spread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

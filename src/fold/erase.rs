@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-use super::{Derive, Detect, Envelope, Given, Info, Step};
+use super::{Atlas, Derive, Detect, Envelope, Given, Info, Step};
 use crate::data::{Batch, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};
@@ -50,6 +50,8 @@ pub trait Unit: Send + Sync {
     fn judges(&self) -> bool;
     /// See [`Derive::column`].
     fn column(&self, model: &AnyModel, rows: &Batch) -> Result<Option<Array2<f32>>>;
+    /// See [`Derive::atlas`].
+    fn atlas(&self, model: &AnyModel) -> Result<Option<Box<dyn Atlas>>>;
     /// See [`Detect::score`].
     fn score(&self, model: &AnyModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()>;
     /// See [`Detect::groups`].
@@ -154,6 +156,9 @@ impl<D: Detect + 'static> Unit for Detector<D> {
     fn column(&self, _: &AnyModel, _: &Batch) -> Result<Option<Array2<f32>>> {
         Ok(None)
     }
+    fn atlas(&self, _: &AnyModel) -> Result<Option<Box<dyn Atlas>>> {
+        Ok(None)
+    }
     fn score(&self, model: &AnyModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         self.0.score(seen(self.info().code, "model", &**model)?, rows, out)
     }
@@ -179,6 +184,9 @@ impl<D: Derive + 'static> Unit for Derived<D> {
     }
     fn column(&self, model: &AnyModel, rows: &Batch) -> Result<Option<Array2<f32>>> {
         self.0.column(seen(self.info().code, "model", &**model)?, rows)
+    }
+    fn atlas(&self, model: &AnyModel) -> Result<Option<Box<dyn Atlas>>> {
+        self.0.atlas(seen(self.info().code, "model", &**model)?)
     }
     fn score(&self, _: &AnyModel, _: &Batch, _: &mut [Option<f64>]) -> Result<()> {
         Ok(())

@@ -10,6 +10,7 @@
 //!            └────────────── next scan ◄────────────┘
 //! ```
 
+mod atlas;
 mod erase;
 #[cfg(test)]
 pub(crate) mod law;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+pub use atlas::{Atlas, Located};
 pub use erase::{AnyBrief, AnyModel, AnyState, Unit, derived, detector};
 pub use wire::{Envelope, Wire};
 pub(crate) use without_scan::without_scan;
@@ -214,4 +216,9 @@ pub trait Detect: Fold {
 pub trait Derive: Fold {
     /// The column, rows × width; NaN where there is nothing to say. `None` where this model has no column.
     fn column(&self, model: &Self::Model, rows: &Batch) -> Result<Option<Array2<f32>>>;
+
+    /// Where rows lie among each other, by this model; `None` where it cannot say.
+    fn atlas(&self, _model: &Self::Model) -> Result<Option<Box<dyn Atlas>>> {
+        Ok(None)
+    }
 }

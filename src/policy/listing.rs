@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Tier;
+use crate::finding::{Spread, Tier};
 use crate::fold::Claim;
 use crate::stats::bottom_k::BottomK;
 use crate::stats::multiple::PosteriorHistogram;
@@ -44,6 +44,19 @@ impl ScoreSummary {
     #[must_use]
     pub fn surprisal(&self) -> Option<Surprisal> {
         self.sample.as_ref().map(|sample| Surprisal::new(sample.iter().map(|(_, count, score)| (*score, count))))
+    }
+
+    /// How the posteriors of the rows that `listing` lists lie among all; `None` where scores are none.
+    #[must_use]
+    pub fn spread(&self, listing: &Listing) -> Option<Spread> {
+        if self.claim != Claim::Posterior || self.histogram.rows() == 0 {
+            return None;
+        }
+        let mut spread = Spread::default();
+        for (lowest, rows) in self.histogram.counts() {
+            spread.add(lowest, rows, listing.q(Some(lowest)).is_some());
+        }
+        Some(spread)
     }
 
     /// Joins two summaries.

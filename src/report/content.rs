@@ -14,17 +14,26 @@ use crate::data::{Role, Schema, picture};
 
 /// Columns shown of a row.
 const COLUMNS: usize = 64;
-/// Characters of a cell, and of one with free text.
+/// Characters of a cell, and of a source's name.
 const CELL: usize = 160;
-const TEXT: usize = 2_000;
-/// Characters of a source's name.
 const SOURCE: usize = 120;
-/// Longest side of a picture in a page, and the most bytes of one, as base64.
-const SIDE: usize = 160;
+/// The most bytes of a picture in a page, as base64.
 const PICTURE: usize = 64 << 10;
-/// Most bytes of all pictures, as base64, and of all cells.
-const PICTURES: usize = 1_792 << 10;
-const CELLS: usize = 8 << 20;
+
+/// How much a page carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Characters of a cell with free text.
+    pub(super) text: usize,
+    /// Longest side of a picture, in pixels.
+    pub(super) side: usize,
+    /// Most bytes of all pictures, as base64, and of all cells.
+    pub(super) pictures: usize,
+    pub(super) cells: usize,
+}
+
+/// Of listed rows.
+const LISTED: Limits = Limits { text: 2_000, side: 160, pictures: 1_792 << 10, cells: 8 << 20 };
 
 /// Items of rows that lie evenly spread: where they outgrow their limit, every other one goes.
 #[derive(Debug)]
@@ -76,6 +85,7 @@ pub(super) type Picture = (String, usize, usize);
 /// The content of listed rows, by their place in the list.
 #[derive(Debug)]
 pub(super) struct Content {
+    limits: Limits,
     rows: usize,
     columns: Vec<Column>,
     sources: Names<String>,
@@ -97,22 +107,15 @@ pub(super) struct Column {
 
 impl Default for Content {
     fn default() -> Self {
-        Self {
-            rows: 0,
-            columns: Vec::new(),
-            sources: Names::default(),
-            source: Vec::new(),
-            cells: Sampled::new(CELLS),
-            pictures: Sampled::new(PICTURES),
-        }
+        Self::new(LISTED)
     }
 }
 
-fn shown(schema: &Schema) -> Vec<Column> {
+fn shown(schema: &Schema, text: usize) -> Vec<Column> {
     let column = |(at, column): (usize, &crate::data::ColumnRole)| {
         let characters = match column.role {
             Role::Image | Role::Embedding | Role::Probabilities => return None,
-            Role::Text | Role::Response => TEXT,
+            Role::Text | Role::Response => text,
             _ => CELL,
         };
         Some(Column { name: visible(&column.name, CELL), role: column.role.name(), at, characters })
@@ -121,10 +124,23 @@ fn shown(schema: &Schema) -> Vec<Column> {
 }
 
 impl Content {
+    /// Nothing yet.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            rows: 0,
+            columns: Vec::new(),
+            sources: Names::default(),
+            source: Vec::new(),
+            cells: Sampled::new(limits.cells),
+            pictures: Sampled::new(limits.pictures),
+        }
+    }
+
     /// Takes in the next listed rows; keeps nothing of those after the first `most`.
     pub(super) fn add(&mut self, schema: &Schema, batch: &RecordBatch, most: usize) {
         if self.columns.is_empty() {
-            self.columns = shown(schema);
+            self.columns = shown(schema, self.limits.text);
         }
         let (image, source) = (schema.first(Role::Image), schema.first(Role::Source));
         let value = |column: &Column, row: usize| {
@@ -145,7 +161,7 @@ impl Content {
             }
             if let Some(array) = image.and_then(|at| batch.columns().get(at))
                 && self.pictures.wants(at)
-                && let Some(picture) = png(array, row)
+                && let Some(picture) = png(array, row, self.limits.side)
             {
                 let bytes = picture.0.len() + 32;
                 self.pictures.put(at, picture, bytes);
@@ -181,9 +197,9 @@ impl Content {
 }
 
 /// A row's picture, decoded and encoded anew, so that no byte of the data reaches a browser's decoder.
-fn png(array: &ArrayRef, row: usize) -> Option<Picture> {
+fn png(array: &ArrayRef, row: usize, side: usize) -> Option<Picture> {
     let image = picture(array, row)?;
-    let text = STANDARD.encode(image.shrunk(SIDE).to_png()?);
+    let text = STANDARD.encode(image.shrunk(side).to_png()?);
     (text.len() <= PICTURE).then_some((text, image.width, image.height))
 }
 

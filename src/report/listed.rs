@@ -9,6 +9,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::beside::Beside;
 use super::content::{Column, Content, Picture};
 use super::marks::{Marks, suggested};
 use super::names::Names;
@@ -17,6 +18,7 @@ use super::words::number;
 use super::{List, visible};
 use crate::data::Schema;
 use crate::error::Result;
+use crate::run::Surroundings;
 
 /// Rows kept for the page, and of these rows that stand in it without a script.
 const KEPT: usize = 100_000;
@@ -72,6 +74,7 @@ pub(super) struct Listed {
     /// Rows by their label and the one that content suggests.
     pairs: BTreeMap<(String, String), u64>,
     content: Content,
+    beside: Option<Beside>,
 }
 
 /// What a script reads.
@@ -103,6 +106,8 @@ pub(super) struct Blocks {
     /// Rows with their cells.
     pub(super) rows: String,
     pub(super) pictures: String,
+    /// What lies beside them.
+    pub(super) beside: String,
 }
 
 impl Listed {
@@ -155,6 +160,11 @@ impl Listed {
         self.content.add(schema, batch, KEPT);
     }
 
+    /// Takes in what lies beside the rows, once all are there.
+    pub(super) fn surround(&mut self, schema: &Schema, surroundings: &Surroundings) {
+        self.beside = Some(Beside::new(schema, surroundings));
+    }
+
     /// Whether the data names its rows.
     pub(super) fn has_id(&self) -> bool {
         !self.columns.id.is_empty()
@@ -202,7 +212,8 @@ impl Listed {
             rows = packed(&self.block(kept))?;
         }
         let pictures: BTreeMap<usize, &Picture> = self.content.pictures();
-        Ok(Blocks { rows, pictures: packed(&pictures)? })
+        let beside = self.beside.as_mut().map(Beside::block).transpose()?.unwrap_or_default();
+        Ok(Blocks { rows, pictures: packed(&pictures)?, beside })
     }
 
     fn block(&self, kept: usize) -> Block<'_> {

@@ -2,6 +2,7 @@
 //! a run found.
 
 mod baseline;
+mod beside;
 mod cause;
 mod content;
 mod escape;
@@ -40,7 +41,7 @@ use crate::data::{Role, Schema};
 use crate::error::Result;
 use crate::folder::Folder;
 use crate::run::rows_schema;
-use crate::run::{Outcome, Sink};
+use crate::run::{Outcome, Sink, Surroundings};
 pub(crate) use html::{Desk, Html};
 use listed::Listed;
 pub(crate) use listed::cell;
@@ -127,6 +128,11 @@ impl Sink for Writer {
 
     fn content(&mut self, schema: &Schema, rows: &RecordBatch) -> Result<()> {
         self.listed.hold(schema, rows);
+        Ok(())
+    }
+
+    fn beside(&mut self, schema: &Schema, surroundings: &Surroundings) -> Result<()> {
+        self.listed.surround(schema, surroundings);
         Ok(())
     }
 

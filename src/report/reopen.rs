@@ -30,7 +30,7 @@ pub(crate) fn reopen(folder: &Path, desk: &Desk) -> Result<Html> {
     let before = std::fs::read_to_string(folder.join("report.html")).unwrap_or_default();
     let kept = |id: &str| block(&before, id).map(str::to_owned);
     let blocks = match (kept("rows-data"), kept("pictures-data")) {
-        (Some(rows), Some(pictures)) => Blocks { rows, pictures },
+        (Some(rows), Some(pictures)) => Blocks { rows, pictures, beside: kept("beside-data").unwrap_or_default() },
         _ => listed.blocks()?,
     };
     page(&report, &listed, &scores, blocks, desk)

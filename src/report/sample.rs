@@ -27,7 +27,18 @@ pub(crate) fn settings() -> Settings {
 
 fn unit(code: &str, family: Family, status: Status, flagged: u64, notes: &[&str]) -> UnitOutcome {
     let notes = notes.iter().map(|&n| n.to_owned()).collect();
-    UnitOutcome { code: code.to_owned(), family, status, seconds: 1.25, bytes: 1_572_864, scans: 2, flagged, lowest_p: None, notes }
+    UnitOutcome {
+        code: code.to_owned(),
+        family,
+        status,
+        seconds: 1.25,
+        bytes: 1_572_864,
+        scans: 2,
+        flagged,
+        lowest_p: None,
+        notes,
+        spread: None,
+    }
 }
 
 fn column(name: &str, data_type: &str, role: Role, reason: &str) -> ColumnRole {

@@ -7,22 +7,18 @@ use arrow::datatypes::{Float64Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
-use crate::finding::Family;
+use super::html::NAME;
+use super::json::Detector;
+use super::visible;
+use crate::finding::{Family, Spread};
 
-/// Parts of the range of scores, 0 to 1.
-pub(super) const BINS: usize = 40;
-
-/// Rows by score.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Histogram {
-    pub(super) listed: [u64; BINS],
-    pub(super) others: [u64; BINS],
-}
+/// Width of a bar with its gap.
+const WIDTH: usize = 400 / Spread::BINS;
 
 /// Histograms of the families' scores.
 #[derive(Debug, Default)]
 pub(super) struct Scores {
-    families: BTreeMap<&'static str, Histogram>,
+    families: BTreeMap<&'static str, Spread>,
     /// Listed rows whose scores have not come yet.
     waiting: HashSet<u64>,
 }
@@ -30,7 +26,9 @@ pub(super) struct Scores {
 /// A histogram as bars.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Chart {
-    pub(super) family: &'static str,
+    title: String,
+    /// What the lowest and the highest scores mean.
+    ends: [&'static str; 2],
     pub(super) bars: Vec<Bar>,
     pub(super) listed: u64,
     pub(super) others: u64,
@@ -66,43 +64,41 @@ impl Scores {
         let listed: Vec<bool> = rows.iter().map(|row| row.is_some_and(|row| self.waiting.remove(&row))).collect();
         for family in Family::CLAIMING.map(Family::name) {
             let Some(values) = scores.column_by_name(family).and_then(|a| a.as_primitive_opt::<Float64Type>()) else { continue };
-            let histogram = self.families.entry(family).or_insert(Histogram { listed: [0; BINS], others: [0; BINS] });
+            let spread = self.families.entry(family).or_default();
             for (value, listed) in values.iter().zip(&listed) {
-                let Some(value) = value.filter(|value| value.is_finite()) else { continue };
-                let bin = ((value.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
-                let side = if *listed { &mut histogram.listed } else { &mut histogram.others };
-                if let Some(count) = side.get_mut(bin) {
-                    *count += 1;
-                }
+                spread.add(value.unwrap_or(f64::NAN), 1, *listed);
             }
         }
     }
 
-    /// The histograms of families that scored more than one value.
-    pub(super) fn charts(&self) -> Vec<Chart> {
-        self.families
-            .iter()
-            .filter(|(_, h)| h.listed.iter().zip(&h.others).filter(|(a, b)| **a + **b > 0).count() > 1)
-            .map(|(family, h)| chart(family, h))
-            .collect()
+    /// Charts of detectors that listed rows by a probability, and of families whose scores were taken in.
+    pub(super) fn charts(&self, detectors: &[Detector]) -> Vec<Chart> {
+        let posteriors = detectors.iter().filter_map(|detector| {
+            let title = format!("Probability of being wrong: {}", visible(&detector.code, NAME));
+            let spread = detector.spread.as_ref().filter(|spread| spread.listed.iter().any(|rows| *rows > 0))?;
+            chart(title, ["0 sound", "1 wrong"], spread)
+        });
+        let families =
+            self.families.iter().filter_map(|(family, spread)| chart(format!("Scores: {family}"), ["0 usual", "1 strange"], spread));
+        posteriors.chain(families).collect()
     }
 }
 
-fn chart(family: &'static str, histogram: &Histogram) -> Chart {
-    let most = histogram.listed.iter().chain(&histogram.others).max().copied().unwrap_or(0);
+/// A chart; nothing where all rows have about the same score.
+fn chart(title: String, ends: [&'static str; 2], spread: &Spread) -> Option<Chart> {
+    let pairs = || spread.listed.iter().zip(&spread.others).enumerate().take(Spread::BINS).filter(|(_, (a, b))| **a > 0 || **b > 0);
+    if pairs().count() < 2 {
+        return None;
+    }
+    let most = spread.listed.iter().chain(&spread.others).max().copied().unwrap_or(0);
     let top = (1.0 + most as f64).ln();
     let side = |count: u64| {
         let height = 100.0 * (1.0 + count as f64).ln() / top;
         Side { y: format!("{:.1}", 100.0 - height), height: format!("{height:.1}") }
     };
-    let width = 400 / BINS;
-    let pairs = histogram.listed.iter().zip(&histogram.others).enumerate();
-    let bars = pairs.filter(|(_, (a, b))| **a + **b > 0).map(|(i, (listed, others))| Bar {
-        x: i * width,
-        others: side(*others),
-        listed: side(*listed),
-    });
-    Chart { family, bars: bars.collect(), listed: histogram.listed.iter().sum(), others: histogram.others.iter().sum() }
+    let bars = pairs().map(|(i, (listed, others))| Bar { x: i * WIDTH, others: side(*others), listed: side(*listed) });
+    let sum = |side: &[u64]| side.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+    Some(Chart { title, ends, bars: bars.collect(), listed: sum(&spread.listed), others: sum(&spread.others) })
 }
 
 #[cfg(test)]
@@ -122,8 +118,8 @@ mod tests {
         scores.listed(&RecordBatch::try_from_iter([("row", Arc::new(UInt64Array::from(vec![1])) as ArrayRef)]).unwrap());
         scores.add(&batch);
         assert!(scores.waiting.is_empty());
-        let charts = scores.charts();
-        assert_eq!((charts.len(), charts[0].family, charts[0].listed, charts[0].others), (1, "label", 1, 1));
-        assert_eq!((charts[0].bars[1].x, charts[0].bars[1].listed.height.as_str()), (390, "100.0"));
+        let charts = scores.charts(&[]);
+        assert_eq!((charts.len(), charts[0].title.as_str(), charts[0].listed, charts[0].others), (1, "Scores: label", 1, 1));
+        assert_eq!((charts[0].bars[1].x, charts[0].bars[1].listed.height.as_str()), (31 * WIDTH, "100.0"));
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 /// The modules, each after those that it imports.
-const MODULES: [(&str, &str); 13] = [
+const MODULES: [(&str, &str); 14] = [
     ("dom.js", include_str!("assets/js/dom.js")),
     ("blake3.js", include_str!("assets/js/blake3.js")),
     ("ledger.js", include_str!("assets/js/ledger.js")),
@@ -16,6 +16,7 @@ const MODULES: [(&str, &str); 13] = [
     ("desk.js", include_str!("assets/js/desk.js")),
     ("filter.js", include_str!("assets/js/filter.js")),
     ("sample.js", include_str!("assets/js/sample.js")),
+    ("beside.js", include_str!("assets/js/beside.js")),
     ("grid.js", include_str!("assets/js/grid.js")),
     ("panel.js", include_str!("assets/js/panel.js")),
     ("causes.js", include_str!("assets/js/causes.js")),

@@ -94,7 +94,7 @@ impl Known {
                 Some(model) => Phase::Done(model),
                 None => Phase::Skipped("not part of the model".to_owned()),
             };
-            Ok(Passenger { unit, phase, seconds: 0.0, scans: 0, bytes: 0 })
+            Ok(Passenger::new(unit, phase))
         };
         let passengers: Vec<Passenger> = units.into_iter().map(board).collect::<Result<_>>()?;
         match models.keys().next() {

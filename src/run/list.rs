@@ -298,16 +298,11 @@ impl<'a> Lister<'a> {
         let strings = || ListBuilder::new(StringBuilder::new());
         let (mut families, mut codes, mut causes) = (strings(), strings(), strings());
         let (mut tiers, mut qs, mut reasons, mut evidence) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let label_column = self.schema.label.as_ref().map(|l| l.column);
-        let given = |row: usize| label_column.and_then(|c| block.record().column(c).is_valid(row).then(|| block.display(c, row)));
-        let are_answers = self.schema.label.as_ref().is_some_and(|l| l.answers().is_some());
-        let answered = |row: usize| block.labels()[row].map(|class| self.schema.class_name(class).to_owned());
-        let label = |row: usize| if are_answers { answered(row) } else { given(row) };
         let source = self.schema.first(Role::Source);
         let times = self.schema.first(Role::Time).map(|c| texts_of(block.record().column(c)));
         for (row, entries) in listed {
             counts.rows += 1;
-            counts.places.labels.push(label(*row).unwrap_or_else(|| "null".to_owned()));
+            counts.places.labels.push(block.shown_label(*row).unwrap_or_else(|| "null".to_owned()));
             counts.places.files.push(self.file_of(block.row_position(*row)).to_owned());
             counts.places.sources.extend(source.map(|c| block.display(c, *row)));
             let month = |times: &LargeStringArray| month(times.is_valid(*row).then(|| times.value(*row))).to_owned();
@@ -359,7 +354,7 @@ impl<'a> Lister<'a> {
             columns.push(take(block.record().column(id), &indices, None).map_err(|e| unwritable(&e))?);
         }
         columns.extend::<[ArrayRef; 8]>([
-            Arc::new(listed.iter().map(|(row, _)| label(*row)).collect::<StringArray>()),
+            Arc::new(listed.iter().map(|(row, _)| block.shown_label(*row)).collect::<StringArray>()),
             Arc::new(families.finish()),
             Arc::new(codes.finish()),
             Arc::new(causes.finish()),

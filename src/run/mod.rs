@@ -9,6 +9,7 @@
 
 mod align;
 mod answers;
+mod beside;
 mod facts;
 mod feed;
 mod frozen;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+pub use beside::Surroundings;
 pub use frozen::{Accepted, Frozen, Judged};
 pub use list::rows_schema;
 pub use outcome::*;
@@ -38,10 +40,11 @@ pub use shared::on_threads;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Group, Tier, Verdict, covers};
+use crate::finding::{Family, Finding, Group, Spread, Tier, Verdict, covers};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
 use crate::policy::{self, Gate, Judgement, Listing, Policy, Surprisal};
 
+use beside::Keeping;
 use facts::Facts;
 use feed::{Cache, Feed};
 use list::{Claimed, Lister};
@@ -121,9 +124,15 @@ struct Passenger {
     seconds: f64,
     scans: u32,
     bytes: u64,
+    /// How its posteriors lie, once rows are scored.
+    spread: Option<Spread>,
 }
 
 impl Passenger {
+    fn new(unit: Box<dyn Unit>, phase: Phase) -> Self {
+        Self { unit, phase, seconds: 0.0, scans: 0, bytes: 0, spread: None }
+    }
+
     fn code(&self) -> &'static str {
         self.unit.info().code
     }
@@ -245,7 +254,7 @@ fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Or
                     None => Phase::Waiting,
                 }
             };
-            Passenger { unit, phase, seconds: 0.0, scans: 0, bytes: 0 }
+            Passenger::new(unit, phase)
         })
         .collect()
 }
@@ -538,8 +547,11 @@ impl<'a> Run<'a> {
             scored
         };
         for ((&i, summary), seconds) in which.iter().zip(scored.summaries).zip(scored.seconds) {
-            self.passengers[i].seconds += seconds;
-            listings.insert(i, summary.list(policy.fdr));
+            let listing = summary.list(policy.fdr);
+            let passenger = &mut self.passengers[i];
+            passenger.seconds += seconds;
+            passenger.spread = summary.spread(&listing);
+            listings.insert(i, listing);
             rarity.extend(summary.surprisal().map(|rare| (i, rare)));
         }
         for (i, why) in scored.failed {
@@ -597,13 +609,18 @@ impl<'a> Run<'a> {
         let wanted = (sink.wants_scores(), sink.wants_content());
         let mut cache = std::mem::replace(&mut self.cache, Cache::new(0));
         let lister = Lister::new(&self.schema, &files, &self.passengers, listings, rarity, &claims, wanted);
+        let mut failed = BTreeMap::new();
         let listed = if lister.has_work() {
             self.progress.scan(self.scans + 2, "listing rows", Some(self.schema.rows));
-            self.list(&lister, &mut cache, sink)?
+            let mut keeping = Keeping::new(sink, self.memory / UNIT_SHARE);
+            let listed = self.list(&lister, &mut cache, &mut keeping)?;
+            let (rows, content) = keeping.into_rows(&self.schema)?;
+            failed.extend(self.look_beside(&rows, &content, &mut cache, sink)?);
+            listed
         } else {
             lister.nothing(sink)?
         };
-        for (i, why) in &listed.failed {
+        for (i, why) in listed.failed.iter().chain(&failed) {
             self.passengers[*i].phase = Phase::Failed(why.clone());
         }
         let mut findings: Vec<Finding> = decided.into_values().flatten().flatten().collect();
@@ -657,6 +674,7 @@ impl<'a> Run<'a> {
                 flagged: listed.by_unit.get(&i).copied().unwrap_or(0),
                 lowest_p: told.lowest_p,
                 notes: told.notes,
+                spread: p.spread.clone(),
             })
             .collect();
         let mut families: BTreeMap<String, FamilyCounts> =

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, ColumnRole, File, Schema};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Power, Verdict};
+use crate::finding::{Family, Finding, Power, Spread, Verdict};
 use crate::policy::Applied;
+
+use super::beside::Surroundings;
 
 /// How a unit fared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct UnitOutcome {
     pub lowest_p: Option<f64>,
     /// What it has to say of the whole set: estimates, limits, the smallest cause it could have seen.
     pub notes: Vec<String>,
+    /// How the posteriors of listed and of other rows lie; none of a detector that lists no row by a posterior.
+    pub spread: Option<Spread>,
 }
 
 /// Counts of one family.
@@ -149,7 +153,12 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Whether listed rows are wanted with the columns of the data.
+    /// Where listed rows lie, and what they are most like, once all are listed, if [`Sink::wants_content`] and where that can be said.
+    fn beside(&mut self, _schema: &Schema, _surroundings: &Surroundings) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether listed rows are wanted with the columns of the data, and with what lies beside them.
     fn wants_content(&self) -> bool {
         false
     }

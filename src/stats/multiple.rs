@@ -176,6 +176,11 @@ impl PosteriorHistogram {
         lowest
     }
 
+    /// The lowest posterior of each bin, ascending, with the rows in it.
+    pub fn counts(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.bins.iter().enumerate().map(|(bin, (rows, _))| (bin as f64 / BINS as f64, *rows))
+    }
+
     /// Rows added so far.
     #[must_use]
     pub fn rows(&self) -> u64 {

@@ -28,6 +28,12 @@ impl Reference {
         Self { rows, lengths2 }
     }
 
+    /// The rows, m × d.
+    #[must_use]
+    pub fn rows(&self) -> ArrayView2<'_, f32> {
+        self.rows.view()
+    }
+
     /// Number of reference rows.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -68,6 +68,25 @@ test('a row opens with its picture, the patch outlined', () =>
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'grid');
   }));
 
+test('a row shows the rows that it is most like, and causes where their rows lie', () =>
+  visit(digits, async (page) => {
+    await page.locator('.filters [name=family]').selectOption('label');
+    await page.locator('.lines .line').first().click();
+    const nearest = page.getByRole('dialog').locator('.nearest li');
+    await nearest.first().locator('img').waitFor();
+    assert.equal(await nearest.count(), 5);
+    const suggested = await page.getByRole('dialog').locator('.facts-of div', { hasText: 'content suggests' }).locator('dd').textContent();
+    const labels = await nearest.locator('.label').allTextContents();
+    assert.ok(labels.filter((label) => label === suggested).length >= 3, `${labels} but ${suggested}`);
+    assert.equal(await page.getByRole('dialog').locator('.nearest .other').count(), labels.filter((label) => label !== '').length - (await page.getByRole('dialog').locator('.nearest .same').count()));
+    const map = page.locator('#cause-0 .map');
+    await map.locator('path.listed').waitFor();
+    assert.match(await map.locator('svg').getAttribute('aria-label'), /^54 listed rows on a map/);
+    const drawn = async (kind) => ((await page.locator(`#map path.${kind}`).getAttribute('d')) ?? '').split('M').length - 1;
+    assert.equal(await drawn('listed'), Number(process.env.FORETASTE_DIGITS_ROWS));
+    assert.ok((await drawn('ground')) > 1000);
+  }));
+
 test('decisions survive a reload, can be taken back, and leave as a ledger', () =>
   visit(digits, async (page) => {
     await page.locator('.lines .line').first().click();

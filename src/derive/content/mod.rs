@@ -1,5 +1,6 @@
 //! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
 
+mod atlas;
 mod features;
 mod near;
 mod panel;
@@ -19,11 +20,12 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, Role, Schema};
 use crate::error::{Error, Result};
 use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
+use crate::fold::{Atlas, Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
 use crate::stats::design::{Csr, Design};
 use crate::stats::ridge::Ridge;
 
 use super::sample::{SampleModel, SampleRow, Vectors, raw};
+use atlas::ContentAtlas;
 use features::Features;
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};
@@ -317,5 +319,10 @@ impl Derive for Content {
             return Ok(Some(given.mapv(log_probability)));
         }
         model.fitted.as_ref().map(|fitted| fitted.logits(rows)).transpose()
+    }
+
+    fn atlas(&self, model: &ContentModel) -> Result<Option<Box<dyn Atlas>>> {
+        let Some(fitted) = &model.fitted else { return Ok(None) };
+        Ok(ContentAtlas::of(fitted)?.map(|atlas| Box::new(atlas) as Box<dyn Atlas>))
     }
 }

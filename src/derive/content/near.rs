@@ -1,5 +1,7 @@
 //! The labelled rows that a row is most like, to show what its label contradicts.
 
+use std::borrow::Borrow;
+
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,10 +59,25 @@ impl Near {
 
     /// Classes of the rows nearest to a row, the nearest first; `own` as in [`Reference::nearest`].
     pub(super) fn classes(&self, features: &Features, row: &SampleRow, own: Option<usize>, count: usize) -> Result<Vec<u32>> {
-        let raw = features.scaled(&[row])?;
-        let place = self.projection.as_ref().map_or(Ok(raw.clone()), |projection| projection.map(raw.view()))?;
-        let nearest = self.reference.nearest(place.view(), &[own], count)?;
+        let nearest = self.reference.nearest(self.places(features, &[row])?.view(), &[own], count)?;
         Ok(nearest.iter().flatten().filter_map(|at| self.labels.get(*at as usize).copied()).collect())
+    }
+
+    /// Where rows lie, rows × dimensions.
+    pub(super) fn places(&self, features: &Features, rows: &[impl Borrow<SampleRow>]) -> Result<Array2<f32>> {
+        let scaled = features.scaled(rows)?;
+        self.projection.as_ref().map_or(Ok(scaled.clone()), |projection| projection.map(scaled.view()))
+    }
+
+    /// The labelled rows of the sample that can be found, the first of them.
+    pub(super) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// Keys of these rows, from all of the sample with their labels.
+    pub(super) fn keys(&self, keys: &[u64], labels: &[Option<u32>]) -> Vec<u64> {
+        let labelled = keys.iter().zip(labels).filter(|(_, label)| label.is_some()).map(|(key, _)| *key);
+        labelled.take(self.reference.len()).collect()
     }
 }
 
@@ -78,8 +95,7 @@ impl Neighbours {
     pub const COUNT: usize = 10;
 
     pub(super) fn new(features: &Features, near: &Near, keys: &[u64], labels: &[Option<u32>]) -> Self {
-        let voting = keys.iter().zip(labels).filter(|(_, label)| label.is_some()).map(|(key, _)| *key);
-        Self { features: features.scale_alone(), near: near.clone(), keys: voting.take(near.reference.len()).collect() }
+        Self { features: features.scale_alone(), near: near.clone(), keys: near.keys(keys, labels) }
     }
 
     /// Labels of the 10 labelled rows of the sample that are nearest to a row, the nearest first and not the row itself.

@@ -3,12 +3,14 @@
 use arrow::compute::concat_batches;
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
+use rustc_hash::FxHashSet;
 
 use crate::data::read::{Slice, Spread, changed, schema_to_bytes};
 use crate::data::{Schema, Source};
 use crate::error::{Error, Result};
 use crate::fold::{AnyModel, Unit};
 
+use super::super::beside::Found;
 use super::super::facts::Facts;
 use super::super::known::{Known, models_of};
 use super::super::list::{Listed, Lister};
@@ -177,6 +179,27 @@ impl<'a> Far<'a> {
             Ok(())
         })?;
         Ok(listed)
+    }
+
+    /// The rows with one of these keys, in their order.
+    pub(in crate::run) fn find(&self, schema: &Schema, wanted: &FxHashSet<u64>) -> Result<Vec<Found>> {
+        let mut keys: Vec<u64> = wanted.iter().copied().collect();
+        keys.sort_unstable();
+        let mut all = Vec::new();
+        self.each(
+            What::Find(Known::new(schema, &[])?, keys),
+            |slices| runs(slices, u64::MAX),
+            |body| {
+                let Body::Find(rows, bytes) = body else { return Err(other()) };
+                let content = concat_batches(&schema.arrow, &batches_of(&bytes)?).map_err(|e| wire(e.to_string()))?;
+                if content.num_rows() != rows.len() {
+                    return Err(other());
+                }
+                all.push(Found { rows, content });
+                Ok(())
+            },
+        )?;
+        Ok(all)
     }
 }
 

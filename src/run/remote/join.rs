@@ -120,7 +120,7 @@ fn join_bodies(units: &[Box<dyn Unit>], what: &What, question: u64, bodies: Vec<
             }
             Ok(Body::Score { summaries, seconds, failed })
         }
-        What::Head(_) | What::List(_) | What::Mark(_) => Err(wire("these answers stay in the order of their partitions")),
+        What::Head(_) | What::List(_) | What::Find(..) | What::Mark(_) => Err(wire("these answers stay in the order of their partitions")),
     }
 }
 

@@ -61,6 +61,8 @@ enum What {
     Ride(Ride),
     Score(Score),
     List(Told),
+    /// Rows with one of these keys are wanted.
+    Find(Known, Vec<u64>),
     /// Listed rows, as an Arrow stream, whose places are to be marked.
     Mark(Vec<u8>),
 }
@@ -114,6 +116,8 @@ enum Body {
         /// By the positions that the units have in the registry.
         listed: Listed,
     },
+    /// Rows that were asked for, as [`Found`](super::beside::Found) has them, and they as an Arrow stream.
+    Find(Vec<(u64, u64, Option<String>)>, Vec<u8>),
 }
 
 /// What a rider brought home.

@@ -13,8 +13,10 @@ use crate::data::{Batches, Schema};
 use crate::error::{Error, Place, Result};
 use crate::fold::Unit;
 
+use super::super::beside::find;
 use super::super::facts::Facts;
 use super::super::feed::{Cache, Feed};
+use super::super::known::Known;
 use super::super::list::{Lister, Told};
 use super::super::outcome::{Silent, Sink};
 use super::super::score::Scoring;
@@ -83,6 +85,7 @@ fn answer(units: Vec<Box<dyn Unit>>, what: What, question: u64, rows: Rows) -> R
         What::Ride(task) => ride_here(units, &task, question, rows),
         What::Score(task) => score(units, &task, rows),
         What::List(task) => list(units, task, rows),
+        What::Find(known, keys) => find_here(&known, &keys, rows),
         What::Mark(_) => Err(wire("marks are asked for by another door")),
     }
 }
@@ -132,6 +135,14 @@ fn ride_here(units: Vec<Box<dyn Unit>>, task: &Ride, question: u64, rows: Rows) 
     });
     let riders = rode.collect();
     Ok(Body::Ride { riders, facts: task.facts.then(|| facts.into_counts()) })
+}
+
+fn find_here(known: &Known, keys: &[u64], rows: Rows) -> Result<Body> {
+    let (schema, mut cache) = (known.schema()?, Cache::new(0));
+    let wanted = keys.iter().copied().collect();
+    let found = find(&pool(1)?, 1, feed(&schema, rows, &mut cache), &wanted, &Silent)?;
+    let content = concat_batches(&schema.arrow, found.iter().map(|part| &part.content)).map_err(|e| wire(e.to_string()))?;
+    Ok(Body::Find(found.into_iter().flat_map(|part| part.rows).collect(), batch_to_bytes(&content)?))
 }
 
 /// The positions of units.

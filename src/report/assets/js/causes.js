@@ -1,6 +1,7 @@
-// The cards of causes: rows that carry them, and decisions about all their rows at once.
+// The cards of causes: rows that carry them, where these lie, and decisions about all their rows at once.
 
 import { button, el, plural } from './dom.js';
+import { commonLabel } from './beside.js';
 import { excerpt, longText, marked, pictureOf } from './sample.js';
 
 const THUMBS = 8;
@@ -26,14 +27,15 @@ async function examples(rows, places, open) {
 }
 
 /// Fills the cards; gives what redraws them after a decision.
-export function dressCauses(head, rows, desk, { decide, open, filter }) {
+export function dressCauses(head, rows, desk, beside, { decide, open, filter }) {
   const redraws = head.causes.map((cause, at) => {
     const places = rows.ofCause(cause.fingerprint);
     const gallery = document.querySelector(`.examples-of[data-cause="${at}"]`);
     const controls = document.querySelector(`.decide-cause[data-cause="${at}"]`);
     if (places.length === 0 || !controls) return () => {};
-    examples(rows, places, open).then((nodes) => {
-      gallery.replaceChildren(...nodes);
+    Promise.all([examples(rows, places, open), beside]).then(([nodes, atlas]) => {
+      const map = atlas?.map(new Set(places), commonLabel(rows, places));
+      gallery.replaceChildren(...nodes, ...(map ? [map] : []));
       if (nodes.length > 0) gallery.parentElement.classList.add('shown');
     });
     const said = el('span', { class: 'counts', role: 'status' });

@@ -4,6 +4,7 @@ const PACKED_PNG = /^[A-Za-z0-9+/=]+$/;
 
 async function unpack(id) {
   const text = document.getElementById(id).textContent;
+  if (text === '') return null;
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
   return new Response(stream).json();
@@ -72,6 +73,11 @@ export class Rows {
     this.thumbs ??= unpack('pictures-data');
     return this.thumbs;
   }
+}
+
+/// What lies beside the listed rows; nothing where that was not looked at.
+export async function readBeside() {
+  return unpack('beside-data');
 }
 
 /// The address of a picture, if it is one.

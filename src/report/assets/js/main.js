@@ -4,6 +4,7 @@ import { count, el, plural, visible } from './dom.js';
 import { Rows, readHead } from './data.js';
 import { Desk } from './desk.js';
 import { NO_FILTER, shown, sorted } from './filter.js';
+import { Beside } from './beside.js';
 import { Grid } from './grid.js';
 import { Panel } from './panel.js';
 import { dressCauses } from './causes.js';
@@ -27,6 +28,7 @@ async function start() {
   const rows = await Rows.read(head);
   if (rows.length === 0) return;
   const desk = await Desk.open(head, rows);
+  const beside = Beside.read(rows);
   let filter = { ...NO_FILTER };
   let order = { key: 'row', down: false };
   let places = [];
@@ -85,13 +87,13 @@ async function start() {
     });
 
   const grid = new Grid(rows, desk.log, { open, act, sort: (by) => { order = by; look(); } });
-  const panel = new Panel(head, rows, desk.log, {
+  const panel = new Panel(head, rows, desk.log, beside, {
     decide: (which, ruling, more) => decide({ places: which }, ruling, more),
     close: () => { document.body.classList.remove('with-panel'); grid.node.focus(); },
     step,
   });
   const review = new Review(head, rows, desk, { change, decide: (ruling, more) => decide({ places }, ruling, more), undo, merge });
-  const causes = dressCauses(head, rows, desk, {
+  const causes = dressCauses(head, rows, desk, beside, {
     decide,
     open: (i) => { change(null); grid.go(places.indexOf(i)); panel.open(i, true); place.scrollIntoView(); },
     filter: (cause) => { change({ ...NO_FILTER, cause }); place.scrollIntoView(); },
@@ -113,6 +115,8 @@ async function start() {
   document.documentElement.dataset.ready = 'true';
   performance.mark('ready');
   sampled.textContent = share(rows, await rows.pictures());
+  const map = (await beside)?.map(null, null);
+  if (map) document.getElementById('map').replaceChildren(el('h3', {}, 'among all rows'), map);
 }
 
 start().catch((error) => {

@@ -1,4 +1,4 @@
-// One row: what it holds, why it is listed, what is decided about it.
+// One row: what it holds, why it is listed, what it is like, what is decided about it.
 
 import { button, choice, count, el, field, visible } from './dom.js';
 import { cellsOf, pictureOf, textsOf } from './sample.js';
@@ -14,8 +14,8 @@ export function labelChoices(head, first) {
 }
 
 export class Panel {
-  constructor(head, rows, log, { decide, close, step }) {
-    Object.assign(this, { head, rows, log, decide, step, place: null });
+  constructor(head, rows, log, beside, { decide, close, step }) {
+    Object.assign(this, { head, rows, log, beside, decide, step, place: null });
     this.body = el('div', { class: 'panel-body' });
     this.node = el('dialog', { class: 'panel', 'aria-label': 'Row', close: () => this.closed(close) }, this.body);
     this.node.addEventListener('keydown', (event) => {
@@ -46,8 +46,9 @@ export class Panel {
       if (!focus && !this.modal) before?.focus?.();
     }
     if (focus || this.modal) this.title.focus();
-    const pictures = await this.rows.pictures();
+    const [pictures, beside] = await Promise.all([this.rows.pictures(), this.beside]);
     if (this.place !== i) return;
+    this.nearest.replaceChildren(...[beside?.nearestOf(i, (j) => this.open(j, true))].filter(Boolean));
     if (pictures[i]) this.figure.replaceChildren(pictureOf(this.rows, i, pictures[i], PICTURE_SIDE));
     else if (Object.keys(pictures).length > 0) this.figure.replaceChildren(el('p', { class: 'missing' }, 'The picture of this row is not in the page.'));
   }
@@ -56,10 +57,11 @@ export class Panel {
   refresh() {
     if (this.place === null) return;
     const focused = this.node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
-    const picture = this.figure;
+    const { figure, nearest } = this;
     this.draw(this.place);
-    this.figure.replaceWith(picture);
-    this.figure = picture;
+    this.figure.replaceWith(figure);
+    this.nearest.replaceWith(nearest);
+    Object.assign(this, { figure, nearest });
     if (focused) this.node.querySelector(`[data-act="${focused}"]`)?.focus();
   }
 
@@ -68,6 +70,7 @@ export class Panel {
     const state = log.stateOf(i);
     this.title = el('h3', { tabindex: -1 }, `Row ${count(rows.row[i])}`);
     this.figure = el('div', { class: 'figure' });
+    this.nearest = el('div', {});
     const step = (by, text, name) => button(text, () => this.step(by), { 'aria-label': name, class: 'quiet', 'data-act': name });
     const top = el(
       'div',
@@ -91,6 +94,7 @@ export class Panel {
       this.figure,
       textsOf(rows, i),
       el('p', { class: 'why' }, rows.reason[i]),
+      this.nearest,
       ...(causes.length ? [el('ul', { class: 'causes-of' }, ...causes.map((cause) => el('li', {}, el('a', { href: `#cause-${cause.i}` }, cause.title))))] : []),
       this.controls(i),
       this.history(i),

@@ -3,7 +3,8 @@
 import { el, svg } from './dom.js';
 import { pictureAddress } from './data.js';
 
-const LONG_TEXT = ['text', 'response'];
+/// Roles whose cells are texts to read.
+export const LONG_TEXT = ['text', 'response'];
 
 /// Places of a row's causes in its picture, in pixels.
 export function outlines(rows, i, width) {
