@@ -8,8 +8,8 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Content, ContentModel, ReferenceSample, Sample, Target};
-use crate::fold::{Unit, derived, detector};
+use crate::derive::{Coarse, CoarseModel, Content, ContentModel, ReferenceSample, Sample, Target};
+use crate::fold::{Given, Unit, derived, detector};
 
 /// All units: derived structure first, then detectors by code.
 #[must_use]
@@ -18,11 +18,13 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Sample),
         derived(ReferenceSample),
         derived(Content),
+        derived(Coarse),
         derived(Target),
         detector(drift::Joint),
         detector(drift::Marginal),
         detector(duplicate::Exact),
         detector(duplicate::Flood),
+        detector(label::Coarse::new(views)),
         detector(label::Confident),
         detector(label::Conflict),
         detector(
@@ -57,4 +59,12 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(trigger::Spectral),
         detector(trigger::token()),
     ]
+}
+
+/// What pictures say as a whole; carriers of located triggers are explained.
+fn views(given: &Given) -> Option<label::Views> {
+    let (logits, labels) = given.model::<CoarseModel>("derive.coarse")?.sample_logits(&trigger::carriers(given))?;
+    let claimed = given.model::<label::CrossfitModel>("label.crossfit");
+    let claimed = claimed.map(|model| model.toward().map(|claim| (claim.to, claim.p)).collect()).unwrap_or_default();
+    Some(label::Views { logits, labels, claimed })
 }

@@ -124,6 +124,8 @@ pub(super) struct Lister<'a> {
     claims: &'a BTreeMap<usize, Vec<Option<Claimed>>>,
     scores: bool,
     content: bool,
+    /// Units that may list rows, or whose scores are wanted.
+    judges: Vec<usize>,
 }
 
 impl<'a> Lister<'a> {
@@ -142,7 +144,9 @@ impl<'a> Lister<'a> {
             first += file.rows;
             (start, file.name.as_str())
         });
-        Self { schema, files: files.collect(), passengers, listings, rarity, claims, scores, content }
+        // A detector without a claim has no members, and mining rows again costs as much as a scan.
+        let judges = if scores { listings.keys().copied().collect() } else { listing(listings, claims) };
+        Self { schema, files: files.collect(), passengers, listings, rarity, claims, scores, content, judges }
     }
 
     /// Whether anything is listed or wanted.
@@ -151,8 +155,8 @@ impl<'a> Lister<'a> {
     }
 
     /// Units that may list rows, or whose scores are wanted.
-    pub(super) fn judges(&self) -> impl Iterator<Item = usize> {
-        self.listings.keys().copied()
+    pub(super) fn judges(&self) -> &[usize] {
+        &self.judges
     }
 
     pub(super) fn schema(&self) -> &Schema {
@@ -161,10 +165,9 @@ impl<'a> Lister<'a> {
 
     /// What another is told to list as this one does.
     pub(super) fn told(&self, files: Vec<File>) -> Result<Told> {
-        let judges = if self.scores { self.judges().collect() } else { listing(self.listings, self.claims) };
         let rarity = self.rarity.iter().map(|(&i, rare)| (self.passengers[i].code().to_owned(), rare.clone()));
-        let known = Known::new(self.schema, &models_of(self.passengers, &judges))?;
-        let lists = Lists::new(self.passengers, &judges, self.listings, self.claims);
+        let known = Known::new(self.schema, &models_of(self.passengers, &self.judges))?;
+        let lists = Lists::new(self.passengers, &self.judges, self.listings, self.claims);
         Ok(Told { known, lists, rarity: rarity.collect(), files, scores: self.scores, content: self.content })
     }
 
@@ -221,7 +224,8 @@ impl<'a> Lister<'a> {
 
     fn judge(&self, block: &Batch, failed: &mut BTreeMap<usize, String>) -> Vec<Judged> {
         let mut judged = Vec::new();
-        for (&i, listing) in self.listings {
+        for &i in &self.judges {
+            let Some(listing) = self.listings.get(&i) else { continue };
             let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
             // Mining a row again costs as much as a scan: a score that neither lists the row nor is written is not asked for.
             let scored = self.scores || listing.reads_scores();

@@ -640,7 +640,7 @@ impl<'a> Run<'a> {
             return Far::new(spread, self.progress).list(lister, sink);
         }
         let feed = Feed::open(self.source, &self.schema, cache)?;
-        let derive = columns_for(&self.passengers, lister.judges());
+        let derive = columns_for(&self.passengers, lister.judges().iter().copied());
         lister.run(&self.pool, self.threads, feed, &derive, self.progress, sink)
     }
 

@@ -1,7 +1,9 @@
 //! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
 
 mod atlas;
+mod coarse;
 mod features;
+mod held;
 mod near;
 mod panel;
 mod pictures;
@@ -24,9 +26,11 @@ use crate::fold::{Atlas, Claim, Derive, Fold, Given, Info, Law, Need, Step, with
 use crate::stats::design::{Csr, Design};
 use crate::stats::ridge::Ridge;
 
-use super::sample::{SampleModel, SampleRow, Vectors, raw};
+use super::sample::{SampleModel, SampleRow};
 use atlas::ContentAtlas;
+pub use coarse::{Coarse, CoarseModel};
 use features::Features;
+use held::HeldOut;
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};
 pub use target::{Target, TargetModel};
@@ -58,7 +62,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Rank,
     fused: false,
     max_tier: Tier::Review,
@@ -82,11 +86,10 @@ struct Fitted {
     beta: f32,
     /// What all opinions together say, not only the ridge classifier.
     panel: Panel,
-    keys: Vec<u64>,
-    threshold: u64,
-    labels: Vec<Option<u32>>,
-    /// Logits of the sample's rows without themselves, rows × classes.
-    held_out: Array2<f32>,
+    held: HeldOut,
+    /// What the ridge classifier says alone of pictures whose fine structure others look at; it stays where the model was fitted.
+    #[serde(skip)]
+    coarse: Option<HeldOut>,
     /// Features and targets of the sample; they stay where the model was fitted.
     #[serde(skip)]
     design: Option<(Design, Array2<f32>)>,
@@ -101,11 +104,7 @@ impl ContentModel {
             let rows: Vec<usize> = (0..keys.len()).filter(|&i| !left_out.contains(&keys[i])).collect();
             return Some((logits.select(Axis(0), &rows), rows.iter().map(|&i| labels[i]).collect()));
         }
-        let fitted = self.fitted.as_ref()?;
-        let rows: Vec<usize> =
-            (0..fitted.labels.len()).filter(|&i| fitted.labels[i].is_some() && !left_out.contains(&fitted.keys[i])).collect();
-        let labels = rows.iter().filter_map(|&i| fitted.labels[i]).collect();
-        Some((fitted.held_out.select(Axis(0), &rows), labels))
+        Some(self.fitted.as_ref()?.held.labelled(left_out))
     }
 
     /// Whether carriers can be taken out of this model: it was fitted here.
@@ -121,7 +120,7 @@ impl ContentModel {
         let fitted = self.fitted.as_ref().ok_or_else(missing)?;
         let (design, targets) = fitted.design.as_ref().ok_or_else(missing)?;
         let out: Vec<usize> =
-            carriers.iter().filter_map(|key| fitted.keys.binary_search(key).ok()).filter(|&i| fitted.labels[i].is_some()).collect();
+            carriers.iter().filter_map(|key| fitted.held.position(*key)).filter(|&i| fitted.held.labels[i].is_some()).collect();
         let weights = fitted.ridge.without(&design.select(&out)?, targets.select(Axis(0), &out).view())?;
         let known = known_features(design.sparse_part(), &out);
         let mut scores = Array2::zeros((rows.len(), targets.ncols()));
@@ -150,14 +149,13 @@ impl ContentModel {
     #[must_use]
     pub fn neighbours(&self) -> Option<Neighbours> {
         let fitted = self.fitted.as_ref()?;
-        Some(Neighbours::new(&fitted.features, fitted.panel.near()?, &fitted.keys, &fitted.labels))
+        Some(Neighbours::new(&fitted.features, fitted.panel.near()?, &fitted.held))
     }
 
     /// Position of a row in the sample that the model was fitted on.
     #[must_use]
     pub fn position(&self, key: u64) -> Option<usize> {
-        let fitted = self.fitted.as_ref()?;
-        if key > fitted.threshold { None } else { fitted.keys.binary_search(&key).ok() }
+        self.fitted.as_ref()?.held.position(key)
     }
 }
 
@@ -241,32 +239,18 @@ impl Fitted {
         }
         let given: Vec<u32> = labels.iter().flatten().copied().collect();
         let beta = calibration(&own, &given) as f32;
-        let (panel, held_out) =
+        let alone_says = features.has_pictures().then(|| linear.mapv(|z| z * beta));
+        let (panel, together) =
             Panel::fit(Fitting { features: &features, rows: &sample.rows, labels: &labels, targets: &targets, linear, seed, alone })?;
-        let (keys, threshold) = (sample.keys.clone(), sample.threshold);
-        Ok(Some(Self { features, ridge, beta, panel, keys, threshold, labels, held_out, design: Some((design, targets)) }))
+        let held = |logits| HeldOut { keys: sample.keys.clone(), threshold: sample.threshold, labels: labels.clone(), logits };
+        let coarse = alone_says.filter(|_| panel.sees_fine_structure()).map(held);
+        let held = held(together);
+        Ok(Some(Self { features, ridge, beta, panel, held, coarse, design: Some((design, targets)) }))
     }
 
     /// Logits of a block's rows, rows × classes.
     fn logits(&self, rows: &Batch) -> Result<Array2<f32>> {
-        let mut out = Array2::from_elem((rows.rows(), self.held_out.ncols()), f32::NAN);
-        let vectors = Vectors::of(rows)?;
-        let mut outside = Vec::new();
-        for (row, key) in rows.keys().iter().enumerate() {
-            let known = (*key <= self.threshold).then(|| self.keys.binary_search(key).ok()).flatten();
-            match known {
-                Some(i) => out.row_mut(row).assign(&self.held_out.row(i)),
-                None => outside.push(row),
-            }
-        }
-        if !outside.is_empty() {
-            let raws: Vec<SampleRow> = outside.iter().map(|&row| raw(rows, row, &vectors)).collect();
-            let logits = self.panel.logits(&self.features, &self.ridge, &raws)?;
-            for (&row, logits) in outside.iter().zip(logits.outer_iter()) {
-                out.row_mut(row).assign(&logits);
-            }
-        }
-        Ok(out)
+        self.held.column(rows, |others| self.panel.logits(&self.features, &self.ridge, others))
     }
 }
 

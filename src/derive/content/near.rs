@@ -13,6 +13,7 @@ use crate::stats::neighbor::Reference;
 use crate::stats::projection::Projection;
 
 use super::features::Features;
+use super::held::HeldOut;
 
 /// Most rows that may be shown.
 const MOST_ROWS: usize = 8_192;
@@ -74,9 +75,9 @@ impl Near {
         &self.reference
     }
 
-    /// Keys of these rows, from all of the sample with their labels.
-    pub(super) fn keys(&self, keys: &[u64], labels: &[Option<u32>]) -> Vec<u64> {
-        let labelled = keys.iter().zip(labels).filter(|(_, label)| label.is_some()).map(|(key, _)| *key);
+    /// Keys of these rows.
+    pub(super) fn keys(&self, held: &HeldOut) -> Vec<u64> {
+        let labelled = held.keys.iter().zip(&held.labels).filter(|(_, label)| label.is_some()).map(|(key, _)| *key);
         labelled.take(self.reference.len()).collect()
     }
 }
@@ -94,8 +95,8 @@ impl Neighbours {
     /// How many of the nearest rows are looked at.
     pub const COUNT: usize = 10;
 
-    pub(super) fn new(features: &Features, near: &Near, keys: &[u64], labels: &[Option<u32>]) -> Self {
-        Self { features: features.scale_alone(), near: near.clone(), keys: near.keys(keys, labels) }
+    pub(super) fn new(features: &Features, near: &Near, held: &HeldOut) -> Self {
+        Self { features: features.scale_alone(), near: near.clone(), keys: near.keys(held) }
     }
 
     /// Labels of the 10 labelled rows of the sample that are nearest to a row, the nearest first and not the row itself.

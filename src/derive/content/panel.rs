@@ -85,6 +85,11 @@ impl Panel {
         Ok((Self { members, near, classes }, held_out))
     }
 
+    /// Whether one of the opinions rests on small patches of pictures.
+    pub(super) fn sees_fine_structure(&self) -> bool {
+        self.members.iter().any(|(member, _)| matches!(member, Member::Pictures(_)))
+    }
+
     /// Those whose rows may be shown.
     pub(super) fn near(&self) -> Option<&Near> {
         self.near.as_ref()

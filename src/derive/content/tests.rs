@@ -85,7 +85,7 @@ fn wrong_labels_are_the_least_likely() {
     for kind in KINDS {
         let rows = rows(kind);
         let model = fitted(&rows);
-        let own = |i: usize| probability(model.held_out.row(i), rows[i].label.unwrap() as usize);
+        let own = |i: usize| probability(model.held.logits.row(i), rows[i].label.unwrap() as usize);
         let mut order: Vec<usize> = (0..ROWS).collect();
         order.sort_by(|a, b| own(*a).total_cmp(&own(*b)));
         let planted = ROWS / WRONG;
@@ -109,7 +109,7 @@ fn nobody_is_judged_by_a_model_that_saw_the_label() {
         rows[at].label = Some((rows[at].label.unwrap() + 1) % CLASSES as u32);
         let after = fitted(&rows);
         for class in 0..CLASSES {
-            let (p, q) = (probability(before.held_out.row(at), class), probability(after.held_out.row(at), class));
+            let (p, q) = (probability(before.held.logits.row(at), class), probability(after.held.logits.row(at), class));
             // Penalties, weights of opinions and calibration are shared by all rows, and move a little.
             assert!((p - q).abs() < 0.05, "{kind:?}: {p} became {q}");
         }
@@ -157,6 +157,6 @@ fn odd_rows_have_an_opinion() {
         rows[5].numeric = vec![f32::NAN, f32::INFINITY, f32::MAX];
         rows[6].pixels = vec![1; 7];
         let model = fitted(&rows);
-        assert!(model.held_out.iter().all(|z| z.is_finite()), "{kind:?}");
+        assert!(model.held.logits.iter().all(|z| z.is_finite()), "{kind:?}");
     }
 }

@@ -68,8 +68,19 @@ pub struct CrossfitModel {
     neighbours: Option<Neighbours>,
 }
 
+/// A class that labels of all others are claimed to be moved toward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Toward {
+    /// The class.
+    pub to: u32,
+    /// Not corrected for the number of classes.
+    pub p: f64,
+    /// Rows of the fit that natural confusion does not explain.
+    pub rows: u64,
+}
+
 impl CrossfitModel {
-    fn fit(data: &Schema, given: Option<(Array2<f32>, Vec<u32>)>) -> Self {
+    pub(super) fn fit(data: &Schema, given: Option<(Array2<f32>, Vec<u32>)>) -> Self {
         let priors = data.priors();
         let classes = || data.label.iter().flat_map(|label| &label.classes);
         let rows = given.and_then(|(logits, labels)| Rows::new(&logits, &labels, priors.len()));
@@ -87,6 +98,53 @@ impl CrossfitModel {
             return None;
         }
         self.fitted.as_ref()?.judge(&logits, label?, &self.priors)
+    }
+
+    /// Claims no more than labels toward some of the classes that they are claimed toward.
+    pub(super) fn keep_toward(&mut self, keep: impl Fn(u32) -> bool) {
+        if let Some(fitted) = &mut self.fitted {
+            fitted.keep_toward(keep);
+        }
+    }
+
+    /// What is claimed of labels toward one class.
+    pub fn toward(&self) -> impl Iterator<Item = Toward> + '_ {
+        let claims = self.fitted.iter().flat_map(|fitted| fitted.cells.iter().map(move |cell| (cell, &fitted.noise)));
+        let toward = claims.filter(|(cell, _)| cell.from.is_none());
+        toward.map(|(cell, noise)| Toward { to: cell.to, p: cell.p, rows: noise.unexplained(cell.to) })
+    }
+
+    pub(super) fn is_fitted(&self) -> bool {
+        self.fitted.is_some()
+    }
+
+    /// The claim that a row belongs to.
+    pub(super) fn member(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<u32> {
+        let judged = self.judge(logits, label)?;
+        self.fitted.as_ref()?.member(&judged).map(|at| at as u32)
+    }
+
+    /// Probability that a row came through a claim on its label, where there is one.
+    pub(super) fn toward_posterior(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<f64> {
+        self.judge(logits, label)?.cell.map(|(_, posterior)| posterior)
+    }
+
+    /// Rows of the set for some rows of the fit.
+    pub(super) fn scaled(&self, rows: u64) -> u64 {
+        (rows as f64 * self.rows_each).round() as u64
+    }
+
+    /// A row's label, the class that content says, and its probability.
+    pub(super) fn said(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<(&str, &str, f64)> {
+        let (class, share) = self.judge(logits, label)?.says;
+        Some((self.name(label? as usize), self.name(class), share))
+    }
+
+    /// What is claimed, as causes.
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let classes = self.priors.len() as u64;
+        let claims = self.fitted.iter().flat_map(|fitted| &fitted.cells);
+        claims.map(|claim| self.group(claim, if claim.from.is_some() { classes * classes.saturating_sub(1) } else { classes })).collect()
     }
 
     fn name(&self, class: usize) -> &str {
@@ -170,16 +228,13 @@ impl Detect for Crossfit {
     }
 
     fn groups(&self, model: &CrossfitModel) -> Vec<Group> {
-        let classes = model.priors.len() as u64;
-        let claims = model.fitted.iter().flat_map(|fitted| &fitted.cells);
-        claims.map(|claim| model.group(claim, if claim.from.is_some() { classes * classes.saturating_sub(1) } else { classes })).collect()
+        model.groups()
     }
 
     fn members(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
         let Some(logits) = rows.derived(CONTENT) else { return Ok(()) };
         for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            let judged = model.judge(row, label).zip(model.fitted.as_ref());
-            *slot = judged.and_then(|(judged, fitted)| fitted.member(&judged)).map(|at| at as u32);
+            *slot = model.member(row, label);
         }
         Ok(())
     }
@@ -239,4 +294,4 @@ impl Detect for Crossfit {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

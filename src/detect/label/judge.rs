@@ -203,6 +203,13 @@ impl Fitted {
         Some(Judged { score: claimed.max(ranked).clamp(0.0, 1.0), cell, says })
     }
 
+    /// Claims no more than labels toward some of the classes that they are claimed toward.
+    pub(super) fn keep_toward(&mut self, keep: impl Fn(u32) -> bool) {
+        self.noise.uniform = false;
+        self.second = None;
+        self.cells.retain(|cell| cell.from.is_none() && keep(cell.to));
+    }
+
     /// Whether labels may be wrong although nothing is claimed.
     pub(super) fn suspects(&self) -> bool {
         self.base.p <= LEVEL && self.base.epsilon >= LEAST_EPSILON

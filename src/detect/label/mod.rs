@@ -1,5 +1,6 @@
 //! Wrong labels: rows whose label, or number to predict, does not fit their content, or that of their copies.
 
+mod coarse;
 mod confident;
 mod conflict;
 mod crossfit;
@@ -8,8 +9,9 @@ mod noise;
 mod region;
 mod residual;
 
+pub use coarse::{Coarse, CoarseModel, Views};
 pub use confident::{Confident, ConfidentBrief, ConfidentModel, ConfidentState, Doubt, Largest, Quotas};
 pub use conflict::{Conflict, ConflictModel};
-pub use crossfit::{Crossfit, CrossfitModel, SampleLogits};
+pub use crossfit::{Crossfit, CrossfitModel, SampleLogits, Toward};
 pub use region::{Region, RegionBrief, RegionModel, RegionState};
 pub use residual::{Residual, ResidualModel};

@@ -169,7 +169,7 @@ fn list(units: Vec<Box<dyn Unit>>, task: Told, rows: Rows) -> Result<Body> {
     let wanted = (task.scores, task.content);
     let lister = Lister::new(&schema, &task.files, &passengers, &listings, &rarity, &claims, wanted);
     let (mut pieces, mut cache) = (Pieces { wanted, pieces: Vec::new() }, Cache::new(0));
-    let derive = columns_for(&passengers, lister.judges());
+    let derive = columns_for(&passengers, lister.judges().iter().copied());
     let listed = lister.run(&pool(1)?, 1, feed(&schema, rows, &mut cache), &derive, &Silent, &mut pieces)?;
     Ok(Body::List { pieces: pieces.pieces, listed })
 }

@@ -9,8 +9,8 @@ use super::*;
 use crate::data::{ColumnRole, Key, Label};
 use crate::stats::multiple::PosteriorHistogram;
 
-const ROWS: usize = 3_000;
-const CLASSES: usize = 6;
+pub(in crate::detect::label) const ROWS: usize = 3_000;
+pub(in crate::detect::label) const CLASSES: usize = 6;
 
 fn draw(rng: &mut ChaCha8Rng, logits: &[f32], sharpness: f32) -> u32 {
     let weights: Vec<f64> = logits.iter().map(|z| f64::from(sharpness * z).exp()).collect();
@@ -24,7 +24,7 @@ fn draw(rng: &mut ChaCha8Rng, logits: &[f32], sharpness: f32) -> u32 {
 
 /// Logits of classes that are `apart` nats apart, give or take half of it, and labels drawn from them: honest, or where
 /// every other row is harder than its logits say.
-fn simulate(seed: u64, apart: f32, hard: f32) -> (Array2<f32>, Vec<u32>) {
+pub(in crate::detect::label) fn simulate(seed: u64, apart: f32, hard: f32) -> (Array2<f32>, Vec<u32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut logits = Array2::from_shape_simple_fn((ROWS, CLASSES), || rng.random_range(-1.0..1.0));
     let mut labels = Vec::new();
@@ -46,6 +46,11 @@ fn flip(labels: &mut [u32], every: usize, seed: u64) -> Vec<bool> {
 }
 
 fn batch(logits: Array2<f32>, labels: &[u32]) -> (Schema, Batch) {
+    batch_of(CONTENT, logits, labels)
+}
+
+/// Rows with these labels and a derived column.
+pub(in crate::detect::label) fn batch_of(code: &'static str, logits: Array2<f32>, labels: &[u32]) -> (Schema, Batch) {
     let column: ArrayRef = Arc::new(labels.iter().map(|l| Some(format!("c{l}"))).collect::<StringArray>());
     let record = RecordBatch::try_from_iter([("label", column)]).unwrap();
     let role = ColumnRole { name: "label".into(), data_type: "Utf8".into(), role: Role::Label, reason: String::new(), width: None };
@@ -59,7 +64,7 @@ fn batch(logits: Array2<f32>, labels: &[u32]) -> (Schema, Batch) {
         unit_bytes: 1 << 20,
     };
     let batch = Batch::new(Arc::new(schema.clone()), record, 0);
-    batch.derive(CONTENT, logits);
+    batch.derive(code, logits);
     (schema, batch)
 }
 
@@ -75,11 +80,11 @@ fn run(logits: &Array2<f32>, labels: &[u32]) -> (CrossfitModel, Batch, Vec<Optio
     (model, batch, scores, listed)
 }
 
-fn both(a: &[bool], b: &[bool]) -> usize {
+pub(in crate::detect::label) fn both(a: &[bool], b: &[bool]) -> usize {
     a.iter().zip(b).filter(|(a, b)| **a && **b).count()
 }
 
-fn count(which: &[bool]) -> usize {
+pub(in crate::detect::label) fn count(which: &[bool]) -> usize {
     which.iter().filter(|w| **w).count()
 }
 

@@ -3,6 +3,7 @@
 mod learnt;
 mod seen;
 mod toward;
+mod two_way;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use crate::stats::tail::normal_sf;
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
 use toward::Toward;
+use two_way::TwoWay;
 
 /// Largest p-value for a claim that labels were given without regard to content.
 const UNIFORM_LEVEL: f64 = 0.001;
@@ -134,6 +136,8 @@ pub(super) struct LabelNoise {
     unlikely: Vec<bool>,
     classes: usize,
     cells: BTreeMap<(u32, u32), Cell>,
+    /// Of labels toward one class, the rows that natural confusion does not explain.
+    two_way: BTreeMap<u32, TwoWay>,
     /// Cells (from, to) that claim nothing, with the share of the rows of `from` that does not fade.
     pub(super) doubtful: Vec<(u32, u32, f64)>,
 }
@@ -274,7 +278,9 @@ impl LabelNoise {
         let possible = (classes * (classes - 1)) as f64;
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
-        let noise = Self { share, known, uniform, curves, unlikely, classes, cells, doubtful };
+        let mismatches = seen.mismatches();
+        let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
+        let noise = Self { share, known, uniform, curves, unlikely, classes, cells, two_way, doubtful };
         let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
@@ -306,6 +312,11 @@ impl LabelNoise {
         moved.iter().filter_map(cause).collect()
     }
 
+    /// Rows of the fit that are labelled toward a class and that natural confusion does not explain.
+    pub(super) fn unexplained(&self, label: u32) -> u64 {
+        self.two_way.get(&label).map_or(0, |two_way| two_way.rows)
+    }
+
     /// What may be wrong with a label, given the calibrated probabilities of its row.
     pub(super) fn wrong(&self, calibrated: &[f64], label: u32, priors: &[f64]) -> Option<Wrong> {
         let own = *calibrated.get(label as usize)?;
@@ -322,6 +333,7 @@ impl LabelNoise {
         let of_kind = Cell::fading(if is_unlikely { unlikely } else { likely });
         let cell = self.cells.get(&(top as u32, label)).copied().unwrap_or(of_kind);
         let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn + toward).max(1e-300);
-        Some(Wrong { drawn: drawn / total, moved: cell.moved / total, toward: toward / total })
+        let unexplained = self.two_way.get(&label).map_or(0.0, |two_way| two_way.wrong(top as u32));
+        Some(Wrong { drawn: drawn / total, moved: cell.moved / total, toward: (toward / total).max(unexplained) })
     }
 }
