@@ -8,7 +8,7 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Content, ContentModel, ReferenceSample, Sample, Target};
+use crate::derive::{Coarse, Content, ContentModel, ReferenceSample, Sample, Target};
 use crate::fold::{Unit, derived, detector};
 
 /// All units: derived structure first, then detectors by code.
@@ -25,10 +25,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(duplicate::Flood),
         detector(label::Confident),
         detector(label::Conflict),
-        detector(
-            label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
-                .beside(|given| given.model::<ContentModel>("derive.content")?.neighbours()),
-        ),
+        detector(crossfit().beside(|given| given.model::<ContentModel>("derive.content")?.neighbours())),
         detector(label::Region),
         detector(label::Residual),
         detector(outlier::Conformal),
@@ -57,4 +54,22 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(trigger::Spectral),
         detector(trigger::token()),
     ]
+}
+
+/// Units that judge rows with planted attacks: for each attack the detector that looks for it, on a cheaper content model. What other
+/// detectors would list of it as well is left out, as is all that they cost.
+#[must_use]
+pub fn for_planted() -> Vec<Box<dyn Unit>> {
+    vec![
+        derived(Sample),
+        derived(Coarse),
+        detector(crossfit()),
+        detector(trigger::patch()),
+        detector(trigger::rule()),
+        detector(trigger::token()),
+    ]
+}
+
+fn crossfit() -> label::Crossfit {
+    label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
 }
