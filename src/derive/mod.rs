@@ -3,6 +3,6 @@
 mod content;
 mod sample;
 
-pub use content::{Coarse, Content, ContentModel, Neighbours, Target, TargetModel, softmax};
+pub use content::{Thin, Content, ContentModel, Neighbours, Target, TargetModel, softmax};
 pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};

@@ -8,7 +8,7 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Coarse, Content, ContentModel, ReferenceSample, Sample, Target};
+use crate::derive::{Thin, Content, ContentModel, ReferenceSample, Sample, Target};
 use crate::fold::{Unit, derived, detector};
 
 /// All units: derived structure first, then detectors by code.
@@ -62,7 +62,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
 pub fn for_planted() -> Vec<Box<dyn Unit>> {
     vec![
         derived(Sample),
-        derived(Coarse),
+        derived(Thin),
         detector(crossfit()),
         detector(trigger::patch()),
         detector(trigger::rule()),

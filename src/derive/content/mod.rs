@@ -1,7 +1,7 @@
 //! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
 
 mod atlas;
-mod coarse;
+mod thin;
 mod features;
 mod near;
 mod panel;
@@ -27,7 +27,7 @@ use crate::stats::ridge::Ridge;
 
 use super::sample::{SampleModel, SampleRow, Vectors, raw};
 use atlas::ContentAtlas;
-pub use coarse::Coarse;
+pub use thin::Thin;
 use features::{Features, Room};
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};

@@ -10,9 +10,9 @@ use crate::fold::{Derive, Fold, Given, Info, Step, without_scan};
 
 /// Takes the place of [`Content`] where a run is to be cheap: most of a fit's cost grows with the third power of the features. It knows
 /// content less well; `benches/power.rs` shows what that does to what a scan says it would have seen.
-pub struct Coarse;
+pub struct Thin;
 
-impl Fold for Coarse {
+impl Fold for Thin {
     type Model = ContentModel;
 
     without_scan!();
@@ -26,7 +26,7 @@ impl Fold for Coarse {
     }
 }
 
-impl Derive for Coarse {
+impl Derive for Thin {
     fn column(&self, model: &ContentModel, rows: &Batch) -> Result<Option<Array2<f32>>> {
         Content.column(model, rows)
     }
