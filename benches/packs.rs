@@ -1,7 +1,8 @@
 //! Scans every pack of a folder of data sets with known truth and prints what was decided and how well.
 //!
-//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--seed N] [--verbose] [--json FILE]`; the folder holds `catalog.jsonl` and,
-//! for each pack, a Parquet file and a truth file. Without the folder it says so and stops.
+//! `cargo bench --bench packs -- [FOLDER] [--only SUBSTRING] [--kind A,B] [--seed N] [--seeds N] [--listed] [--verbose] [--json FILE]`; the
+//! folder holds `catalog.jsonl` and, for each pack, a Parquet file and a truth file. Without the folder it says so and stops. `--seeds`
+//! scans each pack with as many seeds, from `--seed` on; `--listed` asks for no scores, so that detectors which only rank do not run.
 
 #![allow(clippy::unwrap_used, reason = "a pack or an answer that lacks its columns ends the bench, and should")]
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
@@ -29,6 +30,7 @@ type Judged = (Verdict, Option<f64>, Option<f64>, f64);
 struct Kept {
     answer: Answer,
     reasons: Vec<String>,
+    scores: bool,
 }
 
 impl Sink for Kept {
@@ -43,7 +45,7 @@ impl Sink for Kept {
     }
 
     fn wants_scores(&self) -> bool {
-        true
+        self.scores
     }
 }
 
@@ -54,9 +56,9 @@ fn truth(case: &Case) -> Result<Truth, Failure> {
     Ok(Truth::read(&case.truth.display().to_string(), &flags, None)?)
 }
 
-fn judged(case: &Case, seed: u64) -> Result<(Outcome, Kept), Failure> {
+fn judged(case: &Case, seed: u64, scores: bool) -> Result<(Outcome, Kept), Failure> {
     let source = open(&[case.data.display().to_string()], &Options::default())?;
-    let mut kept = Kept::default();
+    let mut kept = Kept { scores, ..Kept::default() };
     let outcome = run(&*source, &order(case.choices(), seed, 2, &[]), &mut kept)?;
     Ok((outcome, kept))
 }
@@ -70,17 +72,23 @@ fn main() -> Result<(), Failure> {
     }
     let only = arguments.value("--only").unwrap_or_default();
     let mut lines = String::new();
-    let (seed, verbose) = (arguments.number("--seed", 1), arguments.has("--verbose"));
+    let kinds_asked: Vec<&str> = arguments.value("--kind").into_iter().flat_map(|kinds| kinds.split(',')).collect();
+    let (first, verbose, scores) = (arguments.number("--seed", 1), arguments.has("--verbose"), !arguments.has("--listed"));
+    let seeds = first..first + arguments.number("--seeds", 1);
     println!(
         "{:<44} {:>6} {:>6} {:>5} {:>7} {:>6} {:>6} {:>8}  {:<38} seconds",
         "pack", "rows", "bad", "said", "listed", "recall", "precis", "fpr", "AUROC/precision at n by family"
     );
     let (mut errors, mut clean_worst, mut alarms, mut wrong_clean) = (Vec::new(), 0.0f64, 0, 0);
     let mut kinds: BTreeMap<(String, String), Vec<Judged>> = BTreeMap::new();
-    for case in cases(&folder)?.into_iter().filter(|c| format!("{}/{}", c.modality, c.name).contains(only)) {
+    let asked = |case: &Case| {
+        format!("{}/{}", case.modality, case.name).contains(only) && (kinds_asked.is_empty() || kinds_asked.contains(&&*case.kind))
+    };
+    let cases: Vec<Case> = cases(&folder)?.into_iter().filter(asked).collect();
+    for (case, seed) in cases.iter().flat_map(|case| seeds.clone().map(move |seed| (case, seed))) {
         let start = Instant::now();
         let name = format!("{}/{}", case.modality, case.name);
-        let (outcome, kept) = match judged(&case, seed) {
+        let (outcome, kept) = match judged(case, seed, scores) {
             Ok(done) => done,
             Err(error) => {
                 println!("{name:<44} error: {error}");
@@ -88,7 +96,7 @@ fn main() -> Result<(), Failure> {
                 continue;
             }
         };
-        let told = Evaluation::new(&kept.answer.concluded(&outcome), &truth(&case)?)?;
+        let told = Evaluation::new(&kept.answer.concluded(&outcome), &truth(case)?)?;
         let Measures { listed, recall, precision, false_positive_rate, .. } = told.overall;
         let fpr = false_positive_rate.unwrap_or(0.0);
         let areas: Vec<String> =
@@ -132,7 +140,7 @@ fn main() -> Result<(), Failure> {
         }
         let areas: BTreeMap<&String, [Option<f64>; 2]> = told.families.iter().map(|(f, m)| (f, [m.auroc, m.average_precision])).collect();
         let line = serde_json::json!({
-            "modality": case.modality, "pack": case.name, "kind": case.kind, "clean": case.clean, "rows": told.rows, "bad": told.bad,
+            "modality": case.modality, "pack": case.name, "kind": case.kind, "clean": case.clean, "seed": seed, "rows": told.rows, "bad": told.bad,
             "verdict": outcome.verdict.name(), "listed": listed, "recall": recall, "precision": precision, "fpr": fpr,
             "auroc_ap": areas, "seconds": start.elapsed().as_secs_f64(),
         });

@@ -78,7 +78,7 @@ fn sets(folder: &std::path::Path) -> std::result::Result<Vec<Set>, Failure> {
     for case in cases(folder)? {
         let attacks = match case.name.as_str() {
             "fmnist_clean" => PICTURES,
-            "sst2_clean" => TEXTS,
+            "sst2_clean" | "agnews_clean" => TEXTS,
             "adult_clean" | "spambase_clean" => TABLES,
             _ => continue,
         };
@@ -196,7 +196,7 @@ fn main() -> std::result::Result<(), Failure> {
         let source = Memory::new(&set.name, std::slice::from_ref(&set.batch))?;
         let order = order(choices, 1, 2, &[]);
         let outcome = run(&source, &order, &mut Nowhere)?;
-        let power = measure(&source, detect::all(), &order, &outcome, &Silent)?;
+        let power = measure(&source, detect::for_planted(), &order, &outcome, &Silent)?;
         let classes = classes(set)?;
         for &attack in set.attacks {
             let Some(said) = power.reach.iter().find(|reach| reach.attack == attack) else { continue };
@@ -209,14 +209,17 @@ fn main() -> std::result::Result<(), Failure> {
                     let (rows, listed) = trials.iter().fold((0, 0), |(rows, listed), t| (rows + t.rows, listed + t.listed));
                     listed as f64 / rows.max(1) as f64
                 };
-                // As many wrong labels as all attacks together put into the copy.
-                let wrong: u64 = power.reach.iter().flat_map(|reach| &reach.trials).map(|trial| trial.rows).sum();
-                let count = (wrong as f64 / power.rows as f64 * set.batch.num_rows() as f64) as usize;
+                let flipped: u64 = said.trials.iter().map(|trial| trial.rows).sum();
+                let count = (flipped as f64 / power.rows as f64 * set.batch.num_rows() as f64).round() as usize;
                 let trials: Vec<std::result::Result<Trial, String>> =
                     (1..=seeds.min(3)).into_par_iter().map(|seed| trial(set, &classes, attack, count, seed)).collect();
                 let really = share(&trials.into_iter().collect::<std::result::Result<Vec<_>, _>>()?);
                 let said = share(&said.trials);
-                line(&format!("{:.0}%", 100.0 * said), &format!("{:.0}%", 100.0 * really), &format!("{:.2}", said / really));
+                line(
+                    &format!("{:.0}%", 100.0 * said),
+                    &format!("{:.0}%", 100.0 * really),
+                    &if said + really > 0.0 { format!("{:.2}", said / really) } else { "-".to_owned() },
+                );
                 continue;
             }
             let guess =

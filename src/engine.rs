@@ -87,7 +87,7 @@ fn scan_keeping(
         None => (run::scan_against(source, reference, units, &order, &mut writer, progress)?, Vec::new()),
     };
     if settings.run.power {
-        outcome.power = Some(power::measure(source, crate::detect::all(), &order, &outcome, progress)?);
+        outcome.power = Some(power::measure(source, crate::detect::for_planted(), &order, &outcome, progress)?);
     }
     let told = report::Settings { values: settings.canonical_json()?, seed, created };
     let path = writer.finish(&outcome, &told)?;

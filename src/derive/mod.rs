@@ -3,6 +3,6 @@
 mod content;
 mod sample;
 
-pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, softmax};
+pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, Thin, softmax};
 pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};

@@ -8,7 +8,7 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Coarse, CoarseModel, Content, ContentModel, ReferenceSample, Sample, Target};
+use crate::derive::{Coarse, CoarseModel, Content, ContentModel, ReferenceSample, Sample, Target, Thin};
 use crate::fold::{Given, Unit, derived, detector};
 
 /// All units: derived structure first, then detectors by code.
@@ -27,10 +27,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(label::Coarse::new(views)),
         detector(label::Confident),
         detector(label::Conflict),
-        detector(
-            label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
-                .beside(|given| given.model::<ContentModel>("derive.content")?.neighbours()),
-        ),
+        detector(crossfit().beside(|given| given.model::<ContentModel>("derive.content")?.neighbours())),
         detector(label::Region),
         detector(label::Residual),
         detector(outlier::Conformal),
@@ -67,4 +64,22 @@ fn views(given: &Given) -> Option<label::Views> {
     let claimed = given.model::<label::CrossfitModel>("label.crossfit");
     let claimed = claimed.map(|model| model.toward().map(|claim| (claim.to, claim.p)).collect()).unwrap_or_default();
     Some(label::Views { logits, labels, claimed })
+}
+
+/// Units that judge rows with planted attacks: for each attack the detector that looks for it, on a cheaper content model. What other
+/// detectors would list of it as well is left out, as is all that they cost.
+#[must_use]
+pub fn for_planted() -> Vec<Box<dyn Unit>> {
+    vec![
+        derived(Sample),
+        derived(Thin),
+        detector(crossfit()),
+        detector(trigger::patch()),
+        detector(trigger::rule()),
+        detector(trigger::token()),
+    ]
+}
+
+fn crossfit() -> label::Crossfit {
+    label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
 }

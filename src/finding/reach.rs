@@ -86,10 +86,9 @@ impl Reach {
         Self { attack, trials: Vec::new(), smallest: None, untried: Some(why.to_owned()) }
     }
 
-    /// What a person is told, a sentence without its full stop. `wrong` of the `of` rows have a wrong label by all attacks together:
-    /// what is listed of flips depends on how common wrong labels are.
+    /// What a person is told of trials in `of` rows, a sentence without its full stop.
     #[must_use]
-    pub fn sentence(&self, of: u64, wrong: u64) -> String {
+    pub fn sentence(&self, of: u64) -> String {
         let name = self.attack.name();
         if let Some(why) = &self.untried {
             return format!("{name}: not tried, {why}");
@@ -97,7 +96,7 @@ impl Reach {
         let share = |rows: u64| 100.0 * rows as f64 / of.max(1) as f64;
         if self.attack == Attack::Flips {
             let (rows, listed) = self.trials.iter().fold((0, 0), |(rows, listed), t| (rows + t.rows, listed + t.listed));
-            return format!("{name}: {listed} of {rows} would have been listed where {:.1} % of all labels are wrong", share(wrong));
+            return format!("{name}: {listed} of {rows} would have been listed where {:.1} % of all labels are flipped", share(rows));
         }
         match (self.smallest, self.trials.last()) {
             (Some(rows), _) => format!("{name}: seen from {rows} rows on ({:.2} %)", share(rows)),
@@ -124,8 +123,7 @@ impl Power {
     /// Sentences, attack by attack.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let wrong = self.reach.iter().flat_map(|reach| &reach.trials).map(|trial| trial.rows).sum();
-        self.reach.iter().map(|reach| reach.sentence(self.rows, wrong)).collect()
+        self.reach.iter().map(|reach| reach.sentence(self.rows)).collect()
     }
 }
 
@@ -147,15 +145,12 @@ mod tests {
 
     #[test]
     fn sentences_say_what_was_tried() {
-        assert_eq!(reach(&[(4, 0), (8, 8)]).sentence(1_000, 30), "a rare word with one label: seen from 8 rows on (0.80 %)");
-        assert_eq!(reach(&[(4, 0)]).sentence(1_000, 30), "a rare word with one label: not seen reliably in up to 4 rows (0.40 %)");
+        assert_eq!(reach(&[(4, 0), (8, 8)]).sentence(1_000), "a rare word with one label: seen from 8 rows on (0.80 %)");
+        assert_eq!(reach(&[(4, 0)]).sentence(1_000), "a rare word with one label: not seen reliably in up to 4 rows (0.40 %)");
         let flips = Reach::new(Attack::Flips, vec![Trial { rows: 20, listed: 5 }]);
+        assert_eq!(flips.sentence(1_000), "labels flipped at random: 5 of 20 would have been listed where 2.0 % of all labels are flipped");
         assert_eq!(
-            flips.sentence(1_000, 30),
-            "labels flipped at random: 5 of 20 would have been listed where 3.0 % of all labels are wrong"
-        );
-        assert_eq!(
-            Reach::untried(Attack::Patch, "there are no pictures").sentence(9, 0),
+            Reach::untried(Attack::Patch, "there are no pictures").sentence(9),
             "a 3×3 patch with one label: not tried, there are no pictures"
         );
     }

@@ -25,13 +25,14 @@ impl Copy {
     /// which, as every n-th row would.
     pub(super) fn of(source: &dyn Source, outcome: &Outcome, key: Key, most: u64, bytes: usize) -> Result<Self> {
         let wrong = |e: arrow::error::ArrowError| Error::input(Place::source("input"), e.to_string());
-        let mut thin = outcome.data.rows.div_ceil(most.max(1)).max(1).next_power_of_two();
+        // Chosen are the rows whose hash lies under a bound, so that a lower bound chooses among the same rows.
+        let mut below = (u128::from(u64::MAX) * u128::from(most.min(outcome.data.rows)) / u128::from(outcome.data.rows.max(1))) as u64;
         let (mut parts, mut positions, mut held, mut first) = (Vec::new(), Vec::new(), 0, 0_u64);
-        let chosen = |row: u64, thin: u64| key.words(ROW, &[row]).is_multiple_of(thin);
+        let chosen = |row: u64, below: u64| key.words(ROW, &[row]) <= below;
         for batch in source.scan(None)? {
             let batch = batch?;
             let end = first + batch.num_rows() as u64;
-            let rows: Vec<u64> = (first..end).filter(|row| chosen(*row, thin)).collect();
+            let rows: Vec<u64> = (first..end).filter(|row| chosen(*row, below)).collect();
             let at: UInt32Array = rows.iter().map(|row| (row - first) as u32).collect();
             first = end;
             if rows.is_empty() {
@@ -43,9 +44,9 @@ impl Copy {
             positions.extend(rows);
             if held > bytes {
                 // Half of the rows held so far, as if half as many had been wanted from the start.
-                thin = thin.saturating_mul(2);
+                below /= 2;
                 let all = concat_batches(&source.schema(), &parts).map_err(wrong)?;
-                let kept: Vec<usize> = (0..positions.len()).filter(|&at| chosen(positions[at], thin)).collect();
+                let kept: Vec<usize> = (0..positions.len()).filter(|&at| chosen(positions[at], below)).collect();
                 let at: UInt32Array = kept.iter().map(|at| *at as u32).collect();
                 let half = take_record_batch(&all, &at).map_err(wrong)?;
                 positions = kept.into_iter().map(|at| positions[at]).collect();

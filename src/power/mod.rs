@@ -1,7 +1,8 @@
 //! What a scan could have seen: poison is planted into a copy of the user's rows in memory, and looked for.
 //!
-//! A trial plants one attack into some rows; the same detectors that judged the data then judge the copy, and an attack counts as seen
-//! when at least half of its rows are listed. Several trials share a copy, each in rows of its own. Nothing planted leaves memory.
+//! A trial plants one attack into some rows; the detectors that look for what is planted then judge the copy as they judged the data,
+//! and an attack counts as seen when at least half of its rows are listed. Several trials share a copy, each in rows of its own. Nothing
+//! planted leaves memory.
 
 mod copy;
 mod plant;
@@ -14,10 +15,10 @@ use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use arrow::record_batch::RecordBatch;
 
-use crate::data::Source;
 use crate::data::read::Memory;
+use crate::data::{Role, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Attack, Family, Power, Reach, Trial, covers};
+use crate::finding::{Attack, Power, Reach, Trial, covers};
 use crate::fold::Unit;
 use crate::policy::Gate;
 use crate::run::{Order, Outcome, Progress, Sink, scan};
@@ -26,10 +27,13 @@ use copy::Copy;
 
 /// Most rows of a copy.
 const MOST_ROWS: u64 = 16_384;
-/// Rows up to which a copy is whole. Of more it holds half, so that it costs about half of the scan: what was seen there, where
-/// content is known less well, is seen among all rows as well. Half of fewer rows says too little of flips: of 100 in 5,000 rows of
-/// Fashion-MNIST 76 are listed, of 48 in half of them none.
+/// Rows up to which a copy is whole. Of more it holds half: what was seen there, where content is known less well, is seen among all
+/// rows as well. Half of fewer rows says too little of flips: of 100 in 5,000 rows of Fashion-MNIST 76 are listed, of 48 in half of
+/// them none.
 const WHOLE: u64 = 8_192;
+/// The same for rows of values alone: how many combinations of values recur often enough for a look grows faster than the rows, so
+/// that a whole copy costs as much as the scan.
+const WHOLE_TABLE: u64 = 2_048;
 /// Fewest rows that a copy is worth making of.
 const FEWEST_ROWS: usize = 200;
 /// Part of the memory budget that a copy may take.
@@ -74,7 +78,7 @@ impl Sink for Seen {
     }
 }
 
-/// Plants attacks into a copy of the rows that `outcome` is about and scans it with `units`.
+/// Plants attacks into a copy of the rows that `outcome` is about and scans it with `units`, those that look for what is planted.
 ///
 /// # Errors
 /// As [`scan`]. Rows that nothing can be planted into are no error: the attack is then untried, with the reason.
@@ -82,7 +86,9 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
     let start = Instant::now();
     progress.busy("planting canaries");
     let of = outcome.data.rows;
-    let most = if of <= WHOLE { of } else { of.div_ceil(2).min(MOST_ROWS) };
+    let is_table = !outcome.data.columns.iter().any(|column| matches!(column.role, Role::Image | Role::Text | Role::Embedding));
+    let whole = if is_table { WHOLE_TABLE } else { WHOLE };
+    let most = if of <= whole { of } else { of.div_ceil(2).min(MOST_ROWS) };
     let copy = Copy::of(source, outcome, order.key, most, order.memory / COPY_SHARE)?;
     let untried = |why: &str| Attack::ALL.iter().map(|attack| Reach::untried(*attack, why)).collect();
     let rows = copy.rows() as u64;
@@ -94,13 +100,12 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
         return Ok(without("there is no label with two classes"));
     }
     let planted = plant::all(&copy, order.key.seed())?;
-    let families = [Family::Trigger, Family::Label].map(Family::name);
-    let wanted = || order.only.iter().filter(|entry| families.iter().any(|family| covers(family, entry)));
-    let only: Vec<String> = if order.only.is_empty() { families.map(str::to_owned).to_vec() } else { wanted().cloned().collect() };
-    if only.is_empty() {
-        return Ok(without("no detector of triggers or labels was to run"));
+    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|name| covers(name, unit.info().code));
+    let runs = |unit: &dyn Unit| unit.judges() && !named(&order.skip, unit) && (order.only.is_empty() || named(&order.only, unit));
+    if !units.iter().any(|unit| runs(&**unit)) {
+        return Ok(without("no detector that looks for it was to run"));
     }
-    let order = Order { choices: planted.choices.clone(), only, gate: Gate::default(), ..order.clone() };
+    let order = Order { choices: planted.choices.clone(), gate: Gate::default(), ..order.clone() };
     let mut seen = Seen::default();
     scan(&Memory::new("canaries", &[planted.batch])?, units, &order, &mut seen, progress)?;
     let mut reach = Vec::new();

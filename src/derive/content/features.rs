@@ -14,10 +14,6 @@ use super::vocabulary::Vocabulary;
 
 use super::super::SampleRow;
 
-/// Random Fourier features of pictures and embeddings.
-const FOURIER_WIDTH: usize = 1_024;
-/// Random Fourier features of a few numbers.
-const NARROW_WIDTH: usize = 512;
 /// Dense columns up to this many are few.
 const FEW: usize = 64;
 /// Ranges that a numeric column is cut into: half of them hold equally many rows, half equally many distinct values, so
@@ -27,14 +23,29 @@ const RANGES: usize = 24;
 const MOST_CROSSED: usize = 24;
 /// Bandwidths as multiples of the median distance.
 const BANDWIDTHS: [f64; 2] = [0.5, 1.0];
-/// Most words, word pairs and categorical levels with a feature of their own.
-const VOCABULARY: usize = 2_048;
 /// Features of their own for each row of a small sample: more of them than rows cost time and tell nothing new.
 const ITEMS_PER_ROW: usize = 2;
 /// Dense columns up to this many are also used as they are.
 const LINEAR_WIDTH: usize = 256;
 /// Marks ranges of numbers among the items; missing numbers are the range after the last.
 const RANGE: u64 = 1 << 63;
+
+/// How many features a model may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Random Fourier features of pictures and embeddings.
+    fourier: usize,
+    /// Random Fourier features of a few numbers.
+    narrow: usize,
+    /// Words, word pairs and categorical levels with a feature of their own.
+    vocabulary: usize,
+}
+
+impl Room {
+    pub(super) const FULL: Self = Self { fourier: 1_024, narrow: 512, vocabulary: 2_048 };
+    /// A small part of the cost, which grows with the third power of the features.
+    pub(super) const QUARTER: Self = Self { fourier: 256, narrow: 128, vocabulary: 512 };
+}
 
 /// What a row's dense part is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,14 +69,14 @@ pub(super) struct Features {
 
 impl Features {
     /// Fits scalers, bandwidths and the vocabulary. Labels are not looked at.
-    pub(super) fn fit(rows: &[SampleRow], seed: u64) -> Result<Self> {
+    pub(super) fn fit(rows: &[SampleRow], seed: u64, room: Room) -> Result<Self> {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths =
             Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
         let cuts = (0..widths.numeric).into_par_iter().map(|column| cuts(rows, column)).collect();
         let is_dense = rows.iter().all(|row| row.cells.is_empty() && row.tokens.is_empty());
         let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: Vocabulary::default() };
-        features.vocabulary = Vocabulary::new(rows.iter().map(|row| features.items(row)), VOCABULARY.min(ITEMS_PER_ROW * rows.len()));
+        features.vocabulary = Vocabulary::new(rows.iter().map(|row| features.items(row)), room.vocabulary.min(ITEMS_PER_ROW * rows.len()));
         let raw = features.raw(rows);
         if raw.ncols() > 0 {
             let scaling = if widths.pixels + widths.embedding > 0 { Scaling::Robust } else { Scaling::NormalScores };
@@ -73,7 +84,7 @@ impl Features {
             let scaler = (widths.numeric > 0).then(|| Standardizer::fit(numeric(&raw, widths.numeric).view(), scaling));
             features.scaler = scaler;
             let dense = features.scaled(rows)?;
-            let width = if dense.ncols() <= FEW { NARROW_WIDTH } else { FOURIER_WIDTH };
+            let width = if dense.ncols() <= FEW { room.narrow } else { room.fourier };
             let width = width.min(2 * rows.len());
             features.fourier = Some(Fourier::fit(dense.view(), width, &BANDWIDTHS, seed)?);
         }

@@ -10,6 +10,7 @@ mod pictures;
 mod target;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod vocabulary;
 mod words;
 
@@ -29,11 +30,12 @@ use crate::stats::ridge::Ridge;
 use super::sample::{SampleModel, SampleRow};
 use atlas::ContentAtlas;
 pub use coarse::{Coarse, CoarseModel};
-use features::Features;
+use features::{Features, Room};
 use held::HeldOut;
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};
 pub use target::{Target, TargetModel};
+pub use thin::Thin;
 
 const CODE: &str = "derive.content";
 /// Ridge penalties tried; rows of features have about unit length.
@@ -211,7 +213,7 @@ pub fn softmax(logits: &[f64]) -> Vec<f64> {
 
 impl Fitted {
     /// With `alone` the ridge classifier is not joined by other opinions.
-    fn fit(sample: &SampleModel, classes: usize, seed: u64, alone: bool) -> Result<Option<Self>> {
+    fn fit(sample: &SampleModel, classes: usize, seed: u64, room: Room, alone: bool) -> Result<Option<Self>> {
         let labels: Vec<Option<u32>> = sample.rows.iter().map(|row| row.label.filter(|label| (*label as usize) < classes)).collect();
         let labelled: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
         let has_content = sample.rows.iter().any(|r| {
@@ -220,7 +222,7 @@ impl Fitted {
         if labelled.len() < FEWEST_ROWS || labels.len() * classes > MOST_CELLS || !has_content {
             return Ok(None);
         }
-        let features = Features::fit(&sample.rows, seed)?;
+        let features = Features::fit(&sample.rows, seed, room)?;
         let parts: Vec<Design> = sample.rows.par_chunks(MAPPED_AT_ONCE).map(|rows| features.map(rows)).collect::<Result<_>>()?;
         let design = Design::stacked(&parts)?;
         let mut targets = Array2::<f32>::zeros((labels.len(), classes));
@@ -283,14 +285,19 @@ impl Fold for Content {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ContentModel>> {
-        let Some(sample) = given.model::<SampleModel>("derive.sample") else {
-            return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
-        };
-        let given = given_logits(data, sample);
-        // What the user's model says takes the place of all other opinions.
-        let fitted = Fitted::fit(sample, data.classes(), data.key.seed(), given.is_some())?;
-        Ok(Step::Done(ContentModel { given, fitted }))
+        fitted(data, given, Room::FULL).map(Step::Done)
     }
+}
+
+/// The model of a run's reference sample.
+fn fitted(data: &Schema, given: &Given, room: Room) -> Result<ContentModel> {
+    let Some(sample) = given.model::<SampleModel>("derive.sample") else {
+        return Err(Error::Detector { code: CODE, reason: "needs the reference sample".to_owned() });
+    };
+    let given = given_logits(data, sample);
+    // What the user's model says takes the place of all other opinions.
+    let fitted = Fitted::fit(sample, data.classes(), data.key.seed(), room, given.is_some())?;
+    Ok(ContentModel { given, fitted })
 }
 
 impl Derive for Content {

@@ -12,7 +12,7 @@ use crate::stats::features::{Scaling, Standardizer};
 use crate::stats::misfit::Miss;
 use crate::stats::ridge::Ridge;
 
-use super::features::Features;
+use super::features::{Features, Room};
 use super::{FEWEST_ROWS, PENALTIES};
 
 const CODE: &str = "derive.target";
@@ -100,7 +100,7 @@ impl Fitted {
         numbers.sort_unstable_by(f32::total_cmp);
         let scores = Standardizer::fit(given.view(), Scaling::NormalScores);
         let values = scores.transform(given.view())?;
-        let features = Features::fit(&sample.rows, seed)?;
+        let features = Features::fit(&sample.rows, seed, Room::FULL)?;
         let rows: Vec<&SampleRow> = known.iter().map(|&i| &sample.rows[i]).collect();
         let design = features.map(&rows)?;
         let level = Ridge::choose(&design, values.view(), &PENALTIES)?;

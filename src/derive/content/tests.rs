@@ -72,7 +72,7 @@ fn rows(kind: Kind) -> Vec<SampleRow> {
 fn fitted(rows: &[SampleRow]) -> Fitted {
     let keys = (0..rows.len() as u64).collect();
     let sample = SampleModel { keys, rows: rows.to_vec(), counts: vec![1; rows.len()], threshold: u64::MAX };
-    Fitted::fit(&sample, CLASSES, 5, false).unwrap().unwrap()
+    Fitted::fit(&sample, CLASSES, 5, Room::FULL, false).unwrap().unwrap()
 }
 
 fn probability(logits: ndarray::ArrayView1<f32>, class: usize) -> f64 {

@@ -83,30 +83,56 @@ fn content(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<
     (most - least >= LEAST_RANGE).then(|| key.bytes(ANYWHERE, &samples[..n]))
 }
 
+/// Where neighbouring pixels differ by [`LEAST_RANGE`] in any channel, as running sums: how many pixels around a window stand out is
+/// then a matter of four differences, for the hundreds of windows of a picture.
+struct Edges {
+    width: usize,
+    height: usize,
+    /// Between each row of pixels and the next, summed from the left; `width + 1` sums a row.
+    rows: Vec<u32>,
+    /// Between each column and the next, summed from the top; `height + 1` sums a column.
+    columns: Vec<u32>,
+}
+
+impl Edges {
+    fn of(image: &Image) -> Self {
+        let (width, height) = (image.width, image.height);
+        let differs = |a: (usize, usize), b: (usize, usize)| {
+            (0..image.channels).any(|c| image.at(a.0, a.1, c).abs_diff(image.at(b.0, b.1, c)) >= LEAST_RANGE)
+        };
+        let sums = |lines: usize, along: usize, differs: &dyn Fn(usize, usize) -> bool| {
+            let mut sums = Vec::with_capacity(lines * (along + 1));
+            for line in 0..lines {
+                let mut sum = 0;
+                sums.push(sum);
+                sums.extend((0..along).map(|at| {
+                    sum += u32::from(differs(line, at));
+                    sum
+                }));
+            }
+            sums
+        };
+        let rows = sums(height.saturating_sub(1), width, &|y, x| differs((x, y), (x, y + 1)));
+        let columns = sums(width.saturating_sub(1), height, &|x, y| differs((x, y), (x + 1, y)));
+        Self { width, height, rows, columns }
+    }
+
+    /// Whether a window stands out on all sides that lie inside of the picture.
+    fn surround(&self, x: usize, y: usize, side: usize) -> bool {
+        let (right, below) = (x + side, y + side);
+        let above = |row: usize| self.rows[row * (self.width + 1) + right] - self.rows[row * (self.width + 1) + x];
+        let beside = |column: usize| self.columns[column * (self.height + 1) + below] - self.columns[column * (self.height + 1) + y];
+        let (top, bottom) = (y.checked_sub(1).map(above), (below < self.height).then(|| above(below - 1)));
+        let (left, end) = (x.checked_sub(1).map(beside), (right < self.width).then(|| beside(right - 1)));
+        let (sides, edges) = [top, bottom, left, end].into_iter().flatten().fold((0, 0), |(sides, sum), edges| (sides + 1, sum + edges));
+        sides >= 2 && f64::from(edges) >= STANDS_OUT * (sides * side) as f64
+    }
+}
+
 /// Hash of a patch that stands out from its surroundings, flat or not: pasted patches end abruptly on all sides, wherever they
 /// are, and flat parts of a scene are larger than a patch. What lies outside of the picture does not count.
-fn stamped(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<u64> {
-    let differs = |inside: (usize, usize), outside: (usize, usize)| {
-        (0..image.channels).any(|c| image.at(inside.0, inside.1, c).abs_diff(image.at(outside.0, outside.1, c)) >= LEAST_RANGE)
-    };
-    let (right, below) = (x + side, y + side);
-    let sides = [y > 0, below < image.height, x > 0, right < image.width];
-    let around = side * sides.iter().filter(|inside| **inside).count();
-    let spared = around - (STANDS_OUT * around as f64).ceil() as usize;
-    let mut alike = 0;
-    for (d, at) in (0..side).flat_map(|d| (0..4).map(move |at| (d, at))).filter(|(_, at)| sides[*at]) {
-        let stands_out = match at {
-            0 => differs((x + d, y), (x + d, y - 1)),
-            1 => differs((x + d, below - 1), (x + d, below)),
-            2 => differs((x, y + d), (x - 1, y + d)),
-            _ => differs((right - 1, y + d), (right, y + d)),
-        };
-        alike += usize::from(!stands_out);
-        if alike > spared {
-            return None;
-        }
-    }
-    if around < 2 * side {
+fn stamped(key: &Key, image: &Image, edges: &Edges, x: usize, y: usize, side: usize) -> Option<u64> {
+    if !edges.surround(x, y, side) {
         return None;
     }
     let mut hasher = key.hasher(STAMPED);
@@ -150,8 +176,9 @@ impl RowItems for Row<'_> {
         let Some(image) = &self.rows.images()[row] else { return };
         let Some(side) = side(image) else { return };
         let thin = image.width * image.height >= LARGE;
+        let edges = Edges::of(image);
         for (x, y, side) in stamp_windows(image, side) {
-            if let Some(stamp) = stamped(&self.key, image, x, y, side).filter(|stamp| !thin || stamp % THINNING == 0) {
+            if let Some(stamp) = stamped(&self.key, image, &edges, x, y, side).filter(|stamp| !thin || stamp % THINNING == 0) {
                 found.items.push((stamp, Parts::default().ranked(u32::MAX - 1)));
             }
         }
@@ -205,8 +232,11 @@ impl Items for Patch {
                 }
             }
         }
+        let edges = Edges::of(image);
         let mut stamps = stamp_windows(image, side);
-        stamps.find(|(x, y, side)| stamped(key, image, *x, *y, *side) == Some(item)).map(|(x, y, side)| told(image, x, y, side, false))
+        stamps
+            .find(|(x, y, side)| stamped(key, image, &edges, *x, *y, *side) == Some(item))
+            .map(|(x, y, side)| told(image, x, y, side, false))
     }
 }
 
