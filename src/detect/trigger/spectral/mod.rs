@@ -25,6 +25,9 @@ use verdict::Pictures;
 const MOST_ROWS: usize = 8_192;
 /// Fewest.
 const FEWEST_ROWS: usize = 200;
+/// Pictures for each pixel, at least: fewer than one lie at right angles to each other once whitened, and then any few of them share a
+/// direction that no other has.
+const ROWS_EACH_PIXEL: f64 = 1.1;
 /// Largest share of them that may lie along a direction.
 const MOST_SHARE: f64 = 0.1;
 
@@ -104,8 +107,9 @@ impl SpectralModel {
         let fitting = sample.rows.iter().zip(&sample.keys).filter(|(row, _)| row.pixels.len() == samples);
         let rows: Vec<(u64, u32, Vec<f32>)> =
             fitting.filter_map(|(row, key)| Some((*key, row.label?, view::high_pass(&row.pixels)))).take(MOST_ROWS).collect();
-        if rows.len() < FEWEST_ROWS {
-            let note = format!("{} labelled pictures of one size are too few to look for patterns", rows.len());
+        let fewest = FEWEST_ROWS.max((ROWS_EACH_PIXEL * rows.first().map_or(0, |(_, _, row)| row.len()) as f64).ceil() as usize);
+        if rows.len() < fewest {
+            let note = format!("{} labelled pictures of one size are too few to look for patterns: it takes {fewest}", rows.len());
             return Ok(Self { notes: vec![note], ..Self::default() });
         }
         let width = rows[0].2.len();
@@ -242,6 +246,14 @@ mod tests {
 
     fn ready(fixture: Fixture) -> Fixture {
         fixture.after(&Sample).after_column(Content)
+    }
+
+    #[test]
+    fn fewer_pictures_than_pixels_say_nothing() {
+        let fixture = ready(Fixture::new(synth::pictures(800, 32, 1, 3, 4).unwrap(), Some("label")));
+        let model = fixture.model(&Spectral);
+        assert!(Spectral.groups(&model).is_empty());
+        assert_eq!(Spectral.notes(&model), ["800 labelled pictures of one size are too few to look for patterns: it takes 1127"]);
     }
 
     #[test]
