@@ -120,17 +120,14 @@ impl Detect for Coarse {
     }
 
     fn members(&self, model: &CoarseModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
-        let Some(logits) = rows.derived(COARSE) else { return Ok(()) };
-        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = model.labels.member(row, label);
-        }
+        model.labels.members(COARSE, rows, out);
         Ok(())
     }
 
     fn explain(&self, model: &CoarseModel, rows: &Batch, row: usize) -> Result<Evidence> {
         let wrong = |reason: &str| Error::Detector { code: INFO.code, reason: reason.to_owned() };
         let logits = rows.derived(COARSE).ok_or_else(|| wrong("the coarse column is missing"))?;
-        let said = (row < logits.nrows()).then(|| model.labels.said(logits.row(row), rows.labels()[row])).flatten();
+        let said = (row < logits.nrows()).then(|| model.labels.said(logits.row(row), rows.labels().get(row).copied().flatten())).flatten();
         let (labelled, says, share) = said.ok_or_else(|| wrong("a row that was not judged cannot be explained"))?;
         let detail = [("label", json!(labelled)), ("suggested", json!(says)), ("probability", json!(share))];
         Ok(Evidence::new(format!("labelled '{labelled}', the picture as a whole says '{says}' ({share:.2})"), detail))

@@ -118,10 +118,12 @@ impl CrossfitModel {
         self.fitted.is_some()
     }
 
-    /// The claim that a row belongs to.
-    pub(super) fn member(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<u32> {
-        let judged = self.judge(logits, label)?;
-        self.fitted.as_ref()?.member(&judged).map(|at| at as u32)
+    /// The claims that rows belong to, by the logits in one of their columns.
+    pub(super) fn members(&self, column: &str, rows: &Batch, out: &mut [Option<u32>]) {
+        let (Some(logits), Some(fitted)) = (rows.derived(column), &self.fitted) else { return };
+        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
+            *slot = self.judge(row, label).and_then(|judged| fitted.member(&judged)).map(|at| at as u32);
+        }
     }
 
     /// Probability that a row came through a claim on its label, where there is one.
@@ -232,10 +234,7 @@ impl Detect for Crossfit {
     }
 
     fn members(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
-        let Some(logits) = rows.derived(CONTENT) else { return Ok(()) };
-        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = model.member(row, label);
-        }
+        model.members(CONTENT, rows, out);
         Ok(())
     }
 
