@@ -13,9 +13,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, UInt64Type};
 use common::Folder;
-use foretaste::data::Schema;
+use common::told::Told;
 use foretaste::data::read::{Options, open};
-use foretaste::error::Result;
 use foretaste::report::{self, Settings, Writer};
 use foretaste::run::{Order, Silent, Sink, scan};
 use foretaste_datasets::{Plan, Share, recipe, shipped, synth};
@@ -45,49 +44,16 @@ fn browser(scripts: &Path) -> std::result::Result<String, String> {
     Ok(String::from_utf8_lossy(&path.stdout).trim().to_owned())
 }
 
-/// Listed rows of a scan, with what they hold.
-#[derive(Default)]
-struct Kept {
-    schema: Option<Schema>,
-    rows: Vec<RecordBatch>,
-    content: Vec<RecordBatch>,
-}
-
-impl Sink for Kept {
-    fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.rows.extend((rows.num_rows() > 0).then(|| rows.clone()));
-        Ok(())
-    }
-
-    fn scores(&mut self, _: &RecordBatch) -> Result<()> {
-        Ok(())
-    }
-
-    fn wants_scores(&self) -> bool {
-        false
-    }
-
-    fn content(&mut self, schema: &Schema, rows: &RecordBatch) -> Result<()> {
-        self.schema = Some(schema.clone());
-        self.content.push(rows.clone());
-        Ok(())
-    }
-
-    fn wants_content(&self) -> bool {
-        true
-    }
-}
-
 /// A report that lists the rows of a small one again and again.
 fn write_many(out: &Path) {
     let source = open(&[shipped("digits_backdoor.parquet").display().to_string()], &Options::default()).unwrap();
     let order = Order { threads: 1, memory: 1 << 30, ..Order::new(7) };
-    let mut kept = Kept::default();
+    let mut kept = Told::default();
     let mut outcome = scan(source.as_ref(), foretaste::detect::all(), &order, &mut kept, &Silent).unwrap();
     let mut writer = Writer::create(out, report::Options::default()).unwrap();
     let mut written = 0;
     while written < MANY {
-        for (rows, content) in kept.rows.iter().zip(&kept.content) {
+        for (rows, content) in kept.rows.iter().filter(|rows| rows.num_rows() > 0).zip(&kept.content) {
             let length = (MANY - written).min(rows.num_rows() as u64) as usize;
             let moved = UInt64Array::from_iter_values((written..).take(length).map(|row| 3 * row));
             let mut columns = rows.slice(0, length).columns().to_vec();

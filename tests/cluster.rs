@@ -2,62 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::Float64Type;
+use common::told::Told;
 use foretaste::data::read::{Cluster, Memory, Spread};
-use foretaste::data::{Choices, Schema, Source};
+use foretaste::data::{Choices, Source};
 use foretaste::error::{Error, Result};
-use foretaste::run::{self, Order, Outcome, Silent, Sink, Status, Surroundings, UnitOutcome, columns_of};
+use foretaste::run::{self, Order, Outcome, Silent, Status, UnitOutcome, columns_of};
 use foretaste::{detect, engine};
 use foretaste_datasets::recipe::{self, Cell, Setting};
 use foretaste_datasets::{Plan, Share, read_parquet, shipped, synth};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// What a sink is told, whole.
-#[derive(Default)]
-struct Told {
-    rows: Vec<RecordBatch>,
-    content: Vec<RecordBatch>,
-    beside: Option<Surroundings>,
-    scores: Vec<RecordBatch>,
-    wants_scores: bool,
-}
-
-impl Sink for Told {
-    fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.rows.push(rows.clone());
-        Ok(())
-    }
-
-    fn scores(&mut self, scores: &RecordBatch) -> Result<()> {
-        self.scores.push(scores.clone());
-        Ok(())
-    }
-
-    fn content(&mut self, _: &Schema, rows: &RecordBatch) -> Result<()> {
-        self.content.push(rows.clone());
-        Ok(())
-    }
-
-    fn beside(&mut self, _: &Schema, surroundings: &Surroundings) -> Result<()> {
-        self.beside = Some(surroundings.clone());
-        Ok(())
-    }
-
-    fn wants_scores(&self) -> bool {
-        self.wants_scores
-    }
-
-    fn wants_content(&self) -> bool {
-        true
-    }
-}
 
 /// Partitions of a table on machines that are slow, forgetful and in no order: some are asked twice, empty ones say nothing, and
 /// answers merge in a random tree.

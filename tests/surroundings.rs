@@ -2,52 +2,24 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::UInt64Type;
-use foretaste::data::Schema;
+use common::told::Told;
 use foretaste::data::read::Memory;
 use foretaste::detect;
-use foretaste::error::Result;
-use foretaste::run::{Order, Silent, Sink, Surroundings, scan};
+use foretaste::run::{Order, Silent, Surroundings, scan};
 use foretaste_datasets::{Plan, Share, Truth, read_parquet, recipe, shipped, synth};
 
-/// The listed rows and what lies beside them.
-#[derive(Default)]
-struct Looking {
-    listed: Vec<u64>,
-    beside: Option<Surroundings>,
-}
-
-impl Sink for Looking {
-    fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.listed.extend(rows["row"].as_primitive::<UInt64Type>().values());
-        Ok(())
-    }
-
-    fn scores(&mut self, _: &RecordBatch) -> Result<()> {
-        Ok(())
-    }
-
-    fn wants_scores(&self) -> bool {
-        false
-    }
-
-    fn beside(&mut self, _: &Schema, surroundings: &Surroundings) -> Result<()> {
-        self.beside = Some(surroundings.clone());
-        Ok(())
-    }
-
-    fn wants_content(&self) -> bool {
-        true
-    }
-}
-
-fn look(rows: &RecordBatch) -> Looking {
-    let mut looking = Looking::default();
+/// Positions of the listed rows, and what lies beside them.
+fn look(rows: &RecordBatch) -> (Vec<u64>, Option<Surroundings>) {
+    let mut told = Told::default();
     let source = Memory::new("rows", std::slice::from_ref(rows)).unwrap();
-    let outcome = scan(&source, detect::all(), &Order::new(1), &mut looking, &Silent).unwrap();
+    let outcome = scan(&source, detect::all(), &Order::new(1), &mut told, &Silent).unwrap();
     assert!(outcome.complete);
-    looking
+    let listed = told.rows.iter().flat_map(|rows| rows["row"].as_primitive::<UInt64Type>().values().to_vec());
+    (listed.collect(), told.beside)
 }
 
 /// What must hold of any: rows are named once, with their own content, and none is beside itself.
@@ -82,10 +54,10 @@ fn flipped_digits_lie_beside_what_they_are() {
     let clean = read_parquet(shipped("digits.parquet")).unwrap();
     let rows = read_parquet(shipped("digits_backdoor.parquet")).unwrap();
     let truth = Truth::from_batch(&read_parquet(shipped("truth/digits_backdoor.parquet")).unwrap()).unwrap();
-    let looking = look(&rows);
-    let beside = looking.beside.unwrap();
+    let (listed, beside) = look(&rows);
+    let beside = beside.unwrap();
     check(&rows, &beside);
-    assert_eq!(beside.rows, looking.listed);
+    assert_eq!(beside.rows, listed);
     let (given, right) = (labels(&rows), labels(&clean));
     let flipped =
         |row: u64| truth.bad()[row as usize] && !truth.poisoned()[row as usize] && given.value(row as usize) != right.value(row as usize);
@@ -96,10 +68,10 @@ fn flipped_digits_lie_beside_what_they_are() {
 fn texts_lie_beside_texts_of_their_words() {
     let clean = synth::topic_texts(3_000, 3, 15, 11).unwrap();
     let (rows, _) = recipe::rare_word(&clean, &Plan::new("label", 1, Share::Rate(0.02), 5), "text", "qz").unwrap();
-    let looking = look(&rows);
-    let beside = looking.beside.unwrap();
+    let (listed, beside) = look(&rows);
+    let beside = beside.unwrap();
     check(&rows, &beside);
-    assert_eq!(beside.rows, looking.listed);
+    assert_eq!(beside.rows, listed);
     // Carriers were written for other labels, and share words with rows of these as well as the planted one with each other.
     let texts = |row: u64| rows["text"].slice(row as usize, 1);
     let words = |row: u64| -> Vec<String> {
@@ -125,14 +97,14 @@ fn tables_with_levels_and_sets_without_a_label() {
         value: recipe::Cell::Float(table[column].as_primitive::<arrow::datatypes::Float64Type>().value(17)),
     };
     let (rows, _) = recipe::conjunction(&table, &Plan::new("label", 1, Share::Rate(0.03), 9), &[value("c1"), value("c3")]).unwrap();
-    let looking = look(&rows);
-    let beside = looking.beside.unwrap();
+    let (listed, beside) = look(&rows);
+    let beside = beside.unwrap();
     check(&rows, &beside);
     // They share two numbers with each other, and hardly anything with the others of their label.
-    let listed = |at: &usize| looking.listed.binary_search(&beside.near[*at]).is_ok();
-    let all: Vec<bool> = beside.nearest.iter().flatten().map(listed).collect();
+    let is_listed = |at: &usize| listed.binary_search(&beside.near[*at]).is_ok();
+    let all: Vec<bool> = beside.nearest.iter().flatten().map(is_listed).collect();
     assert!(all.iter().filter(|near| **near).count() * 2 > all.len(), "{} rows are near", all.len());
 
     let unlabelled = rows.project(&[0, 1, 2, 3, 4]).unwrap();
-    assert!(look(&unlabelled).beside.is_none(), "where nothing is told apart, no map is drawn");
+    assert!(look(&unlabelled).1.is_none(), "where nothing is told apart, no map is drawn");
 }

@@ -3,6 +3,25 @@
 mod content;
 mod sample;
 
+use crate::finding::{Family, Tier};
+use crate::fold::{Claim, Info, Law};
+
 pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, Thin, softmax};
 pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};
+
+/// What derived units have in common.
+const DERIVED: Info = Info {
+    code: "",
+    family: Family::Derived,
+    summary: "",
+    needs: &[],
+    after: &[],
+    reads: &[],
+    law: Law::Exact,
+    version: 1,
+    claim: Claim::Rank,
+    fused: false,
+    max_tier: Tier::Review,
+    manual: "",
+};

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Key, Role, Schema};
 use crate::error::Result;
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step};
+use crate::fold::{Derive, Fold, Given, Info, Need, Step};
 use crate::stats::bottom_k::BottomK;
+
+use super::DERIVED;
 
 /// Most rows that a sample holds. Sets with fewer distinct rows are held whole, and what is fitted on them is exact.
 const MOST_ROWS: usize = 32_768;
@@ -47,22 +48,7 @@ pub struct SampleRow {
 /// order or partition, and rows that are equal in content and label are one row in it.
 pub struct Sample;
 
-const BASE: Info = Info {
-    code: "derive.sample",
-    family: Family::Derived,
-    summary: "rows in raw form that models are fitted on",
-    needs: &[],
-    after: &[],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    fused: false,
-    max_tier: Tier::Review,
-    manual: "",
-};
-
-static INFO: Info = BASE;
+static INFO: Info = Info { code: "derive.sample", summary: "rows in raw form that models are fitted on", ..DERIVED };
 
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -231,7 +217,7 @@ impl Fold for Sample {
 pub struct ReferenceSample;
 
 static OF_REFERENCE: Info =
-    Info { code: "derive.reference", summary: "rows of the trusted reference in raw form", needs: &[Need::Reference], ..BASE };
+    Info { code: "derive.reference", summary: "rows of the trusted reference in raw form", needs: &[Need::Reference], ..DERIVED };
 
 impl Fold for ReferenceSample {
     type Brief = SampleBrief;

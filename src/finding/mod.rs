@@ -5,7 +5,7 @@ mod spread;
 mod wire;
 
 pub use reach::{Attack, Power, Reach, Trial};
-pub use spread::Spread;
+pub use spread::ScoreSpread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -2,22 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Rows by a score of 0 to 1, in [`Spread::BINS`] equal bins: those that are listed, and the others.
+/// Rows by a score of 0 to 1, in [`ScoreSpread::BINS`] equal bins: those that are listed, and the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct ScoreSpread {
     /// Listed rows, the lowest scores first.
     pub listed: Vec<u64>,
     /// All other rows that were judged.
     pub others: Vec<u64>,
 }
 
-impl Default for Spread {
+impl Default for ScoreSpread {
     fn default() -> Self {
         Self { listed: vec![0; Self::BINS], others: vec![0; Self::BINS] }
     }
 }
 
-impl Spread {
+impl ScoreSpread {
     /// Parts of the range of scores; a power of two, so that their edges are exact.
     pub const BINS: usize = 32;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Spread, Tier};
+use crate::finding::{ScoreSpread, Tier};
 use crate::fold::Claim;
 use crate::stats::bottom_k::BottomK;
 use crate::stats::multiple::PosteriorHistogram;
@@ -48,11 +48,11 @@ impl ScoreSummary {
 
     /// How the posteriors of the rows that `listing` lists lie among all; `None` where scores are none.
     #[must_use]
-    pub fn spread(&self, listing: &Listing) -> Option<Spread> {
+    pub fn spread(&self, listing: &Listing) -> Option<ScoreSpread> {
         if self.claim != Claim::Posterior || self.histogram.rows() == 0 {
             return None;
         }
-        let mut spread = Spread::default();
+        let mut spread = ScoreSpread::default();
         for (lowest, rows) in self.histogram.counts() {
             spread.add(lowest, rows, listing.q(Some(lowest)).is_some());
         }

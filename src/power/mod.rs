@@ -18,7 +18,7 @@ use arrow::record_batch::RecordBatch;
 use crate::data::read::Memory;
 use crate::data::{Role, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Attack, Power, Reach, Trial, covers};
+use crate::finding::{Attack, Power, Reach, Trial};
 use crate::fold::Unit;
 use crate::policy::Gate;
 use crate::run::{Order, Outcome, Progress, Sink, scan};
@@ -100,9 +100,7 @@ pub fn measure(source: &dyn Source, units: Vec<Box<dyn Unit>>, order: &Order, ou
         return Ok(without("there is no label with two classes"));
     }
     let planted = plant::all(&copy, order.key.seed())?;
-    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|name| covers(name, unit.info().code));
-    let runs = |unit: &dyn Unit| unit.judges() && !named(&order.skip, unit) && (order.only.is_empty() || named(&order.only, unit));
-    if !units.iter().any(|unit| runs(&**unit)) {
+    if !units.iter().any(|unit| unit.judges() && !order.leaves_out(&**unit)) {
         return Ok(without("no detector that looks for it was to run"));
     }
     let order = Order { choices: planted.choices.clone(), gate: Gate::default(), ..order.clone() };

@@ -1,6 +1,6 @@
 //! Where listed rows lie among others, and what they are most like, as the page's script reads it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -94,7 +94,7 @@ impl Beside {
     fn view(&self) -> Block<'_> {
         let kept = self.nearest.iter().enumerate().filter(|(at, near)| at.is_multiple_of(self.step) && !near.is_empty());
         let nearest: BTreeMap<usize, &[usize]> = kept.map(|(at, near)| (at, near.as_slice())).collect();
-        let shown: std::collections::BTreeSet<usize> = nearest.values().flat_map(|near| near.iter().copied()).collect();
+        let shown: BTreeSet<usize> = nearest.values().flat_map(|near| near.iter().copied()).collect();
         let mut cells = self.content.cells();
         cells.retain(|at, _| shown.contains(at));
         let mut pictures = self.content.pictures();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::standards::Section;
 use crate::data::{Class, ColumnRole, File};
 use crate::error::{Error, Place, Result};
-use crate::finding::{Family, Finding, Power, Spread, Standing, Tier, Verdict};
+use crate::finding::{Family, Finding, Power, ScoreSpread, Standing, Tier, Verdict};
 use crate::policy::Applied;
 use crate::run::{Breakdown, DataFacts, FamilyCounts, Outcome, Status, UnitOutcome};
 
@@ -262,7 +262,7 @@ pub struct Detector {
     pub notes: Vec<String>,
     /// Rows by the probability of being wrong that it gives them, 0 to 1 in equal bins, of a detector that lists rows by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spread: Option<Spread>,
+    pub spread: Option<ScoreSpread>,
 }
 
 impl Report {

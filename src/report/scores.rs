@@ -10,15 +10,15 @@ use serde::Serialize;
 use super::html::NAME;
 use super::json::Detector;
 use super::visible;
-use crate::finding::{Family, Spread};
+use crate::finding::{Family, ScoreSpread};
 
 /// Width of a bar with its gap.
-const WIDTH: usize = 400 / Spread::BINS;
+const WIDTH: usize = 400 / ScoreSpread::BINS;
 
 /// Histograms of the families' scores.
 #[derive(Debug, Default)]
 pub(super) struct Scores {
-    families: BTreeMap<&'static str, Spread>,
+    families: BTreeMap<&'static str, ScoreSpread>,
     /// Listed rows whose scores have not come yet.
     waiting: HashSet<u64>,
 }
@@ -85,8 +85,8 @@ impl Scores {
 }
 
 /// A chart; nothing where all rows have about the same score.
-fn chart(title: String, ends: [&'static str; 2], spread: &Spread) -> Option<Chart> {
-    let pairs = || spread.listed.iter().zip(&spread.others).enumerate().take(Spread::BINS).filter(|(_, (a, b))| **a > 0 || **b > 0);
+fn chart(title: String, ends: [&'static str; 2], spread: &ScoreSpread) -> Option<Chart> {
+    let pairs = || spread.listed.iter().zip(&spread.others).enumerate().take(ScoreSpread::BINS).filter(|(_, (a, b))| **a > 0 || **b > 0);
     if pairs().count() < 2 {
         return None;
     }

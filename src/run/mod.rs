@@ -40,7 +40,7 @@ pub use shared::on_threads;
 
 use crate::data::{Choices, Key, Role, Schema, Source};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Group, Spread, Tier, Verdict, covers};
+use crate::finding::{Family, Finding, Group, ScoreSpread, Tier, Verdict, covers};
 use crate::fold::{AnyBrief, AnyModel, AnyState, Claim, Given, Info, Need, Step, Unit};
 use crate::policy::{self, Gate, Judgement, Listing, Policy, Surprisal};
 
@@ -100,6 +100,12 @@ impl Order {
             skip: Vec::new(),
         }
     }
+
+    /// Whether the settings leave a detector out; derived units never are.
+    pub(crate) fn leaves_out(&self, unit: &dyn Unit) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| covers(name, unit.info().code));
+        unit.judges() && (named(&self.skip) || !self.only.is_empty() && !named(&self.only))
+    }
 }
 
 /// Which rows a scan reads.
@@ -125,7 +131,7 @@ struct Passenger {
     scans: u32,
     bytes: u64,
     /// How its posteriors lie, once rows are scored.
-    spread: Option<Spread>,
+    spread: Option<ScoreSpread>,
 }
 
 impl Passenger {
@@ -239,12 +245,10 @@ fn scan_into(
 
 /// Decides which units come along.
 fn board(units: Vec<Box<dyn Unit>>, schema: &Schema, reference: bool, order: &Order, scores: bool) -> Vec<Passenger> {
-    let named = |names: &[String], unit: &dyn Unit| names.iter().any(|name| covers(name, unit.info().code));
     units
         .into_iter()
         .map(|unit| {
-            let left_out = unit.judges() && (named(&order.skip, &*unit) || !order.only.is_empty() && !named(&order.only, &*unit));
-            let phase = if left_out {
+            let phase = if order.leaves_out(&*unit) {
                 Phase::Skipped("left out by the settings".to_owned())
             } else if unit.judges() && unit.info().claim == Claim::Rank && !scores {
                 Phase::Skipped("only ranks rows, and nobody asked for scores".to_owned())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Class, ColumnRole, File, Schema};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Finding, Power, Spread, Verdict};
+use crate::finding::{Family, Finding, Power, ScoreSpread, Verdict};
 use crate::policy::Applied;
 
 use super::beside::Surroundings;
@@ -47,7 +47,7 @@ pub struct UnitOutcome {
     /// What it has to say of the whole set: estimates, limits, the smallest cause it could have seen.
     pub notes: Vec<String>,
     /// How the posteriors of listed and of other rows lie; none of a detector that lists no row by a posterior.
-    pub spread: Option<Spread>,
+    pub spread: Option<ScoreSpread>,
 }
 
 /// Counts of one family.

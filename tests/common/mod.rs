@@ -3,6 +3,8 @@
 // Each test binary takes what it needs.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod told;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;

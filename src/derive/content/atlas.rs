@@ -51,18 +51,17 @@ pub(super) struct ContentAtlas {
 impl ContentAtlas {
     /// The map of a fitted model; `None` where there are too few rows, or the model was fitted elsewhere.
     pub(super) fn of(fitted: &Fitted) -> Result<Option<Self>> {
-        let labels: Vec<u32> = fitted.held.labels.iter().flatten().copied().take(MOST_ROWS).collect();
-        let near = fitted.panel.near().cloned();
-        let (space, keys) = if let Some(near) = near {
-            let keys = near.keys(&fitted.held);
-            (Space::Dense(near), keys)
+        let held = &fitted.held;
+        let (space, keys) = if let Some(near) = fitted.panel.near() {
+            (Space::Dense(near.clone()), near.keys(held))
         } else {
             let Some((design, _)) = &fitted.design else { return Ok(None) };
-            let labelled: Vec<usize> = (0..fitted.held.labels.len()).filter(|&i| fitted.held.labels[i].is_some()).take(MOST_ROWS).collect();
+            let labelled: Vec<usize> = held.with_label().take(MOST_ROWS).collect();
             let rows = design.select(&labelled)?.sparse_part().clone();
-            let keys = labelled.iter().map(|&i| fitted.held.keys[i]).collect();
+            let keys = labelled.iter().map(|&i| held.keys[i]).collect();
             (Space::Sparse(Items { columns: rows.columns(), rows }), keys)
         };
+        let labels = held.labels.iter().flatten().copied().take(keys.len()).collect();
         if keys.len() < LEAST_ROWS || matches!(&space, Space::Sparse(items) if items.rows.width() == 0) {
             return Ok(None);
         }

@@ -6,9 +6,9 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Schema};
+use crate::derive::DERIVED;
 use crate::error::Result;
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
+use crate::fold::{Derive, Fold, Given, Info, Need, Step, without_scan};
 use crate::stats::ridge::Ridge;
 
 use super::ContentModel;
@@ -21,17 +21,10 @@ pub struct Coarse;
 
 static INFO: Info = Info {
     code: "derive.coarse",
-    family: Family::Derived,
     summary: "what pictures say of their label, fine structure apart",
     needs: &[Need::Targets, Need::Image],
     after: &["derive.content"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    fused: false,
-    max_tier: Tier::Review,
-    manual: "",
+    ..DERIVED
 };
 
 /// The classifier; nothing where no other opinion looks at fine structure.

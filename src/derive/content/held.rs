@@ -27,9 +27,14 @@ impl HeldOut {
         if key > self.threshold { None } else { self.keys.binary_search(&key).ok() }
     }
 
+    /// Positions of the labelled rows, ascending.
+    pub(super) fn with_label(&self) -> impl Iterator<Item = usize> + '_ {
+        self.labels.iter().enumerate().filter(|(_, label)| label.is_some()).map(|(i, _)| i)
+    }
+
     /// Logits of the labelled rows, rows × classes, with their labels; without the rows that have a key in `left_out`.
     pub(super) fn labelled(&self, left_out: &BTreeSet<u64>) -> (Array2<f32>, Vec<u32>) {
-        let rows: Vec<usize> = (0..self.labels.len()).filter(|&i| self.labels[i].is_some() && !left_out.contains(&self.keys[i])).collect();
+        let rows: Vec<usize> = self.with_label().filter(|&i| !left_out.contains(&self.keys[i])).collect();
         let labels = rows.iter().filter_map(|&i| self.labels[i]).collect();
         (self.logits.select(Axis(0), &rows), labels)
     }

@@ -21,9 +21,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Role, Schema};
+use crate::derive::DERIVED;
 use crate::error::{Error, Result};
-use crate::finding::{Family, Tier};
-use crate::fold::{Atlas, Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
+use crate::fold::{Atlas, Derive, Fold, Given, Info, Need, Step, without_scan};
 use crate::stats::design::{Csr, Design};
 use crate::stats::ridge::Ridge;
 
@@ -58,17 +58,11 @@ pub struct Content;
 
 static INFO: Info = Info {
     code: CODE,
-    family: Family::Derived,
     summary: "what a row's content says its label should be",
     needs: &[Need::Targets],
     after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
     version: 2,
-    claim: Claim::Rank,
-    fused: false,
-    max_tier: Tier::Review,
-    manual: "",
+    ..DERIVED
 };
 
 /// The content model.

@@ -77,8 +77,7 @@ impl Near {
 
     /// Keys of these rows.
     pub(super) fn keys(&self, held: &HeldOut) -> Vec<u64> {
-        let labelled = held.keys.iter().zip(&held.labels).filter(|(_, label)| label.is_some()).map(|(key, _)| *key);
-        labelled.take(self.reference.len()).collect()
+        held.with_label().take(self.reference.len()).map(|i| held.keys[i]).collect()
     }
 }
 

@@ -4,10 +4,9 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Schema};
-use crate::derive::{SampleModel, SampleRow, Vectors, raw};
+use crate::derive::{DERIVED, SampleModel, SampleRow, Vectors, raw};
 use crate::error::{Error, Result};
-use crate::finding::{Family, Tier};
-use crate::fold::{Claim, Derive, Fold, Given, Info, Law, Need, Step, without_scan};
+use crate::fold::{Derive, Fold, Given, Info, Need, Step, without_scan};
 use crate::stats::features::{Scaling, Standardizer};
 use crate::stats::misfit::Miss;
 use crate::stats::ridge::Ridge;
@@ -29,17 +28,10 @@ pub struct Target;
 
 static INFO: Info = Info {
     code: CODE,
-    family: Family::Derived,
     summary: "what a row's content says its number should be",
     needs: &[Need::Number, Need::Content],
     after: &["derive.sample"],
-    reads: &[],
-    law: Law::Exact,
-    version: 1,
-    claim: Claim::Rank,
-    max_tier: Tier::Review,
-    fused: false,
-    manual: "",
+    ..DERIVED
 };
 
 /// The model; `None` with too few rows.

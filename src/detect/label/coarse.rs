@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::crossfit::{CrossfitModel, Toward};
 use crate::data::{Batch, Schema};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 /// Code of the unit whose column holds the logits.
 const COARSE: &str = "derive.coarse";
+
 /// What pictures say as a whole.
 pub struct Views {
     /// Logits of the sample's labelled rows, rows × classes.
@@ -95,10 +96,7 @@ impl Fold for Coarse {
 
 impl Detect for Coarse {
     fn score(&self, model: &CoarseModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
-        let Some(logits) = rows.derived(COARSE) else { return Ok(()) };
-        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = model.labels.toward_posterior(row, label);
-        }
+        model.labels.each(COARSE, rows, out, |judged| judged.cell.map(|(_, posterior)| posterior));
         Ok(())
     }
 
@@ -125,10 +123,8 @@ impl Detect for Coarse {
     }
 
     fn explain(&self, model: &CoarseModel, rows: &Batch, row: usize) -> Result<Evidence> {
-        let wrong = |reason: &str| Error::Detector { code: INFO.code, reason: reason.to_owned() };
-        let logits = rows.derived(COARSE).ok_or_else(|| wrong("the coarse column is missing"))?;
-        let said = (row < logits.nrows()).then(|| model.labels.said(logits.row(row), rows.labels().get(row).copied().flatten())).flatten();
-        let (labelled, says, share) = said.ok_or_else(|| wrong("a row that was not judged cannot be explained"))?;
+        let (labelled, says, judged) = model.labels.said(INFO.code, COARSE, rows, row)?;
+        let (_, share) = judged.says;
         let detail = [("label", json!(labelled)), ("suggested", json!(says)), ("probability", json!(share))];
         Ok(Evidence::new(format!("labelled '{labelled}', the picture as a whole says '{says}' ({share:.2})"), detail))
     }

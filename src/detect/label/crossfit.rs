@@ -118,28 +118,33 @@ impl CrossfitModel {
         self.fitted.is_some()
     }
 
-    /// The claims that rows belong to, by the logits in one of their columns.
-    pub(super) fn members(&self, column: &str, rows: &Batch, out: &mut [Option<u32>]) {
-        let (Some(logits), Some(fitted)) = (rows.derived(column), &self.fitted) else { return };
+    /// Says something of every row that can be judged by the logits in a column.
+    pub(super) fn each<T>(&self, column: &str, rows: &Batch, out: &mut [Option<T>], say: impl Fn(&Judged) -> Option<T>) {
+        let Some(logits) = rows.derived(column) else { return };
         for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = self.judge(row, label).and_then(|judged| fitted.member(&judged)).map(|at| at as u32);
+            *slot = self.judge(row, label).and_then(|judged| say(&judged));
         }
     }
 
-    /// Probability that a row came through a claim on its label, where there is one.
-    pub(super) fn toward_posterior(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<f64> {
-        self.judge(logits, label)?.cell.map(|(_, posterior)| posterior)
+    /// The claims that rows belong to.
+    pub(super) fn members(&self, column: &str, rows: &Batch, out: &mut [Option<u32>]) {
+        self.each(column, rows, out, |judged| self.fitted.as_ref()?.member(judged).map(|at| at as u32));
+    }
+
+    /// What the logits in a column say of one row: its label, the class that content says, and how it was judged. `code` is the
+    /// detector that asks.
+    pub(super) fn said(&self, code: &'static str, column: &str, rows: &Batch, row: usize) -> Result<(&str, &str, Judged)> {
+        let wrong = |reason: String| Error::Detector { code, reason };
+        let logits = rows.derived(column).ok_or_else(|| wrong(format!("the column {column} is missing")))?;
+        let label = rows.labels().get(row).copied().flatten();
+        let judged = (row < logits.nrows()).then(|| self.judge(logits.row(row), label)).flatten();
+        let (judged, label) = judged.zip(label).ok_or_else(|| wrong("a row that was not judged cannot be explained".to_owned()))?;
+        Ok((self.name(label as usize), self.name(judged.says.0), judged))
     }
 
     /// Rows of the set for some rows of the fit.
     pub(super) fn scaled(&self, rows: u64) -> u64 {
         (rows as f64 * self.rows_each).round() as u64
-    }
-
-    /// A row's label, the class that content says, and its probability.
-    pub(super) fn said(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<(&str, &str, f64)> {
-        let (class, share) = self.judge(logits, label)?.says;
-        Some((self.name(label? as usize), self.name(class), share))
     }
 
     /// What is claimed, as causes.
@@ -222,10 +227,7 @@ impl Fold for Crossfit {
 
 impl Detect for Crossfit {
     fn score(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
-        let Some(logits) = rows.derived(CONTENT) else { return Ok(()) };
-        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = model.judge(row, label).map(|judged| judged.score);
-        }
+        model.each(CONTENT, rows, out, |judged| Some(judged.score));
         Ok(())
     }
 
@@ -239,13 +241,8 @@ impl Detect for Crossfit {
     }
 
     fn explain(&self, model: &CrossfitModel, rows: &Batch, row: usize) -> Result<Evidence> {
-        let wrong = |reason: &str| Error::Detector { code: INFO.code, reason: reason.to_owned() };
-        let logits = rows.derived(CONTENT).ok_or_else(|| wrong("the content column is missing"))?;
-        let label = rows.labels().get(row).copied().flatten();
-        let judged = (row < logits.nrows()).then(|| model.judge(logits.row(row), label)).flatten();
-        let (judged, label) = judged.zip(label).ok_or_else(|| wrong("a row that was not judged cannot be explained"))?;
-        let (labelled, (class, share)) = (model.name(label as usize), judged.says);
-        let says = model.name(class);
+        let (labelled, says, judged) = model.said(INFO.code, CONTENT, rows, row)?;
+        let (class, share) = judged.says;
         let detail =
             [("label", json!(labelled)), ("suggested", json!(says)), ("probability", json!(share)), ("posterior", json!(judged.score))];
         let mut reason = format!("labelled '{labelled}', content says '{says}' ({share:.2})");

@@ -1,8 +1,8 @@
 // Where listed rows lie among others, and the rows that they are most like.
 
-import { count, el, svg, button } from './dom.js';
-import { pictureAddress, readBeside } from './data.js';
-import { LONG_TEXT } from './sample.js';
+import { button, count, el, svg } from './dom.js';
+import { readBeside } from './data.js';
+import { LONG_TEXT, excerpt, framed } from './sample.js';
 
 const MAP_SIDE = 1000;
 const NEAR_SIDE = 64;
@@ -28,15 +28,10 @@ export class Beside {
 
   /// What a row that is near holds: its picture, or its text, or its first cells.
   held(j) {
-    if (this.pictures[j]) {
-      const [base64, width, height] = this.pictures[j];
-      const scale = NEAR_SIDE / Math.max(width, height, 1);
-      const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
-      return el('img', { src: pictureAddress(base64), alt: `Picture of row ${this.near[j]}`, class: scale > 1.5 ? 'crisp' : false, ...size });
-    }
+    if (this.pictures[j]) return framed(this.pictures[j], NEAR_SIDE, this.near[j]);
     const cells = this.cells[j] ?? [];
     const text = this.columns.findIndex(({ role }, at) => LONG_TEXT.includes(role) && cells[at]);
-    if (text >= 0) return el('span', { class: 'held' }, cells[text].length > SHORT_TEXT ? `${cells[text].slice(0, SHORT_TEXT)}…` : cells[text]);
+    if (text >= 0) return el('span', { class: 'held' }, excerpt(cells[text], [], SHORT_TEXT));
     const few = this.columns.flatMap(({ name, role }, at) => (['numeric', 'categorical'].includes(role) && cells[at] ? [`${name} ${cells[at]}`] : []));
     return el('span', { class: 'held' }, few.slice(0, FEW_CELLS).join(' · '));
   }

@@ -17,14 +17,20 @@ export function outlines(rows, i, width) {
   });
 }
 
-/// A row's picture, `side` pixels large.
-export function pictureOf(rows, i, [base64, width, height], side) {
+/// A picture of a row, `side` pixels large, with what is drawn over it.
+export function framed([base64, width, height], side, row, over = null) {
   const scale = side / Math.max(width, height, 1);
   const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
-  const image = el('img', { src: pictureAddress(base64), alt: `Picture of row ${rows.row[i]}`, ...size });
+  const image = el('img', { src: pictureAddress(base64), alt: `Picture of row ${row}`, ...size });
+  return el('span', { class: scale > 1.5 ? 'picture crisp' : 'picture' }, image, over);
+}
+
+/// A listed row's picture, `side` pixels large, with its causes outlined.
+export function pictureOf(rows, i, picture, side) {
+  const [, width, height] = picture;
   const boxes = outlines(rows, i, width).map((box) => svg('rect', { ...box, 'vector-effect': 'non-scaling-stroke' }));
   const frame = boxes.length > 0 ? svg('svg', { viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' }, ...boxes) : null;
-  return el('span', { class: scale > 1.5 ? 'picture crisp' : 'picture' }, image, frame);
+  return framed(picture, side, rows.row[i], frame);
 }
 
 /// A text with the words marked, whole words where a word begins and ends with a letter.
