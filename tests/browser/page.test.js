@@ -59,9 +59,10 @@ test('a row opens with its picture, the patch outlined', () =>
     await page.locator('.filters [name=code]').selectOption('trigger.patch');
     await page.locator('.lines .line').first().click();
     const panel = page.getByRole('dialog');
-    await panel.locator('.picture img').waitFor();
-    assert.equal(await panel.locator('.picture img').evaluate((image) => image.naturalWidth), 8);
-    assert.equal(await panel.locator('.picture rect').first().getAttribute('x'), '5');
+    const picture = panel.locator('.figure .picture');
+    await picture.locator('img').waitFor();
+    assert.equal(await picture.locator('img').evaluate((image) => image.naturalWidth), 8);
+    assert.equal(await picture.locator('rect').first().getAttribute('x'), '5');
     assert.match(await panel.locator('.why').textContent(), /carries 2×2 patch at \(5,5\)/);
     await panel.getByRole('button', { name: 'Next row' }).click();
     await panel.getByRole('button', { name: 'Close' }).click();
