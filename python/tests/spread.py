@@ -31,8 +31,8 @@ CHOSEN = [
     ("predprobs/{first}", None),
     ("provenance/{first}", None),
 ]
-#: Rows of a pack that are scanned.
-MOST_ROWS = 4_000
+#: Rows of a pack that are scanned; ``FORETASTE_PACK_ROWS`` asks for more, up to all of them.
+MOST_ROWS = int(os.environ.get("FORETASTE_PACK_ROWS", 4_000))
 
 
 def required(name: str) -> Any:
