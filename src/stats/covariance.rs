@@ -131,17 +131,22 @@ impl TrimmedMahalanobis {
     /// Fits one mean to rows (n × d): on all, then `refits` times on the share `keep` (above 0, at most 1) of them that
     /// is nearest. Rows with values that are not finite or beyond 10¹² are left out. Fails without usable rows.
     pub fn fit(rows: ArrayView2<f32>, keep: f64, refits: usize) -> Result<Self> {
-        Self::fit_rows(rows, &vec![0; rows.nrows()], 1, keep, refits)
+        Self::fit_rows(rows, &vec![0; rows.nrows()], 1, keep, refits, MIN_SHRINKAGE)
     }
 
     /// As [`fit`](Self::fit) with a mean per class, 0 up to but without `count`; every class keeps the same share of its
     /// rows. A class without rows has the mean of all.
     pub fn fit_classes(rows: ArrayView2<f32>, classes: &[u32], count: usize, keep: f64, refits: usize) -> Result<Self> {
-        let classes: Vec<usize> = classes.iter().map(|&class| class as usize).collect();
-        Self::fit_rows(rows, &classes, count, keep, refits)
+        Self::fit_shrunk_classes(rows, classes, count, keep, refits, MIN_SHRINKAGE)
     }
 
-    fn fit_rows(rows: ArrayView2<f32>, classes: &[usize], count: usize, keep: f64, refits: usize) -> Result<Self> {
+    /// As [`fit_classes`](Self::fit_classes), shrunk at least so much (0.0001 to 1): directions that hardly any row varies along say less.
+    pub fn fit_shrunk_classes(rows: ArrayView2<f32>, classes: &[u32], count: usize, keep: f64, refits: usize, least: f64) -> Result<Self> {
+        let classes: Vec<usize> = classes.iter().map(|&class| class as usize).collect();
+        Self::fit_rows(rows, &classes, count, keep, refits, least)
+    }
+
+    fn fit_rows(rows: ArrayView2<f32>, classes: &[usize], count: usize, keep: f64, refits: usize, least: f64) -> Result<Self> {
         if classes.len() != rows.nrows() || classes.iter().any(|&class| class >= count) {
             return Err(wrong("classes do not fit the rows"));
         }
@@ -154,7 +159,7 @@ impl TrimmedMahalanobis {
                 usable_members[class].push((row, class));
             }
         }
-        let mut fitted = Self::fit_members(rows, &usable_members.concat(), count)?;
+        let mut fitted = Self::fit_members(rows, &usable_members.concat(), count, least)?;
         for _ in 0..refits {
             let distances = fitted.distances2_to(rows, classes)?;
             let mut kept = Vec::new();
@@ -166,14 +171,14 @@ impl TrimmedMahalanobis {
                 inner.sort_unstable();
                 kept.append(&mut inner);
             }
-            fitted = Self::fit_members(rows, &kept, count)?;
+            fitted = Self::fit_members(rows, &kept, count, least)?;
         }
         Ok(fitted)
     }
 
-    fn fit_members(rows: ArrayView2<f32>, members: &[(usize, usize)], classes: usize) -> Result<Self> {
+    fn fit_members(rows: ArrayView2<f32>, members: &[(usize, usize)], classes: usize, least: f64) -> Result<Self> {
         let (means, scatter) = Scatter::gather(rows, members, classes)?;
-        let Shrunk { mut covariance, shrinkage } = scatter.shrink(MIN_SHRINKAGE);
+        let Shrunk { mut covariance, shrinkage } = scatter.shrink(least.max(MIN_SHRINKAGE));
         if covariance.diag().iter().all(|&variance| variance <= f64::from(f32::MIN_POSITIVE)) {
             // All rows alike: without a scale of their own, distances are in the units of the data.
             covariance = Array2::eye(covariance.nrows());
@@ -199,6 +204,12 @@ impl TrimmedMahalanobis {
     pub fn whiten(&self, rows: ArrayView2<f32>) -> Result<Array2<f32>> {
         self.check(rows.ncols())?;
         Ok(rows.dot(&self.whitening))
+    }
+
+    /// The means, as [`whiten`](Self::whiten) gives rows: classes × d.
+    #[must_use]
+    pub fn whitened_means(&self) -> Array2<f32> {
+        self.means.dot(&self.whitening)
     }
 
     fn check(&self, columns: usize) -> Result<()> {

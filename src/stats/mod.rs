@@ -22,6 +22,7 @@ pub mod marginal;
 pub mod misfit;
 pub mod mixture;
 pub mod mode;
+pub mod moved;
 pub mod multiple;
 pub mod neighbor;
 pub mod normal;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde_json::{Map, json};
 
-use super::Apart;
+use super::{Apart, Shape};
 use crate::data::Schema;
 use crate::derive::ContentModel;
 use crate::detect::trigger::mine::{background, null, takes};
@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
 use crate::stats::mode::{Mode, modes};
+use crate::stats::moved::Places;
 use crate::stats::robust::median;
 
 /// Rows of a class that modes are sought in.
-const MOST_OF_CLASS: usize = 2_000;
+pub(super) const MOST_OF_CLASS: usize = 2_000;
 /// Fewest.
 pub(super) const FEWEST_OF_CLASS: usize = 60;
 /// Most eigenvectors of a class, and of all classes together.
@@ -32,14 +33,14 @@ const LEVEL: f64 = 0.004;
 /// Share of the classes that may have a mode apart before that is how classes look here.
 const USUAL: f64 = 0.25;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
-const WORTH_KEEPING: f64 = 0.5;
+pub(super) const WORTH_KEEPING: f64 = 0.5;
 /// Odds ratio that innocent structure may reach.
-const ODDS_RATIO: f64 = 4.0;
+pub(super) const ODDS_RATIO: f64 = 4.0;
 /// How much more than the others of its class the rows of a mode differ in what tells classes apart before they are held to
 /// come from several classes.
 const SEVERAL: f64 = 2.0;
-/// Largest share of all rows that a mode holds.
-const MOST_SHARE: f64 = 0.1;
+/// Largest share of all rows that lie apart for one reason.
+pub(super) const MOST_SHARE: f64 = 0.1;
 
 /// The fitted rows, in the order of their keys.
 pub(super) struct Labelled<'a> {
@@ -54,7 +55,15 @@ pub(super) struct Labelled<'a> {
 /// What came of it.
 pub(super) struct Judged {
     pub(super) found: Vec<Apart>,
+    /// The units that moved rows are told by.
+    pub(super) places: Places,
     pub(super) notes: Vec<String>,
+}
+
+/// What may be found, with the positions of its rows.
+pub(super) struct Candidate {
+    pub(super) apart: Apart,
+    pub(super) members: Vec<usize>,
 }
 
 /// A mode with its place among the classes.
@@ -122,8 +131,24 @@ fn distance(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f64 {
 }
 
 impl Labelled<'_> {
-    /// The modes that are worth keeping, strongest first.
+    /// What is worth keeping, strongest first: modes that may reach ALARM, then moved rows, which hold kinds that lie apart as well, then other
+    /// modes.
     pub(super) fn judge(&self) -> Result<Judged> {
+        let (places, moved) = self.moved()?;
+        let (modes, notes) = self.modes()?;
+        let (sure, others): (Vec<Candidate>, Vec<Candidate>) = modes.into_iter().partition(|mode| mode.apart.group.max_tier == Tier::Alarm);
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        let mut found: Vec<Apart> = Vec::new();
+        for one in sure.into_iter().chain(moved).chain(others) {
+            if takes(&mut taken, &one.members) {
+                found.push(one.apart);
+            }
+        }
+        Ok(Judged { found, places, notes })
+    }
+
+    /// The modes that are worth keeping, strongest first.
+    fn modes(&self) -> Result<(Vec<Candidate>, Vec<String>)> {
         let classes = self.data.classes();
         let space = Space::new(self.rows, self.labels, classes)?;
         let eigenvectors = (EIGENVECTORS.1 / classes.max(1)).clamp(1, EIGENVECTORS.0);
@@ -147,18 +172,12 @@ impl Labelled<'_> {
         if apart.len() as f64 > (USUAL * looked as f64).max(1.0) {
             let note =
                 format!("{} of {looked} classes have rows apart from the rest: that is how classes look here, and no news", apart.len());
-            return Ok(Judged { found: Vec::new(), notes: vec![note] });
+            return Ok((Vec::new(), vec![note]));
         }
         placed.retain(|one| one.purity >= PURITY);
         placed.sort_by(|a, b| a.mode.p.total_cmp(&b.mode.p).then_with(|| a.members.cmp(&b.members)));
-        let mut taken: BTreeSet<usize> = BTreeSet::new();
-        let mut found = Vec::new();
-        for one in placed {
-            if takes(&mut taken, &one.members) {
-                found.push(self.apart(one, tests)?);
-            }
-        }
-        Ok(Judged { found, notes: Vec::new() })
+        let found: Vec<Candidate> = placed.into_iter().map(|one| self.apart(one, tests)).collect::<Result<_>>()?;
+        Ok((found, Vec::new()))
     }
 
     /// Where a mode lies; `None` where it is too near to be a kind of its own. `own` are the rows of the class, `sought`
@@ -188,7 +207,7 @@ impl Labelled<'_> {
         Some(Placed { class, members, mode, far, purity: labelled as f64 / in_ball.len().max(1) as f64, spread })
     }
 
-    fn apart(&self, one: Placed, tests: u64) -> Result<Apart> {
+    fn apart(&self, one: Placed, tests: u64) -> Result<Candidate> {
         let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
         let rows = keys.len() as u64;
         let background = background(self.content, &keys, std::iter::empty(), one.class)?;
@@ -229,6 +248,7 @@ impl Labelled<'_> {
             examples: Vec::new(),
             evidence,
         };
-        Ok(Apart { target: one.class, mode: one.mode, keys, group })
+        let apart = Apart { target: one.class, shape: Shape::Mode(one.mode), keys, group };
+        Ok(Candidate { apart, members: one.members })
     }
 }

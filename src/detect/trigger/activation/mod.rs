@@ -1,10 +1,12 @@
-//! `trigger.activation`: rows of one label whose embeddings lie apart from the others of that label.
+//! `trigger.activation`: rows of one label whose embeddings lie apart from the others of that label, in a place of their own or in those of all
+//! other classes.
 
 mod judge;
+mod moved;
 
 use std::collections::BTreeSet;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::mode::Mode;
+use crate::stats::moved::{Moved, Places};
 
 use judge::{FEWEST_OF_CLASS, Labelled};
 
@@ -32,23 +35,32 @@ pub struct Activation;
 static INFO: Info = Info {
     code: "trigger.activation",
     family: Family::Trigger,
-    summary: "rows of one label whose embeddings lie apart from the others of that label, farther than the nearest other class",
+    summary: "rows of one label whose embeddings lie apart from the others of that label, or where all other classes would, moved together",
     needs: &[Need::Embedding, Need::Classes],
     after: &["derive.sample", "derive.content"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: false,
     max_tier: Tier::Alarm,
     manual: include_str!("../activation.md"),
 };
 
+/// How rows of a class lie apart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Shape {
+    /// In a place of their own.
+    Mode(Mode),
+    /// In the places of these classes, moved together.
+    Moved(Vec<u32>, Moved),
+}
+
 /// Rows of a class that lie apart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Apart {
     target: u32,
-    mode: Mode,
+    shape: Shape,
     /// Keys of the fitted ones.
     keys: Vec<u64>,
     group: Group,
@@ -60,6 +72,8 @@ pub struct ActivationModel {
     /// Columns of the embedding.
     width: usize,
     projection: Option<Array2<f32>>,
+    /// What moved rows are told by, where there are any.
+    places: Option<Places>,
     /// Strongest first.
     found: Vec<Apart>,
     /// Keys of the fitted rows that lie apart, ascending, and where.
@@ -108,22 +122,39 @@ impl ActivationModel {
         }
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
-        Ok(Self { width, projection, found: judged.found, carriers, threshold: sample.threshold, notes: judged.notes })
+        let places = judged.found.iter().any(|apart| matches!(apart.shape, Shape::Moved(..))).then_some(judged.places);
+        Ok(Self { width, projection, places, found: judged.found, carriers, threshold: sample.threshold, notes: judged.notes })
     }
 
-    /// For each row the first mode that it lies in together with the mode's label.
-    fn carried(&self, rows: &Batch, embedding: ArrayView2<f32>, which: std::ops::Range<usize>) -> Vec<Option<u32>> {
+    /// An embedding (1 × columns) as the modes know it; `None` where it cannot be used.
+    fn known(&self, row: ArrayView1<f32>) -> Option<Array2<f32>> {
+        let own = (row.len() == self.width && row.iter().all(|x| x.abs() <= LARGEST)).then_some(row)?;
+        Some(self.projection.as_ref().map_or_else(|| own.to_owned(), |p| own.dot(p)).insert_axis(Axis(0)))
+    }
+
+    /// Whether a row, as [`known`](Self::known) gives it, lies apart so.
+    fn holds(&self, shape: &Shape, own: ArrayView2<f32>) -> Result<bool> {
+        Ok(match (shape, &self.places) {
+            (Shape::Mode(mode), _) => mode.holds(own)[0],
+            (Shape::Moved(_, moved), Some(places)) => moved.holds(places.of(own)?.view())[0],
+            (Shape::Moved(..), None) => false,
+        })
+    }
+
+    /// For each row the first of what was found that it belongs to together with the label.
+    fn carried(&self, rows: &Batch, embedding: ArrayView2<f32>, which: std::ops::Range<usize>) -> Result<Vec<Option<u32>>> {
         let of_row = |row: usize| {
-            let (key, label) = (rows.keys()[row], rows.labels()[row]?);
+            let (key, Some(label)) = (rows.keys()[row], rows.labels()[row]) else { return Ok(None) };
             if key <= self.threshold {
-                return self.carriers.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| self.carriers[at].1);
+                return Ok(self.carriers.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| self.carriers[at].1));
             }
-            let own = embedding.row(row).to_owned();
-            if own.len() != self.width || !own.iter().all(|x| x.abs() <= LARGEST) {
-                return None;
+            let Some(own) = self.known(embedding.row(row)) else { return Ok(None) };
+            for (at, apart) in (0u32..).zip(&self.found).filter(|(_, apart)| apart.target == label) {
+                if self.holds(&apart.shape, own.view())? {
+                    return Ok(Some(at));
+                }
             }
-            let own = self.projection.as_ref().map_or_else(|| own.clone(), |p| own.dot(p)).insert_axis(ndarray::Axis(0));
-            (0u32..).zip(&self.found).find(|(_, apart)| apart.target == label && apart.mode.holds(own.view())[0]).map(|(at, _)| at)
+            Ok(None)
         };
         which.map(of_row).collect()
     }
@@ -146,7 +177,7 @@ impl Fold for Activation {
 impl Detect for Activation {
     fn score(&self, model: &ActivationModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         let Some(embedding) = rows.embedding()? else { return Ok(()) };
-        for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())).enumerate() {
+        for (row, (slot, carried)) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())?).enumerate() {
             if rows.labels()[row].is_some() && embedding.row(row).iter().all(|x| x.abs() <= LARGEST) {
                 let strength = |at: u32| model.found.get(at as usize).map_or(0.0, |p| p.group.strength());
                 *slot = Some(carried.map_or(0.0, strength));
@@ -161,7 +192,7 @@ impl Detect for Activation {
 
     fn members(&self, model: &ActivationModel, rows: &Batch, out: &mut [Option<u32>]) -> Result<()> {
         let Some(embedding) = rows.embedding()?.filter(|_| !model.found.is_empty()) else { return Ok(()) };
-        for (slot, carried) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())) {
+        for (slot, carried) in out.iter_mut().zip(model.carried(rows, embedding.view(), 0..rows.rows())?) {
             *slot = carried;
         }
         Ok(())
@@ -169,17 +200,24 @@ impl Detect for Activation {
 
     fn explain(&self, model: &ActivationModel, rows: &Batch, row: usize) -> Result<Evidence> {
         let carried = match rows.embedding()? {
-            Some(embedding) => model.carried(rows, embedding.view(), row..row + 1).into_iter().flatten().next(),
+            Some(embedding) => {
+                let carried = model.carried(rows, embedding.view(), row..row + 1)?;
+                carried.into_iter().flatten().next().zip(model.known(embedding.row(row)))
+            }
             None => None,
         };
-        let Some(Apart { group, .. }) = carried.and_then(|at| model.found.get(at as usize)) else {
+        let found = carried.and_then(|(at, own)| Some((model.found.get(at as usize)?, own)));
+        let Some((Apart { group, shape, .. }, own)) = found else {
             return Ok(Evidence::new("lies among the rows of its label", []));
         };
-        let reason = format!(
-            "lies apart from the rows of its label '{}', with {} others and hardly any between",
-            group.label.as_deref().unwrap_or_default(),
-            group.rows.saturating_sub(1)
-        );
+        let (label, others) = (group.label.as_deref().unwrap_or_default(), group.rows.saturating_sub(1));
+        let reason = match (shape, &model.places) {
+            (Shape::Moved(classes, moved), Some(places)) => {
+                let from = classes.get(moved.origin(places.of(own.view())?.row(0))).map_or("", |class| rows.schema().class_name(*class));
+                format!("lies where '{from}' would, moved toward its label '{label}' together with {others} others")
+            }
+            _ => format!("lies apart from the rows of its label '{label}', with {others} others and hardly any between"),
+        };
         Ok(Evidence::new(reason, [("trigger", json!(group.cause)), ("evidence", Value::Object(group.evidence.clone()))]))
     }
 
@@ -209,24 +247,39 @@ mod tests {
 
     /// Classes around means of their own, as a network sees them; which of them are apart by a shift of their own.
     fn set(width: usize, shift: f32, apart: impl Fn(usize, i64) -> bool) -> Fixture {
-        set_of(width, shift, apart, |_, label| label as usize)
+        set_of(&Kind { width, shift, ..KIND }, apart, |_, label| label as usize)
     }
 
+    /// How classes and rows that lie apart look.
+    struct Kind {
+        width: usize,
+        /// Of the means of the classes.
+        size: f32,
+        /// What rows apart are shifted by.
+        shift: f32,
+        /// Part of the way from their class to their label.
+        pull: f32,
+    }
+
+    const KIND: Kind = Kind { width: WIDTH, size: 1.0, shift: 6.0, pull: 0.0 };
+
     /// The same, with rows that lie apart being of another class than they are labelled.
-    fn set_of(width: usize, shift: f32, apart: impl Fn(usize, i64) -> bool, class: impl Fn(usize, i64) -> usize) -> Fixture {
+    fn set_of(kind: &Kind, apart: impl Fn(usize, i64) -> bool, class: impl Fn(usize, i64) -> usize) -> Fixture {
+        let &Kind { width, size, shift, pull } = kind;
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let unit = (WIDTH as f32 / width as f32).sqrt();
         let mut vectors =
             |size: f32| -> Vec<Vec<f32>> { (0..6).map(|_| (0..width).map(|_| size * unit * bell(&mut rng)).collect()).collect() };
-        let (means, patterns) = (vectors(1.0), vectors(shift));
+        let (means, patterns) = (vectors(size), vectors(shift));
         let labels: Vec<i64> = (0..6).cycle().take(ROWS).collect();
         let mut values = Vec::with_capacity(ROWS * width);
         for (i, &label) in labels.iter().enumerate() {
             let tail = 1.0 + 0.4 * bell(&mut rng).abs();
             let apart = apart(i, label);
-            let of = if apart { class(i, label) } else { label as usize };
+            let (of, label) = (if apart { class(i, label) } else { label as usize }, label as usize);
             for j in 0..width {
-                values.push(means[of][j] + tail * bell(&mut rng) + if apart { patterns[label as usize][j] } else { 0.0 });
+                let middle = (1.0 - pull) * means[of][j] + pull * means[label][j];
+                values.push(middle + tail * bell(&mut rng) + if apart { patterns[label][j] } else { 0.0 });
             }
         }
         let field = Arc::new(Field::new("item", DataType::Float32, true));
@@ -274,8 +327,30 @@ mod tests {
             groups[0].max_tier
         };
         assert_eq!(tier(set(WIDTH, 6.0, planted)), Tier::Suspect);
-        assert_eq!(tier(set_of(WIDTH, 6.0, planted, |_, _| 4)), Tier::Suspect);
-        assert_eq!(tier(set_of(WIDTH, 6.0, planted, |i, _| [0, 1, 3, 4, 5][i / 84 % 5])), Tier::Alarm);
+        assert_eq!(tier(set_of(&KIND, planted, |_, _| 4)), Tier::Suspect);
+        assert_eq!(tier(set_of(&KIND, planted, |i, _| [0, 1, 3, 4, 5][i / 84 % 5])), Tier::Alarm);
+    }
+
+    #[test]
+    fn rows_moved_from_all_classes_are_found_and_traced_and_wrong_labels_are_no_trigger() {
+        // Every fourteenth row of a class comes from the others in turn.
+        let from = |i: usize, _| [0, 1, 3, 4, 5][i / 84 % 5];
+        let set = |pull: f32| set_of(&Kind { size: 2.0, shift: 1.0, pull, ..KIND }, planted, from);
+        let fixture = set(0.4);
+        let model = fixture.model(&Activation);
+        let groups = Activation.groups(&model);
+        assert_eq!(groups.iter().map(|g| (g.label.as_deref(), g.max_tier)).collect::<Vec<_>>(), [(Some("2"), Tier::Suspect)]);
+        assert!(groups[0].title.contains("rows of all other classes"), "{}", groups[0].title);
+        let members = fixture.members(&Activation, &model);
+        let listed: Vec<usize> = (0..ROWS).filter(|i| members[*i].is_some()).collect();
+        let right = listed.iter().filter(|i| **i % 6 == 2 && planted(**i, 2)).count();
+        assert!(right >= 20 && right as f64 >= 0.9 * listed.len() as f64, "{right} of {}", listed.len());
+        let reason = Activation.explain(&model, &fixture.cut([ROWS])[0], listed[0]).unwrap().reason;
+        assert!(reason.starts_with("lies where '") && reason.contains("toward its label '2'"), "{reason}");
+        let outside = fixture.members(&Activation, &ActivationModel { threshold: 0, ..model });
+        assert!(outside.iter().zip(&members).filter(|(a, b)| a != b).count() <= 2);
+        // Those that stay where they are have wrong labels, which label.crossfit lists.
+        assert!(Activation.groups(&set(0.0).model(&Activation)).is_empty());
     }
 
     #[test]
