@@ -10,13 +10,14 @@ use crate::config::Settings;
 use crate::data::read::{self, Options};
 use crate::data::{Batches, Key, Source};
 use crate::error::{Error, Place, Result};
+use crate::finding::Family;
 use crate::fold::Info;
 use crate::folder::whole_file;
 use crate::metrics;
 use crate::policy::{Gate, Policy};
 use crate::power;
 use crate::report::{self, Writer};
-use crate::run::{self, Frozen, Order, Outcome, Progress, Ranker};
+use crate::run::{self, Frozen, LEFT_OUT, Order, Outcome, Progress, Ranker, Status};
 
 /// Scans on this machine.
 pub struct Local;
@@ -38,7 +39,7 @@ impl Engine for Local {
     }
 
     fn detectors(&self) -> Vec<&'static Info> {
-        crate::detect::all().iter().map(|unit| unit.info()).filter(|info| info.family != crate::finding::Family::Derived).collect()
+        crate::detect::all().iter().map(|unit| unit.info()).filter(|info| info.family != Family::Derived).collect()
     }
 
     fn summary(&self, outcome: &Outcome, report: &Path, colour: bool, width: usize) -> String {
@@ -50,7 +51,7 @@ impl Engine for Local {
 /// the report's folder.
 ///
 /// # Errors
-/// As [`run::scan_against`], and a report that cannot be written.
+/// As [`run::Job::scan`], and a report that cannot be written.
 pub fn scan(
     source: &dyn Source,
     reference: Option<&dyn Source>,
@@ -81,23 +82,42 @@ fn scan_keeping(
     };
     let order = order(settings, seed, gate);
     let mut writer = Writer::create(&settings.output.dir, report::Options { scores: settings.output.scores })?;
-    let units = crate::detect::all();
-    let (mut outcome, learnt) = match model {
-        Some(_) => run::scan_to_freeze(source, reference, units, &order, &mut writer, progress)?,
-        None => (run::scan_against(source, reference, units, &order, &mut writer, progress)?, Vec::new()),
-    };
+    let mut learnt = model.map(|_| Vec::new());
+    let job = run::Job { source, reference, units: crate::detect::all(), order: &order, model: learnt.as_mut() };
+    let mut outcome = job.scan(&mut writer, progress)?;
+    somebody_looked(&outcome)?;
     if settings.run.power {
         outcome.power = Some(power::measure(source, crate::detect::for_planted(), &order, &outcome, progress)?);
     }
     let told = report::Settings { values: settings.canonical_json()?, seed, created };
     let path = writer.finish(&outcome, &told)?;
-    if let Some(to) = model {
+    if let Some((to, learnt)) = model.zip(learnt) {
         whole_file(to, |mut file, shown| file.write_all(&learnt).map_err(|e| Error::output(shown, e)))?;
     }
     if let Some(file) = &settings.output.metrics {
         metrics::write(file, &outcome, jiff::Timestamp::now().as_second())?;
     }
     Ok((outcome, path))
+}
+
+/// Nothing found by nobody is no pass.
+fn somebody_looked(outcome: &Outcome) -> Result<()> {
+    let mut why = Vec::new();
+    for unit in outcome.units.iter().filter(|unit| unit.family != Family::Derived) {
+        match &unit.status {
+            Status::Skipped(reason) if reason != LEFT_OUT => why.push(format!("{} {reason}", unit.code)),
+            Status::Skipped(_) => {}
+            Status::Ran | Status::Failed(_) => return Ok(()),
+        }
+    }
+    why.truncate(3);
+    let what = if why.is_empty() {
+        "the settings leave all detectors out".to_owned()
+    } else {
+        format!("no detector could look at these rows: {}", why.join("; "))
+    };
+    Err(Error::config("--only", what)
+        .with_help("Name columns with --label, --text or --image, or other detectors; foretaste explain lists them."))
 }
 
 /// Does a task of a scan with the rows of one partition; see [`run::work`].

@@ -223,7 +223,9 @@ fn a_reference_is_read_here() {
     let trusted = Memory::new("trusted", &[rows.slice(0, 90)]).unwrap();
     let scan = |source: &dyn Source| {
         let mut told = Told::default();
-        let found = run::scan_against(source, Some(&trusted), detect::all(), &order(labelled("label")), &mut told, &Silent).unwrap();
+        let order = order(labelled("label"));
+        let job = run::Job { source, reference: Some(&trusted), units: detect::all(), order: &order, model: None };
+        let found = job.scan(&mut told, &Silent).unwrap();
         (said(&found), one(&told.rows))
     };
     let spread = Spread::open("rows", Box::new(Machines::new(uneven(&rows, 9), 9))).unwrap();

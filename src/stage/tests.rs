@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::*;
 use crate::data::read::{Memory, Options, open};
-use crate::run::{Order, Silent, Sink, scan_to_freeze};
+use crate::run::{Job, Order, Silent, Sink};
 
 /// Positions of listed rows.
 #[derive(Default)]
@@ -33,7 +33,9 @@ fn learn(batch: &RecordBatch) -> (Vec<u64>, Vec<u8>) {
     let order = Order { threads: 2, memory: 1 << 30, ..Order::new(1) };
     let source = Memory::new("train", std::slice::from_ref(batch)).unwrap();
     let mut listed = Listed::default();
-    let (_, model) = scan_to_freeze(&source, None, crate::detect::all(), &order, &mut listed, &Silent).unwrap();
+    let mut model = Vec::new();
+    let job = Job { source: &source, reference: None, units: crate::detect::all(), order: &order, model: Some(&mut model) };
+    job.scan(&mut listed, &Silent).unwrap();
     (listed.0, model)
 }
 
