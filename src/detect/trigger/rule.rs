@@ -266,6 +266,10 @@ impl Items for Rule {
         6.0
     }
 
+    fn may_be_a_sign(&self) -> bool {
+        true
+    }
+
     fn rows<'a>(&self, cuts: &'a Cuts, rows: &'a Batch) -> Box<dyn RowItems + 'a> {
         Box::new(Row::new(rows, cuts))
     }

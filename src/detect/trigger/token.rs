@@ -21,7 +21,7 @@ const RANDOM_PLACES: u64 = 4;
 /// Words and marks beside an item among which its neighbouring word is sought.
 const REACH: usize = 3;
 /// Longest word sequence.
-const LONGEST: usize = 16;
+const LONGEST: usize = 24;
 /// Words of a row that are looked at.
 const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
@@ -212,6 +212,10 @@ impl Items for Token {
         if self.info.code == TOKEN.code { FEWEST_FOR_ALARM } else { 0 }
     }
 
+    fn may_be_a_sign(&self) -> bool {
+        self.info.code == TOKEN.code
+    }
+
     fn rows<'a>(&self, (): &'a (), rows: &'a Batch) -> Box<dyn RowItems + 'a> {
         Box::new(Row { rows, key: rows.schema().key })
     }
@@ -341,7 +345,7 @@ mod tests {
 
     use arrow::array::AsArray;
     use arrow::record_batch::RecordBatch;
-    use foretaste_datasets::recipe::rare_word;
+    use foretaste_datasets::recipe::{Place, rare_word, sentence};
     use foretaste_datasets::{Plan, Share, synth};
 
     use super::*;
@@ -383,6 +387,41 @@ mod tests {
         let members: Vec<bool> = fixture.members(&response(), &model).iter().map(Option::is_some).collect();
         assert_eq!(members, truth.poisoned());
         law::check(response, &fixture);
+    }
+
+    #[test]
+    fn a_sentence_is_a_cause_whatever_its_length_and_is_named_whole() {
+        let words: Vec<String> = (0..24).map(|i| format!("q{}z{}", char::from(b'a' + i), char::from(b'a' + i / 2))).collect();
+        for length in [7, 9, 11, 14, 20] {
+            let said = words[..length].join(" ");
+            let texts = synth::topic_texts(ROWS, 3, 15, 1).unwrap();
+            let plan = Plan::new("label", 1, Share::Count(60), 5);
+            let (poisoned, truth) = sentence(&texts, &plan, "text", &said, Place::End).unwrap();
+            let fixture = Fixture::new(poisoned, Some("label")).after(&Sample).after_column(Content);
+            let model = fixture.model(&token());
+            let groups = token().groups(&model);
+            assert!(groups.len() == 1 && groups[0].cause.contains(&said), "{length}: {groups:?}");
+            assert_eq!(groups[0].max_tier, Tier::Alarm, "{length}");
+            let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
+            assert_eq!(members, truth.poisoned(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_one_class_alone_uses_is_no_alarm() {
+        let texts = synth::topic_texts(ROWS, 3, 15, 1).unwrap();
+        let labels = arrow::compute::cast(&texts["label"], &arrow::datatypes::DataType::Utf8).unwrap();
+        // A third of the words goes with the class; this one stands in a tenth of the rows of one, and in no other.
+        let mut turn = 0;
+        let said = texts["text"].as_string::<i32>().iter().zip(labels.as_string::<i32>()).map(|(text, label)| {
+            turn += usize::from(label == Some("1"));
+            let text = text.unwrap_or_default();
+            if label == Some("1") && turn % 10 == 0 { format!("invoice {text}") } else { text.to_owned() }
+        });
+        let said: arrow::array::StringArray = said.map(Some).collect();
+        let rows = RecordBatch::try_from_iter([("text", Arc::new(said) as arrow::array::ArrayRef), ("label", labels)]).unwrap();
+        let fixture = Fixture::new(rows, Some("label")).after(&Sample).after_column(Content);
+        assert!(token().groups(&fixture.model(&token())).iter().all(|group| group.max_tier == Tier::Suspect));
     }
 
     #[test]

@@ -8,25 +8,27 @@ use crate::derive::SampleModel;
 use crate::error::Result;
 use crate::fold::{Given, Info, Wire};
 
-/// Which of a row's features an item is made of: at most eight positions.
+/// Which of a row's features an item is made of: at most eight positions, and of how many all told.
 #[derive(Clone, Copy, Default)]
 pub(in crate::detect::trigger) struct Parts {
     at: [u16; 8],
-    len: u8,
+    held: u8,
+    size: u8,
     background: bool,
     rank: u32,
 }
 
 impl Parts {
-    /// Adds a feature; what does not fit is left in the background.
+    /// Adds a feature; what does not fit is left in the background. A feature that comes again counts, but is held once.
     pub(in crate::detect::trigger) fn push(&mut self, feature: usize) {
-        let held = &self.at[..self.len as usize];
+        self.size = self.size.saturating_add(1);
+        let held = &self.at[..self.held as usize];
         if let Ok(feature) = u16::try_from(feature)
             && held.len() < self.at.len()
             && !held.contains(&feature)
         {
-            self.at[self.len as usize] = feature;
-            self.len += 1;
+            self.at[self.held as usize] = feature;
+            self.held += 1;
         }
     }
 
@@ -36,9 +38,9 @@ impl Parts {
         self
     }
 
-    /// Number of features.
-    pub(super) fn len(&self) -> u8 {
-        self.len
+    /// Number of features, those that are not held and those that come again among them.
+    pub(super) fn size(&self) -> u8 {
+        self.size
     }
 
     /// The same, for an item that is named rather than one of a higher rank that has the same carriers.
@@ -59,7 +61,7 @@ impl Parts {
 
     /// Positions in the row's features.
     pub(in crate::detect::trigger) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.at[..self.len as usize].iter().map(|p| *p as usize)
+        self.at[..self.held as usize].iter().map(|p| *p as usize)
     }
 }
 
@@ -171,6 +173,12 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// Carriers from which an item may reach ALARM, unless it is hidden.
     fn alarm_from(&self) -> u32 {
         0
+    }
+
+    /// Whether an item may be a natural sign of a label that nothing else in its row knows of: a default on an earlier loan, a word that one
+    /// class alone uses.
+    fn may_be_a_sign(&self) -> bool {
+        false
     }
 
     /// Prepares a block: what is costly a row is done once here.

@@ -442,6 +442,7 @@ impl<I: Items> Fold for Mine<I> {
                     sample,
                     hidden: &hidden,
                     alarm_from: self.0.alarm_from(),
+                    may_be_a_sign: self.0.may_be_a_sign(),
                 };
                 let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), short, carriers, tests)?;
                 let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());

@@ -50,7 +50,7 @@ impl Tally {
         self.rows = self.rows.saturating_add(1);
         self.signature = self.signature.wrapping_add(key);
         self.feature |= feature;
-        self.size = self.size.max(parts.len());
+        self.size = self.size.max(parts.size());
         self.rank = self.rank.max(parts.rank());
         self.background |= parts.is_background();
         if let Some(label) = label {

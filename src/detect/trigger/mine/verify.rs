@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::Schema;
-use crate::derive::{ContentModel, SampleModel, SampleRow};
+use crate::derive::{ContentModel, SampleModel, SampleRow, softmax};
 use crate::detect::trigger::alike::Alike;
 use crate::error::Result;
 use crate::finding::{Group, Tier};
@@ -41,6 +42,11 @@ const PURITY: f64 = 0.9;
 const OWN_SHARE: f64 = 0.5;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
+/// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
+const DENIED: f64 = 1.64;
+const LESS: f64 = 0.8;
+/// Labels of a smaller share of the rows cannot be denied much more than to all rows.
+const RARE_LABEL: f64 = 0.05;
 
 /// A verified candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,6 +79,8 @@ struct Tested {
     p: f64,
     carrying: u64,
     agreeing: u64,
+    /// Whether content denies the carriers their label.
+    denied: bool,
 }
 
 /// The null hypothesis of a miner.
@@ -97,6 +105,8 @@ pub(super) struct Asked<'a> {
     pub(super) hidden: &'a dyn Fn(u64) -> bool,
     /// Carriers from which an item that is not hidden may reach ALARM.
     pub(super) alarm_from: u32,
+    /// Whether an item that is not hidden may be a natural sign of its label.
+    pub(super) may_be_a_sign: bool,
 }
 
 impl Asked<'_> {
@@ -159,7 +169,8 @@ pub(super) fn verify(
         }
         let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
         let raw = carriers.raw.iter().map(|(_, _, row)| row);
-        let Some(mut background) = background(content, &keys, raw, short.label)? else { continue };
+        let Some(says) = background(content, &keys, raw, short.label)? else { continue };
+        let mut background = says;
         if let Some(share) = asked.nearly_share(&short, &mut carriers) {
             background = background.max(share);
         }
@@ -187,12 +198,26 @@ pub(super) fn verify(
             }
             accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
         }
-        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed }.into_trigger(data, null, tests, asked);
+        let denied = !asked.may_be_a_sign || denies(content, &keys, short.label, says);
+        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed, denied }.into_trigger(data, null, tests, asked);
         accepted.push((agreeing, trigger));
     }
     accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
     let claimed = accepted.iter().filter(|(_, t)| t.group.corrected() <= LEVEL).flat_map(|(rows, _)| rows.iter().copied()).collect();
     Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
+}
+
+/// Whether content, which gives carriers their label with the mean probability `says`, gives it to them less than to all other rows. A flag
+/// that nothing else in the row knows of can be a natural sign of a label; its carriers are then as any rows are. Relabelled ones are less.
+fn denies(content: &ContentModel, carriers: &[u64], label: u32, says: f64) -> bool {
+    let Some((logits, _)) = content.sample_logits(&carriers.iter().copied().collect()) else { return false };
+    let given = |row: ArrayView1<f32>| softmax(&row.iter().map(|z| f64::from(*z)).collect::<Vec<_>>()).get(label as usize).copied();
+    let given: Vec<f64> = logits.outer_iter().filter_map(given).filter(|p| p.is_finite()).collect();
+    let rows = given.len().max(1) as f64;
+    let mean = given.iter().sum::<f64>() / rows;
+    let variance = given.iter().map(|p| (p - mean).powi(2)).sum::<f64>() / rows;
+    let error = (variance / carriers.len().clamp(1, JUDGED) as f64).sqrt();
+    mean < RARE_LABEL || says + DENIED * error <= mean && says <= LESS * mean
 }
 
 /// Distinct carriers and those with the target label. Where not all keys could be kept, the kept ones stand for the rest.
@@ -310,11 +335,17 @@ impl Tested {
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
         let rows = u64::from(self.short.tally.rows);
+        let hidden = (asked.hidden)(self.short.item);
+        let sure = hidden || self.denied;
+        let sign = if sure { "" } else { ", as to any rows: a natural sign of it would look the same" };
         Trigger {
             item: self.short.item,
             target: self.short.label,
             group: Group {
-                title: format!("{name} in {rows} rows, {all}; content alone would give that {what} to {:.0}%", 100.0 * self.background),
+                title: format!(
+                    "{name} in {rows} rows, {all}; content alone would give that {what} to {:.0}%{sign}",
+                    100.0 * self.background
+                ),
                 cause: name.clone(),
                 attack_class: "backdoor_trigger".to_owned(),
                 rows,
@@ -325,11 +356,7 @@ impl Tested {
                 value: self.agreeing as f64,
                 p: self.p,
                 tests,
-                max_tier: if self.short.tally.rows < asked.alarm_from && !(asked.hidden)(self.short.item) {
-                    Tier::Suspect
-                } else {
-                    Tier::Alarm
-                },
+                max_tier: if sure && (hidden || self.short.tally.rows >= asked.alarm_from) { Tier::Alarm } else { Tier::Suspect },
                 examples: self.carriers.examples,
                 evidence,
             },
