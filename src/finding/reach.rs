@@ -64,7 +64,7 @@ pub struct Reach {
     pub attack: Attack,
     /// Trials, the smallest first.
     pub trials: Vec<Trial>,
-    /// Rows of the smallest trials that were all seen, as all larger ones were.
+    /// Rows of the smallest trials that were all seen, as all larger ones were, at least two in all: one alone may be luck.
     pub smallest: Option<u64>,
     /// Why it was not tried.
     pub untried: Option<String>,
@@ -76,7 +76,8 @@ impl Reach {
     pub fn new(attack: Attack, mut trials: Vec<Trial>) -> Self {
         trials.sort_by_key(|trial| trial.rows);
         let missed = trials.iter().filter(|trial| !trial.seen()).map(|trial| trial.rows).max().unwrap_or(0);
-        let smallest = trials.iter().map(|trial| trial.rows).find(|rows| *rows > missed);
+        let seen: Vec<u64> = trials.iter().map(|trial| trial.rows).filter(|rows| *rows > missed).collect();
+        let smallest = seen.first().copied().filter(|_| seen.len() > 1);
         Self { attack, trials, smallest, untried: None }
     }
 
@@ -138,14 +139,15 @@ mod tests {
     #[test]
     fn the_smallest_size_is_above_every_miss() {
         assert_eq!(reach(&[(16, 16), (4, 0), (8, 8), (8, 8), (4, 4)]).smallest, Some(8));
-        assert_eq!(reach(&[(8, 8), (16, 7), (32, 16)]).smallest, Some(32));
+        assert_eq!(reach(&[(8, 8), (16, 7), (32, 16), (48, 48)]).smallest, Some(32));
+        assert_eq!(reach(&[(8, 8), (16, 7), (32, 16)]).smallest, None, "one alone may be luck");
         assert_eq!(reach(&[(8, 8), (16, 7)]).smallest, None);
         assert_eq!(reach(&[]).smallest, None);
     }
 
     #[test]
     fn sentences_say_what_was_tried() {
-        assert_eq!(reach(&[(4, 0), (8, 8)]).sentence(1_000), "a rare word with one label: seen from 8 rows on (0.80 %)");
+        assert_eq!(reach(&[(4, 0), (8, 8), (8, 8)]).sentence(1_000), "a rare word with one label: seen from 8 rows on (0.80 %)");
         assert_eq!(reach(&[(4, 0)]).sentence(1_000), "a rare word with one label: not seen reliably in up to 4 rows (0.40 %)");
         let flips = Reach::new(Attack::Flips, vec![Trial { rows: 20, listed: 5 }]);
         assert_eq!(flips.sentence(1_000), "labels flipped at random: 5 of 20 would have been listed where 2.0 % of all labels are flipped");

@@ -167,13 +167,9 @@ impl Means {
             matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..))
         };
         let column = copy.with_role(Role::Text).find(plain).ok_or("there is no column of plain text")?;
-        let words = rare_words(&strings(copy.batch.column(column)));
         // A word a trial, each another.
-        if words.len() < sizes(copy.rows()).len() {
-            Err("too few words are rare")
-        } else {
-            Ok(Self::Texts { column, changed: BTreeMap::new(), words })
-        }
+        let words = strange_words(&strings(copy.batch.column(column)), sizes(copy.rows()).len());
+        if words.is_empty() { Err("there are no words of letters") } else { Ok(Self::Texts { column, changed: BTreeMap::new(), words }) }
     }
 
     fn values(copy: &Copy) -> Result<Self, &'static str> {
@@ -278,8 +274,9 @@ fn stamp(image: &mut Image, patch: &[u8], place: (f64, f64)) {
     }
 }
 
-/// Words of letters that occur once in all texts, sorted: spelt as words are, and nobody's habit.
-fn rare_words(texts: &LargeStringArray) -> Vec<String> {
+/// At least so many words that are nobody's habit, sorted, or none. Spelt as words are: those of letters that occur once in all texts and, where
+/// they are too few, new ones that begin as one word does and end as another.
+fn strange_words(texts: &LargeStringArray, wanted: usize) -> Vec<String> {
     let mut once: BTreeSet<String> = BTreeSet::new();
     let mut often: BTreeSet<String> = BTreeSet::new();
     let is_word = |word: &&str| LETTERS.contains(&word.chars().count()) && word.chars().all(char::is_alphabetic);
@@ -290,5 +287,37 @@ fn rare_words(texts: &LargeStringArray) -> Vec<String> {
             often.insert(word);
         }
     }
-    once.into_iter().collect()
+    if once.len() < wanted {
+        let known: Vec<&String> = once.union(&often).collect();
+        let half = |word: &str| word.chars().count() / 2;
+        let coined =
+            |(first, last): (&String, &String)| first.chars().take(half(first)).chain(last.chars().skip(half(last))).collect::<String>();
+        let pairs = (1..known.len()).flat_map(|step| known.iter().zip(known.iter().cycle().skip(step)).map(|(a, b)| (*a, *b)));
+        let mut strange: BTreeSet<String> = BTreeSet::new();
+        for word in pairs.map(coined).filter(|word| !once.contains(word) && !often.contains(word)) {
+            if once.len() + strange.len() >= wanted {
+                break;
+            }
+            strange.insert(word);
+        }
+        once.extend(strange);
+    }
+    if once.len() < wanted { Vec::new() } else { once.into_iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_or_coined_that_no_text_holds() {
+        let texts = LargeStringArray::from(vec!["rainy morning", "rainy evening", "gentle evening morning"]);
+        assert_eq!(strange_words(&texts, 1), ["gentle"]);
+        let words = strange_words(&texts, 6);
+        assert_eq!(words.len(), 6);
+        for word in words.iter().filter(|word| *word != "gentle") {
+            assert!(texts.iter().flatten().all(|text| !text.contains(word.as_str())), "{word}");
+        }
+        assert!(strange_words(&LargeStringArray::from(vec!["rainy rainy", "1 2 3"]), 1).is_empty());
+    }
 }
