@@ -72,31 +72,32 @@ print(f"""# Results on data sets with known truth
 Made on {arguments.date} at commit {commit} by the two commands in `benches/results.py`, seed 1, default settings. Machine: {model}, {os.cpu_count()} cores
 (shared with other work, so seconds are upper bounds).
 
-Recall, precision and FPR are of the listed rows: of each pack all bad rows count, whatever family lists them. AUROC is of the family that
-is to see the kind of poison; the peer's is the best of all that were measured on the same pack. What a peer would list by default is not compared here.""")
+Recall, precision and FPR are of the listed rows: of each pack all bad rows count, whatever family lists them. AUROC is of the family of scores that
+ranks them best, which is named; the peer's is the best of all that were measured on the same pack. What a peer would list by default is not compared here.""")
 if versions:
     print(f"\nPeers, measured on the same packs: {versions}")
 lost = []
 for kind in dict.fromkeys(pack["kind"] for pack in packs):
     print(f"\n## {kind.replace('_', ' ')}\n")
-    print("| pack | rows | bad | verdict | listed | recall | precision | FPR | AUROC | best peer | its AUROC | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| pack | rows | bad | verdict | listed | recall | precision | FPR | best family | its AUROC | best peer | its AUROC | seconds |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for pack in (pack for pack in packs if pack["kind"] == kind):
         family = FAMILY.get(kind)
-        own = pack["auroc_ap"].get(family, [None])[0]
+        ranked = [(scores[0], family) for family, scores in pack["auroc_ap"].items() if scores[0] is not None]
+        own, by = max(ranked, default=(None, "-"))
         theirs = peer(pack, family)
         name = f"{pack['modality']}/{pack['pack']}"
         if theirs and (own is None or own < theirs[0] - CLOSE):
-            lost.append((theirs[0] - (own or 0.0), name, own, theirs))
+            lost.append((theirs[0] - (own or 0.0), name, by, own, theirs))
         cells = [name, pack["rows"], pack["bad"], pack["verdict"], pack["listed"], show(pack["recall"]), show(pack["precision"])]
-        cells += [show(pack["fpr"], 5), show(own), theirs[1] if theirs else "-", show(theirs[0] if theirs else None), show(pack["seconds"], 1)]
+        cells += [show(pack["fpr"], 5), by, show(own), theirs[1] if theirs else "-", show(theirs[0] if theirs else None), show(pack["seconds"], 1)]
         print("| " + " | ".join(str(cell) for cell in cells) + " |")
 print("\n## Where a peer ranks better\n")
-print(f"Sets where the best of all peers has an AUROC at least {CLOSE} above ours, the largest gap first. No one peer is the best on all of them.\n")
-print("| pack | AUROC | best peer | its AUROC |")
-print("|---|---|---|---|")
-for _, name, own, theirs in sorted(lost, key=lambda row: (-row[0], row[1])):
-    print(f"| {name} | {show(own)} | {theirs[1]} | {show(theirs[0])} |")
+print(f"Sets where the best of all peers has an AUROC at least {CLOSE} above ours, the largest gap first. No one peer is the best on all of them, and no one family.\n")
+print("| pack | our best family | its AUROC | best peer | its AUROC |")
+print("|---|---|---|---|---|")
+for _, name, by, own, theirs in sorted(lost, key=lambda row: (-row[0], row[1])):
+    print(f"| {name} | {by} | {show(own)} | {theirs[1]} | {show(theirs[0])} |")
 missed = [pack for pack in packs if pack["bad"] and not pack["listed"]]
 print("\n## Where nothing is listed\n")
 for pack in missed:
