@@ -78,10 +78,11 @@ fn rows_get_the_label_that_a_reviewer_gives() {
     let row = report["groups"][0]["examples"][0].to_string();
     let decide = |args: &[&str]| assert_eq!(folder.run(&[&["decide", "report", "--by", "ada"], args].concat()).status, Some(0));
     decide(&["--cause", &cause, "--confirm"]);
-    decide(&["--row", &row, "--relabel", "12"]);
-    let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
-    assert_eq!(ended.status, Some(2));
-    assert!(ended.err.contains(&format!("row {row} is to be labelled '12', which no row of the data is")), "{}", ended.err);
+    for (label, help) in [("x", "The labels are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."), ("77", "Did you mean '7'?")] {
+        let ended = folder.run(&["decide", "report", "--by", "ada", "--row", &row, "--relabel", label]);
+        let said = format!("error: --relabel: no row of the data has the label '{label}'\nhelp: {help}\n");
+        assert_eq!((ended.status, ended.err), (Some(2), said));
+    }
     decide(&["--row", &row, "--relabel", "7"]);
     let ended = folder.run(&["quarantine", "report", "--out", "cleaned", "--by", "ada"]);
     assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{}", ended.out);

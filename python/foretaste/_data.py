@@ -58,8 +58,11 @@ def rows(data: Any) -> int | None:
     return None
 
 
-def without(data: Any, drop: np.ndarray[Any, np.dtype[np.int64]], count: int) -> Any:
-    """The same kind of data without the rows at these positions, of which there are ``count`` in all."""
+def without(data: Any, drop: np.ndarray[Any, np.dtype[np.int64]], count: int, told: Mapping[str, Sequence[Any]]) -> Any:
+    """The same kind of data without the rows at these positions, of which there are ``count`` in all.
+
+    ``told`` is what the scan saw in columns of these rows, by name: rows that hold something else are not those that it listed.
+    """
     if _paths(data) is not None:
         raise DataTypeError(
             "a path is not cleaned in memory",
@@ -71,6 +74,8 @@ def without(data: Any, drop: np.ndarray[Any, np.dtype[np.int64]], count: int) ->
     keep = np.ones(count, dtype=bool)
     keep[drop] = False
     kind = _kind(data)
+    if held is not None:
+        _refuse_others(data, kind, drop, told)
     if kind == "numpy":
         if isinstance(data, tuple):
             return tuple(np.asarray(part)[keep] for part in data)
@@ -88,7 +93,7 @@ def without(data: Any, drop: np.ndarray[Any, np.dtype[np.int64]], count: int) ->
 
         # The mask is laid on when the frame is collected: one that lost or won rows meanwhile is refused.
         def cleaned(frame: polars.DataFrame) -> polars.DataFrame:
-            return without(frame, drop, count)  # type: ignore[no-any-return]
+            return without(frame, drop, count, told)  # type: ignore[no-any-return]
 
         return data.map_batches(cleaned, predicate_pushdown=False, projection_pushdown=False, slice_pushdown=False)
     if kind == "pandas":
@@ -96,8 +101,53 @@ def without(data: Any, drop: np.ndarray[Any, np.dtype[np.int64]], count: int) ->
     if kind == "huggingface":
         return data.select(np.flatnonzero(keep))
     if kind == "dataset":
-        return without(data.to_table(), drop, count)
+        return without(data.to_table(), drop, count, told)
     raise DataTypeError("a stream can be read once, and the scan has read it", "Collect it into a table, scan and clean that.")
+
+
+def _refuse_others(data: Any, kind: str, drop: np.ndarray[Any, np.dtype[np.int64]], told: Mapping[str, Sequence[Any]]) -> None:
+    """Fails where a row at one of the positions is not the one that the scan saw there."""
+    for name, expected in told.items():
+        column = _column(data, kind, name)
+        if column is None:
+            continue
+        for row, value, said in zip(drop.tolist(), column.take(pa.array(drop)).to_pylist(), expected):
+            if not _agree(value, said):
+                raise InputError(
+                    f"row {row} of the data does not have the {name} that the scan saw there",
+                    "Give the very data that was scanned, in the same order; what was sorted, shuffled or changed since is scanned anew.",
+                )
+
+
+def _column(data: Any, kind: str, name: str) -> pa.Array | pa.ChunkedArray | None:
+    """A column of data that lies in memory, if there is one of this name. The labels of arrays have the name that the scan gave them."""
+    if kind == "numpy":
+        return pa.array(np.asarray(data[1]).tolist()) if isinstance(data, tuple) else None
+    if kind == "dict":
+        return pa.array(data[name]) if name in data else None
+    if kind in {"table", "batch", "huggingface"}:
+        table = _from_hugging_face(data) if kind == "huggingface" else data
+        return table.column(name) if name in table.schema.names else None
+    if kind == "polars":
+        return data[name].to_arrow() if name in data.columns else None
+    if kind == "pandas":
+        names = [column for column in data.columns if str(column) == name]
+        return pa.Array.from_pandas(data[names[0]]) if len(names) == 1 else None
+    return None
+
+
+def _agree(value: Any, said: Any) -> bool:
+    """Whether a value of the data can be what a report says of it, which may have it as text. A value of no such kind can be anything."""
+    if said is None or type(value) not in {bool, int, float, str, type(None)}:
+        return True
+    if isinstance(value, bool):
+        return str(value).lower() == str(said).lower()
+    if isinstance(value, (int, float)):
+        try:
+            return value != value or value == type(value)(said)
+        except (TypeError, ValueError):
+            return True
+    return bool(value == said)
 
 
 def _paths(data: Any) -> list[str] | None:

@@ -191,7 +191,8 @@ class Report:
         """The data that was scanned without the listed rows, of the kind that it is.
 
         Args:
-            data: The very data that was scanned, in the same order. A file is set apart by ``foretaste quarantine`` instead.
+            data: The very data that was scanned, in the same order: rows with another id or label than those that the scan listed are
+                refused. A file is set apart by ``foretaste quarantine`` instead.
             tier: The weakest claim whose rows go: ``"suspect"`` takes all listed rows, ``"alarm"`` those of alarms alone.
 
         >>> import foretaste, polars
@@ -203,7 +204,11 @@ class Report:
         if tier not in {"alarm", "suspect"}:
             raise ConfigError(f"tier: there is no tier '{tier}'", "Choose 'suspect' or 'alarm'.")
         listed = self.rows if tier == "suspect" else self.rows.filter(pc.equal(self.rows["tier"], "alarm"))
-        return without(data, listed["row"].to_numpy().astype("int64"), self.total_rows)
+        # Columns of a report that say which row of the data a listed one is.
+        roles = {"id": "id", "label": "label"}
+        columns = [(column["name"], roles.get(column["role"])) for column in self.document["data"]["columns"]]
+        told = {name: listed[said].to_pylist() for name, said in columns if said in listed.column_names}
+        return without(data, listed["row"].to_numpy().astype("int64"), self.total_rows, told)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Keeps the report in a folder, for the command's ``review``, ``decide``, ``export`` and ``quarantine``; gives back its

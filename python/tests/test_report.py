@@ -63,6 +63,26 @@ def test_saving_replaces_a_report_and_nothing_else(report: foretaste.Report, tmp
             foretaste.Report(path)
 
 
+def test_clean_refuses_a_frame_in_another_order(report: foretaste.Report, digits: Path) -> None:
+    frame = pl.read_parquet(digits)
+    assert report.clean(frame).height == 1797 - 98
+    with pytest.raises(foretaste.InputError, match="does not have the id that the scan saw there.* in the same order"):
+        report.clean(frame.reverse())
+    for other in (frame.drop("id").reverse(), frame.drop("id").reverse().to_pandas(), frame.drop("id").reverse().to_arrow()):
+        with pytest.raises(foretaste.InputError, match="does not have the label"):
+            report.clean(other)
+    with pytest.raises(foretaste.InputError, match="does not have the id"):
+        report.clean(frame.lazy().reverse()).collect()
+
+
+def test_clean_knows_labels_of_any_type() -> None:
+    for labels in ([1.0, 2.5], [True, False], ["a", "b"], [7, 8], [None, "a"]):
+        data = {"x": [float(i % 7) for i in range(100)] + [1e9], "label": labels * 50 + labels[-1:]}
+        report = foretaste.scan(data, seed=1)
+        assert report.rows["row"].to_pylist() == [100]
+        assert len(report.clean(data)["x"]) == 100
+
+
 def test_the_command_takes_a_saved_report(report: foretaste.Report, tmp_path: Path, digits: Path) -> None:
     saved = report.save(tmp_path / "report")
     command = [sys.executable, "-m", "foretaste"]

@@ -95,6 +95,9 @@ fn a_report_that_was_made_milder_fails() {
     let case = Case::new().signed();
     fs::remove_file(case.report().join("rows.parquet")).unwrap();
     assert_eq!(case.failing(Some("key.pub.pem")), ["rows.parquet is missing or was changed since it was signed"]);
+    let case = Case::new().signed();
+    change(&case.report().join("report.html"), "<title>fail", "<title>pass");
+    assert_eq!(case.failing(Some("key.pub.pem")), ["report.html is missing or was changed since it was signed"]);
 }
 
 #[test]

@@ -15,8 +15,8 @@ Examples:
   foretaste scan new.parquet --reference trusted.parquet
   foretaste scan train.parquet --baseline last-report
   foretaste explain trigger.patch
-  foretaste fit approved.parquet --model approved.ft
-  producer | foretaste stage --model approved.ft --drop alarm | consumer
+  foretaste fit train.parquet --model train.ft
+  producer | foretaste stage --model train.ft --drop alarm | consumer
   foretaste review foretaste-report
   foretaste decide foretaste-report --row 17 --dismiss --note 'a rare but sound row'
   foretaste quarantine foretaste-report --out cleaned
@@ -320,7 +320,7 @@ pub(super) struct Scan {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A model is data: schema, roles, classes and what the detectors learnt. It holds no code. A new version of a detector refuses an old model."
+    after_help = "A model is data: schema, roles, classes and what the detectors learnt. It holds no code. It lists what the scan of these data learnt to list, so that a model of a clean set lists nothing by itself: new data against an approved set are foretaste scan new.parquet --reference approved.parquet. A new version of a detector refuses an old model."
 )]
 pub(super) struct Fit {
     /// Where the model goes

@@ -6,16 +6,20 @@ use jiff::Timestamp;
 
 use super::args::{Decide, Quarantine, Restore, Review, SelectionFlag};
 use super::{Exit, Terminal};
-use crate::error::Result;
+use crate::config::nearest;
+use crate::data::Role;
+use crate::error::{Error, Result};
 use crate::ledger;
 use crate::quarantine::{Order, Selection, quarantine, restore as put_back};
-use crate::report::visible;
+use crate::report::{Report, visible};
 use crate::review::{About, DECISIONS, Decision, Ruling, decide as record, listed, merge};
 use crate::serve::Page;
 
 /// Rows of a conflict that are named, and characters of a name.
 const CONFLICTS: usize = 20;
 const NAME: usize = 80;
+/// Labels that an error names.
+const LABELS: usize = 10;
 
 /// Serves the page until the command is stopped.
 pub(super) fn serve_page(flags: &Review, terminal: &mut Terminal<'_>) -> Result<Exit> {
@@ -36,6 +40,7 @@ pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit
     } else if flags.ruling.dismiss {
         (Ruling::Dismiss, "dismissed".to_owned())
     } else if let Some(label) = &flags.ruling.relabel {
+        known_label(&Report::read(&flags.report)?, label)?;
         (Ruling::Relabel { label: label.clone() }, format!("to be labelled {}", visible(label, NAME)))
     } else {
         (Ruling::Undo, "open again".to_owned())
@@ -49,6 +54,29 @@ pub(super) fn decide(flags: &Decide, terminal: &mut Terminal<'_>) -> Result<Exit
     let count = record(&flags.report, &decisions)?;
     terminal.print(format!("{} {said}, noted in {}\n", rows_of(count as u64), path.display()).as_bytes())?;
     Ok(Exit::Clean)
+}
+
+/// Fails where no row of the data has the label: a quarantine could not give it to one.
+fn known_label(report: &Report, label: &str) -> Result<()> {
+    let data = &report.data;
+    let fail = |why: String| Error::config("--relabel", why);
+    if !data.columns.iter().any(|column| column.role == Role::Label && data.label.as_ref() == Some(&column.name)) {
+        let help = "Confirm or dismiss the row, or scan again and name the column with --label.";
+        return Err(fail("the data have no column of labels".to_owned()).with_help(help));
+    }
+    let classes = || data.classes.iter().map(|class| class.name.as_str());
+    if classes().any(|class| class == label) {
+        return Ok(());
+    }
+    let help = nearest(label, classes()).map_or_else(
+        || {
+            let some: Vec<String> = classes().take(LABELS).map(|class| visible(class, NAME)).collect();
+            let more = if data.classes.len() > LABELS { ", …" } else { "" };
+            format!("The labels are {}{more}.", some.join(", "))
+        },
+        |near| format!("Did you mean '{}'?", visible(near, NAME)),
+    );
+    Err(fail(format!("no row of the data has the label '{}'", visible(label, NAME))).with_help(help))
 }
 
 /// Takes another ledger in; rows of which the two say different things are named.

@@ -26,7 +26,8 @@ pub(super) fn write(material: &Material<'_>, out: &mut dyn Write) -> Result<()> 
 fn page(material: &Material<'_>) -> String {
     let report = &material.report;
     let gist = Gist::from(report);
-    let mut page = format!("## foretaste: {}\n\n**{}**\n\n{}\n", gist.verdict(), gist.headline(), gist.figures());
+    let head = (gist.verdict(), gist.headline(), gist.figures(), prose(&gist.label()));
+    let mut page = format!("## foretaste: {}\n\n**{}**\n\n{}\n\n{}\n", head.0, head.1, head.2, head.3);
     // Writing into a string cannot fail, here and below.
     if !report.groups.is_empty() {
         page.push_str("\n### Found\n\n| | Cause | Rows | q | Detector | Fingerprint |\n| --- | --- | ---: | ---: | --- | --- |\n");
@@ -36,6 +37,9 @@ fn page(material: &Material<'_>) -> String {
         if let Some(more) = report.groups.len().checked_sub(CAUSES).filter(|more| *more > 0) {
             let _ = writeln!(page, "\nand {} in the report", plural(more as u64, "more cause", "more causes"));
         }
+    }
+    if let Some(alone) = gist.alone() {
+        let _ = writeln!(page, "\n{}", prose(&alone));
     }
     let failed = || report.detectors.iter().filter(|detector| detector.status == "failed");
     let why = report.reasons.iter().filter(|_| report.groups.is_empty()).take(3).map(|reason| prose(reason));

@@ -225,16 +225,15 @@ fn of_row(material: &Material<'_>, row: &Row, rules: &Rules) -> Value {
     Value::Object(result)
 }
 
-/// A row of the data: its place in its file as a line from 1, its position in the whole set as a name.
+/// A row of the data: its position in the whole set as a name, and in its file, from 0. A line is not named: headings, blank lines and
+/// line breaks in values shift lines of text against rows, binary files have none, and a report does not say where they are.
 fn location(material: &Material<'_>, row: u64) -> Option<Value> {
-    let (at, line) = material.place(row)?;
+    let (at, place) = material.place(row)?;
     let file = material.report.data.files.get(at)?;
     Some(json!({
-        "physicalLocation": {
-            "artifactLocation": {"uri": uri(&file.name), "index": at},
-            "region": {"startLine": line + 1},
-        },
+        "physicalLocation": {"artifactLocation": {"uri": uri(&file.name), "index": at}},
         "logicalLocations": [{"fullyQualifiedName": format!("row {row}"), "kind": "row"}],
+        "properties": {"rowInFile": place},
     }))
 }
 

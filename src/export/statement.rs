@@ -15,6 +15,8 @@ use crate::review::DECISIONS;
 const PREDICATE: &str = "urn:foretaste:verdict:1";
 /// The listed rows.
 const ROWS: &str = "rows.parquet";
+/// The page, which is what most people read.
+const PAGE: &str = "report.html";
 /// Causes in the predicate; `causes` says how many there are.
 const CAUSES: usize = 1_000;
 
@@ -44,9 +46,9 @@ pub(super) fn statement(material: &Material<'_>) -> Result<Value> {
     }))
 }
 
-/// The files beside `report.json` that say what was listed and decided.
+/// The files beside `report.json` that say what was found, listed and decided.
 fn beside(material: &Material<'_>) -> Result<Vec<Value>> {
-    let present = [ROWS, DECISIONS].into_iter().filter(|name| material.folder.join(name).is_file());
+    let present = [ROWS, PAGE, DECISIONS].into_iter().filter(|name| material.folder.join(name).is_file());
     present.map(|name| Ok(json!({"name": name, "digest": {"sha256": digest_of(&material.folder.join(name))?}}))).collect()
 }
 

@@ -1,12 +1,10 @@
 //! Which folders a report may replace.
 
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::json::SCHEMA;
+use crate::data::read::declared_schema;
 
 /// Everything that a report folder may hold. A folder with anything else is not replaced: it may be somebody's work.
 const NAMES: [&str; 5] = [REPORT, "report.html", "rows.parquet", "scores.parquet", SIGNED];
@@ -27,7 +25,7 @@ pub(super) fn replaceable(target: &Path) -> std::result::Result<(), String> {
     if names.is_empty() {
         return Ok(());
     }
-    if !is_report(&target.join(REPORT)) {
+    if declared_schema(&target.join(REPORT)).is_none_or(|name| name != SCHEMA) {
         return Err("the folder is not empty and holds no foretaste report; choose another folder with --out, or empty it".to_owned());
     }
     match names.iter().find(|name| !NAMES.iter().any(|known| name.as_os_str() == *known)) {
@@ -37,13 +35,4 @@ pub(super) fn replaceable(target: &Path) -> std::result::Result<(), String> {
         )),
         None => Ok(()),
     }
-}
-
-fn is_report(path: &Path) -> bool {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-    }
-    let Ok(file) = File::open(path) else { return false };
-    serde_json::from_reader(BufReader::new(file)).is_ok_and(|head: Head| head.schema == SCHEMA)
 }

@@ -29,13 +29,18 @@ pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize)
     let gist = Gist::from(outcome);
     page.entry(&gist.verdict(), verdict_style(outcome), gist.headline());
     page.plain(&gist.figures());
-    if !outcome.findings.is_empty() {
+    page.plain(&gist.label());
+    let alone = gist.alone();
+    if !outcome.findings.is_empty() || alone.is_some() {
         page.heading("Found");
         for finding in outcome.findings.iter().take(CAUSES) {
             page.cause(finding);
         }
         if let Some(more) = outcome.findings.len().checked_sub(CAUSES).filter(|&more| more > 0) {
             page.plain(&format!("and {} in the report", plural(more as u64, "more cause", "more causes")));
+        }
+        if let Some(alone) = alone {
+            page.plain(&alone);
         }
     }
     if outcome.findings.is_empty() {
@@ -215,6 +220,7 @@ mod tests {
         insta::assert_snapshot!(plain(&sample::clean(), 100), @"
         PASS  Nothing was found.
           no cause · 0 of 12,000 rows listed (0.0%) · 1 of 2 detectors ran
+          label: label (10 classes)
 
         Why
           no detector found anything that it claims
@@ -234,6 +240,7 @@ mod tests {
         FAIL, INCOMPLETE  Poisoning found: a structure that clean data does not show.
           2 causes (1 alarm, 1 suspect) · 152 of 12,000 rows listed (1.3%) · 2 of 4
           detectors ran
+          label: label (10 classes)
 
         Found
           ALARM    3×3 patch at (24,24) in 50 rows, all labelled 0

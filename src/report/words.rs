@@ -1,9 +1,15 @@
 //! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
 
-use super::Report;
+use super::{Report, visible};
+use crate::data::{ColumnRole, Role};
 use crate::finding::{Family, Standing, Tier, Verdict};
 use crate::policy::{Applied, WaiverState};
 use crate::run::{Outcome, Status};
+
+/// Detectors that are named for the rows that they list each by itself.
+const ALONE: usize = 5;
+/// Characters shown of a column's name and of a code.
+const NAME: usize = 60;
 
 /// A count with its digits in threes: `12,345`.
 pub(crate) fn count(n: u64) -> String {
@@ -122,11 +128,29 @@ pub(crate) struct Gist<'a> {
     ran: u64,
     /// Codes of units that failed.
     failed: Vec<&'a str>,
+    /// Rows that detectors list without a cause, by code.
+    alone: Vec<(&'a str, u64)>,
+    /// The column that holds the label or what takes its part, and the classes in it.
+    label: Option<(&'a ColumnRole, u64)>,
+}
+
+/// The rows that each detector lists beside its causes, given both by code.
+fn alone<'a>(listed: impl Iterator<Item = (&'a str, u64)>, causes: &[(&str, u64)]) -> Vec<(&'a str, u64)> {
+    let of_causes = |code: &str| causes.iter().filter(|(of, _)| *of == code).fold(0_u64, |sum, (_, rows)| sum.saturating_add(*rows));
+    listed.map(|(code, rows)| (code, rows.saturating_sub(of_causes(code)))).filter(|(_, rows)| *rows > 0).collect()
+}
+
+/// The column that holds the label or what takes its part; a number to predict has no classes.
+fn label<'a>(columns: &'a [ColumnRole], name: Option<&str>, classes: usize) -> Option<(&'a ColumnRole, u64)> {
+    let is_label = |column: &&ColumnRole| name.map_or(column.role == Role::Target, |name| column.name == name);
+    columns.iter().find(is_label).map(|column| (column, classes as u64))
 }
 
 impl<'a> From<&'a Outcome> for Gist<'a> {
     fn from(outcome: &'a Outcome) -> Self {
         let detectors = || outcome.units.iter().filter(|u| u.family != Family::Derived);
+        let causes: Vec<(&str, u64)> = outcome.findings.iter().map(|f| (f.code.as_str(), f.group.rows)).collect();
+        let data = &outcome.data;
         Self {
             verdict: outcome.verdict,
             complete: outcome.complete,
@@ -136,6 +160,8 @@ impl<'a> From<&'a Outcome> for Gist<'a> {
             detectors: detectors().count() as u64,
             ran: detectors().filter(|u| u.status == Status::Ran).count() as u64,
             failed: outcome.units.iter().filter(|u| matches!(u.status, Status::Failed(_))).map(|u| u.code.as_str()).collect(),
+            alone: alone(detectors().map(|u| (u.code.as_str(), u.flagged)), &causes),
+            label: label(&data.columns, data.label.as_deref(), data.classes.len()),
         }
     }
 }
@@ -143,6 +169,8 @@ impl<'a> From<&'a Outcome> for Gist<'a> {
 impl<'a> From<&'a Report> for Gist<'a> {
     fn from(report: &'a Report) -> Self {
         let detectors = || report.detectors.iter().filter(|d| d.family != Family::Derived);
+        let causes: Vec<(&str, u64)> = report.groups.iter().map(|g| (g.code.as_str(), g.rows)).collect();
+        let data = &report.data;
         Self {
             verdict: report.verdict,
             complete: report.complete,
@@ -152,6 +180,8 @@ impl<'a> From<&'a Report> for Gist<'a> {
             detectors: detectors().count() as u64,
             ran: detectors().filter(|d| d.status == "ran").count() as u64,
             failed: report.detectors.iter().filter(|d| d.status == "failed").map(|d| d.code.as_str()).collect(),
+            alone: alone(detectors().map(|d| (d.code.as_str(), d.flagged)), &causes),
+            label: label(&data.columns, data.label.as_deref(), data.classes.len()),
         }
     }
 }
@@ -195,6 +225,33 @@ impl Gist<'_> {
             count(self.ran),
             plural(self.detectors, "detector", "detectors"),
         )
+    }
+
+    /// What was taken for the label. It quotes the data, made harmless.
+    pub(crate) fn label(&self) -> String {
+        let Some((column, classes)) = self.label else {
+            return "no label column was found: detectors that need one did not run; name it with --label".to_owned();
+        };
+        let name = visible(&column.name, NAME);
+        match column.role {
+            Role::Target => format!("label: {name} (numbers to predict)"),
+            Role::Response => format!("no label column was found; answers: {name} ({} that repeat)", count(classes)),
+            _ => format!("label: {name} ({})", plural(classes, "class", "classes")),
+        }
+    }
+
+    /// The rows that belong to no cause, by detector; nothing where all do.
+    pub(crate) fn alone(&self) -> Option<String> {
+        let (first, _) = self.alone.first()?;
+        let mut parts: Vec<String> = self
+            .alone
+            .iter()
+            .take(ALONE)
+            .map(|(code, rows)| format!("{} by {}", plural(*rows, "row", "rows"), visible(code, NAME)))
+            .collect();
+        parts.extend(self.alone.len().checked_sub(ALONE).filter(|&more| more > 0).map(|more| format!("{more} more detectors")));
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        Some(format!("Each by itself: {}; 'foretaste explain {}' says how", list(&parts), visible(first, NAME)))
     }
 
     /// What a person does now, most urgent first.
@@ -249,11 +306,34 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_cause_are_told_of_by_detector() {
+        let mut outcome = sample::poisoned();
+        assert_eq!(Gist::from(&outcome).alone(), None);
+        outcome.units[0].flagged = 103;
+        outcome.units[2].flagged = 1_200;
+        let said = "Each by itself: 1 row by duplicate.exact and 1,200 rows by trigger.token; 'foretaste explain duplicate.exact' says how";
+        assert_eq!(Gist::from(&outcome).alone().as_deref(), Some(said));
+    }
+
+    #[test]
+    fn the_label_is_named() {
+        let mut outcome = sample::clean();
+        let said = |outcome: &Outcome| Gist::from(outcome).label();
+        assert_eq!(said(&outcome), "label: label (10 classes)");
+        outcome.data.columns[1].role = Role::Response;
+        assert_eq!(said(&outcome), "no label column was found; answers: label (10 that repeat)");
+        outcome.data.label = None;
+        assert!(said(&outcome).ends_with("name it with --label"));
+        outcome.data.columns[1].role = Role::Target;
+        assert_eq!(said(&outcome), "label: label (numbers to predict)");
+    }
+
+    #[test]
     fn a_report_says_what_its_outcome_says() {
         for outcome in [sample::clean(), sample::poisoned()] {
             let report = Report::new(&outcome, &sample::settings()).unwrap();
             let (of_outcome, of_report) = (Gist::from(&outcome), Gist::from(&report));
-            let said = |gist: &Gist<'_>| (gist.verdict(), gist.headline(), gist.figures(), gist.next_steps());
+            let said = |gist: &Gist<'_>| (gist.verdict(), gist.headline(), gist.figures(), gist.label(), gist.alone(), gist.next_steps());
             assert_eq!(said(&of_outcome), said(&of_report));
         }
     }

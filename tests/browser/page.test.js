@@ -182,6 +182,13 @@ test('the keyboard alone is enough', () =>
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => document.activeElement.textContent.startsWith('Row '));
     assert.equal(await page.evaluate(() => document.activeElement.textContent), `Row ${row}`);
+    for (const [key, said] of [['d', '1 row dismissed'], ['u', '1 row open again'], ['c', '1 row confirmed'], ['u', '1 row open again']]) {
+      await page.keyboard.press(key);
+      await page.getByText(said).waitFor();
+      assert.equal(await page.evaluate(() => document.activeElement.textContent), `Row ${row}`);
+    }
+    await page.keyboard.press('r');
+    await page.waitForFunction(() => document.activeElement.tagName === 'SELECT');
     await tabTo(([tag]) => tag === 'BUTTON');
     await page.keyboard.press('Escape');
     assert.deepEqual(await active(), ['DIV', 'grid']);

@@ -1,8 +1,8 @@
-//! Comma- and tab-separated values. Types are inferred from every value, by the parsers that read it later, so that no
+//! Values separated by commas, tabs, semicolons or bars. Types are inferred from every value, by the parsers that read it later, so that no
 //! value can fail to fit the type of its column.
 
-use std::io::BufRead;
-use std::sync::Arc;
+use std::io::{BufRead, Read as _};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::AsArray;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_timestamp_nanos};
@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Int64Type, Sche
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use rayon::prelude::*;
+use regex::Regex;
 
 use crate::data::read::text::{self, MAX_COLUMNS, Push};
 use crate::data::read::unpack::Packing;
@@ -19,6 +20,12 @@ use crate::error::{Error, Place, Result};
 
 /// Longest header in bytes.
 const MAX_HEADER: u64 = 16 << 20;
+/// What separates values: the comma, and what other programs write in its place.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+const BOM: &[u8] = "\u{feff}".as_bytes();
+/// What stands for a missing value: nothing, and what the usual tools write. `NaN` is a number to the parser, and missing to all who
+/// read it.
+static MISSING: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^(?:|NA|N/A|n/a|null|NULL|nan|#N/A)$").ok());
 
 /// The kinds of value seen in a column, one bit a kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +69,7 @@ impl Guess {
             return Self::BOOL;
         }
         let number = digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-            || matches!(value, "NaN" | "nan" | "inf" | "-inf" | "Inf" | "-Inf" | "Infinity" | "-Infinity");
+            || matches!(value, "NaN" | "inf" | "-inf" | "Inf" | "-Inf" | "Infinity" | "-Infinity");
         if number && Float64Type::parse(value).is_some() {
             return Self::FLOAT;
         }
@@ -112,6 +119,40 @@ impl Guess {
     }
 }
 
+/// What separates the values of a CSV file, as its header shows: the comma, or where none stands outside quotes the most frequent of
+/// the others. A file's parts have its header, so they show the same.
+pub(in crate::data) fn delimiter(name: &str, packing: Packing, reader: &mut dyn BufRead) -> Result<u8> {
+    let fail = |e: std::io::Error| packing.error(name, &e);
+    if reader.fill_buf().map_err(fail)?.starts_with(BOM) {
+        reader.consume(BOM.len());
+    }
+    let mut counts = [0_u32; SEPARATORS.len()];
+    let (mut is_blank, mut starts, mut is_quoted, mut is_inside) = (true, true, false, false);
+    for byte in reader.take(MAX_HEADER).bytes() {
+        let byte = byte.map_err(fail)?;
+        if !is_inside && matches!(byte, b'\r' | b'\n') {
+            if is_blank {
+                continue;
+            }
+            break;
+        }
+        is_blank = false;
+        // As to the reader, a quote means something only in a field that begins with one.
+        if starts {
+            is_quoted = byte == b'"';
+        }
+        is_inside ^= is_quoted && byte == b'"';
+        let count = SEPARATORS.iter().zip(&mut counts).find(|(separator, _)| !is_inside && **separator == byte);
+        starts = count.is_some();
+        if let Some((_, count)) = count {
+            *count += 1;
+        }
+    }
+    let [commas, others @ ..] = counts;
+    let most = others.iter().copied().max().filter(|most| commas == 0 && *most > 0);
+    Ok(SEPARATORS.into_iter().zip(counts).find(|(_, count)| Some(*count) == most).map_or(b',', |(separator, _)| separator))
+}
+
 /// The column names of a file.
 pub(super) fn header(name: &str, packing: Packing, reader: &mut dyn BufRead, delimiter: u8) -> Result<Vec<String>> {
     // The CSV library reports a failed read in its own words; corrupt compressed data are noticed here first.
@@ -157,7 +198,10 @@ pub(super) struct CsvPush {
 impl CsvPush {
     pub(super) fn new(schema: SchemaRef, delimiter: u8, read: &[usize], batch_rows: usize) -> Self {
         let rows = text::rows_for(schema.fields().len(), batch_rows);
-        let builder = ReaderBuilder::new(schema).with_header(true).with_delimiter(delimiter).with_batch_size(rows);
+        let mut builder = ReaderBuilder::new(schema).with_header(true).with_delimiter(delimiter).with_batch_size(rows);
+        if let Some(missing) = &*MISSING {
+            builder = builder.with_null_regex(missing.clone());
+        }
         Self { decoder: builder.with_projection(read.to_vec()).build_decoder(), rows }
     }
 }

@@ -22,7 +22,7 @@ pub enum Format {
     Arrow,
     /// Arrow IPC stream, which the same extensions often hold.
     ArrowStream,
-    /// Comma-separated values with a header.
+    /// Comma-separated values with a header, which tells whether semicolons, tabs or bars stand in for the commas.
     Csv,
     /// Tab-separated values with a header.
     Tsv,
@@ -95,9 +95,12 @@ fn names() -> String {
     format!("The formats are {}.", Format::ALL.map(Format::name).join(", "))
 }
 
-/// Whether a folder's file is one that a reader takes, by its name alone.
+/// Whether a folder's file is one that a reader takes, by its name alone. What ends in `.json` mostly describes data that lie beside it,
+/// so such a file is read only where it is named itself.
 pub(super) fn is_supported(path: &Path) -> bool {
-    Format::of_extension(&unpack::inner_name(path).1).is_some()
+    let (_, name) = unpack::inner_name(path);
+    let describes = name.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    !describes && Format::of_extension(&name).is_some()
 }
 
 /// Whether the first bytes alone tell the format, or at least a compression inside which they may.

@@ -88,7 +88,7 @@ impl Input {
             Format::Arrow => Ipc::load(&name, path, false).map(Body::Ipc),
             Format::ArrowStream => Ipc::load(&name, path, true).map(Body::Ipc),
             Format::Csv | Format::Tsv => {
-                let delimiter = if format == Format::Csv { b',' } else { b'\t' };
+                let delimiter = if format == Format::Csv { csv::delimiter(&name, packing, text()?.as_mut())? } else { b'\t' };
                 let header = csv::header(&name, packing, text()?.as_mut(), delimiter)?;
                 let all: Vec<usize> = (0..header.len()).collect();
                 let decoder = CsvPush::new(csv::as_text(&header), delimiter, &all, INFER_ROWS);

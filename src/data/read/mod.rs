@@ -3,7 +3,7 @@
 //! Every file is read lazily and in bounded memory. Streams are copied to a temporary file first, so that they can be
 //! read more than once; so are compressed Parquet and Arrow files, which need to seek.
 
-mod csv;
+pub(in crate::data) mod csv;
 mod digest;
 pub(in crate::data) mod format;
 pub(in crate::data) mod guard;
@@ -39,6 +39,7 @@ use crate::error::{Error, Place, Result};
 
 pub use format::Format;
 pub use memory::{Memory, digest_table};
+pub(crate) use resolve::declared_schema;
 pub use spread::{Cluster, Spread, asks_for_census, census, join_census};
 pub(crate) use spread::{counted, schema_of_bytes, schema_to_bytes};
 pub use stream::Stream;

@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
+use serde::Deserialize;
 
 use crate::data::read::format::is_supported;
 use crate::data::read::text::{io_reason, plain};
@@ -99,18 +101,33 @@ fn folder(path: &Path) -> Result<Vec<Found>> {
             let path = entry.path();
             // A linked file is data (caches link to their blobs); a linked folder could lead back here for ever.
             if entry.file_type().map_err(fail)?.is_dir() {
-                folders.push(path);
+                // A report's tables tell of rows that are read already.
+                let is_report = declared_schema(&path.join("report.json")).is_some_and(|name| name.starts_with("foretaste.report/"));
+                if !is_report {
+                    folders.push(path);
+                }
             } else if path.is_file() && is_supported(&path) {
                 paths.push(path);
             }
         }
     }
     if paths.is_empty() {
-        let help = "Files of a folder are taken by extension: parquet, arrow, csv, tsv, jsonl and their .gz and .zst forms.";
+        let help = "Files of a folder are taken by extension: parquet, arrow, csv, tsv, jsonl and their .gz and .zst forms. \
+                    Name a .json file itself.";
         return Err(Error::input(Place::source(path.display().to_string()), "the folder holds no data file").with_help(help));
     }
     paths.sort_unstable();
     Ok(paths.into_iter().map(Found::File).collect())
+}
+
+/// The name of the form that a JSON document says it has.
+pub(crate) fn declared_schema(path: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let file = fs::File::open(path).ok()?;
+    serde_json::from_reader(BufReader::new(file)).ok().map(|head: Head| head.schema)
 }
 
 fn similar(path: &Path) -> Option<String> {

@@ -89,6 +89,21 @@ fn text_is_parted_by_its_bytes() {
     assert_eq!(fs::read(joined).unwrap(), lines.as_bytes());
 }
 
+#[test]
+fn values_are_separated_as_the_header_shows() {
+    for (separator, value, written) in [(";", "a;b,c", "\"a;b,c\""), ("\t", "a,b", "a,b"), ("|", "a|b", "\"a|b\"")] {
+        let text = ["id,label", "1,\"x\n,y\"", "2,z", "3,1.5", ""].join("\n").replace(',', separator);
+        let case = Case::new("data.csv", text.as_bytes());
+        let new = edits("label", &[(1, value)]);
+        let parted = case.edit(&[0], &new).unwrap();
+        assert_eq!((parted.kept, parted.taken), (2, 2));
+        let kept = fs::read_to_string(case.halves().kept).unwrap();
+        assert_eq!(kept, format!("id{separator}label\n2{separator}{written}\n3{separator}1.5\n"));
+        assert_eq!(rows(&case.halves().kept)[0].num_columns(), 2);
+        assert_eq!(fs::read_to_string(case.join(&parted, &[0], &new)).unwrap(), text);
+    }
+}
+
 fn edits(column: &str, values: &[(u64, &str)]) -> Edits {
     Edits { column: column.to_owned(), values: values.iter().map(|(row, value)| (*row, (*value).to_owned())).collect() }
 }

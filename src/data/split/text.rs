@@ -8,6 +8,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::output::Output;
 use super::{Edits, Form, Halves, Parted, edit, turns, unfit};
+use crate::data::read::csv;
 use crate::data::read::format::Format;
 use crate::data::read::text::{self, MAX_RECORD};
 use crate::data::read::unpack::Packing;
@@ -19,8 +20,8 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 enum Cut {
     /// At line ends; a blank line is no record.
     Lines,
-    /// As the CSV reader of a scan does it.
-    Csv(Box<Reader>),
+    /// As the CSV reader of a scan does it, at lines of values that this byte separates.
+    Csv(Box<Reader>, u8),
 }
 
 /// The records of a text file.
@@ -34,21 +35,21 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     fn open(name: &'a str, path: &Path, form: Form) -> Result<Self> {
-        let csv = |delimiter| Cut::Csv(Box::new(ReaderBuilder::new().delimiter(delimiter).build()));
+        // The scan has read the file under its limit; a compressed one still meets the limit of its ratio.
+        let open = || text::open(name, path, form.packing, u64::MAX);
+        let cut_at = |delimiter| Cut::Csv(Box::new(ReaderBuilder::new().delimiter(delimiter).build()), delimiter);
         let cut = match form.format {
-            Format::Csv => csv(b','),
-            Format::Tsv => csv(b'\t'),
+            Format::Csv => cut_at(csv::delimiter(name, form.packing, open()?.as_mut())?),
+            Format::Tsv => cut_at(b'\t'),
             _ => Cut::Lines,
         };
-        // The scan has read the file under its limit; a compressed one still meets the limit of its ratio.
-        let reader = text::open(name, path, form.packing, u64::MAX)?;
-        Ok(Self { name, packing: form.packing, reader, cut, content: blake3::Hasher::new() })
+        Ok(Self { name, packing: form.packing, reader: open()?, cut, content: blake3::Hasher::new() })
     }
 
     /// Reads what stands before the first record into `bytes`: a byte-order mark, a header.
     fn head(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
         bytes.clear();
-        if matches!(self.cut, Cut::Csv(_)) {
+        if matches!(self.cut, Cut::Csv(..)) {
             self.next(bytes)?;
             return Ok(());
         }
@@ -68,7 +69,7 @@ impl<'a> Records<'a> {
         bytes.clear();
         let found = match &mut self.cut {
             Cut::Lines => Self::line(self.name, self.packing, &mut self.reader, bytes),
-            Cut::Csv(cutter) => Self::record(self.name, self.packing, &mut self.reader, cutter, bytes),
+            Cut::Csv(cutter, _) => Self::record(self.name, self.packing, &mut self.reader, cutter, bytes),
         }?;
         self.content.update(bytes);
         Ok(found)
@@ -121,20 +122,18 @@ fn bounded(name: &str, bytes: &[u8]) -> Result<()> {
     Err(Error::input(Place::source(name), format!("a record is longer than {MAX_RECORD} bytes")))
 }
 
-/// How values of a column are replaced in records of a form.
+/// How values of a column are replaced in records.
 enum Editor {
     Csv(u8, usize),
     Json,
 }
 
 impl Editor {
-    fn new(form: Form, head: &[u8], column: &str) -> Option<Self> {
-        let delimiter = match form.format {
-            Format::Csv => b',',
-            Format::Tsv => b'\t',
-            _ => return Some(Self::Json),
-        };
-        Some(Self::Csv(delimiter, edit::place(head, delimiter, column)?))
+    fn new(cut: &Cut, head: &[u8], column: &str) -> Option<Self> {
+        match *cut {
+            Cut::Lines => Some(Self::Json),
+            Cut::Csv(_, delimiter) => Some(Self::Csv(delimiter, edit::place(head, delimiter, column)?)),
+        }
     }
 
     fn edit(&self, record: &[u8], column: &str, value: &str) -> Option<Vec<u8>> {
@@ -153,7 +152,7 @@ pub(super) fn part(name: &str, path: &Path, form: Form, out: &BTreeSet<u64>, edi
     records.head(&mut bytes)?;
     kept.put(&bytes)?;
     taken.put(&bytes)?;
-    let editor = Editor::new(form, &bytes, &edits.column);
+    let editor = Editor::new(&records.cut, &bytes, &edits.column);
     let (mut rows_kept, mut rows_taken, mut edited) = (0, 0, 0);
     let mut turns = (0..).zip(turns(out));
     while records.next(&mut bytes)? {

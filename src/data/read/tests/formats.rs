@@ -27,7 +27,7 @@ fn messages() -> ListArray {
 fn flat() -> Vec<(&'static str, ArrayRef)> {
     vec![
         ("id", Arc::new(Int64Array::from(vec![1, -2, i64::MAX, 4, 5]))),
-        ("text", Arc::new(StringArray::from(vec![Some("a,\"b\"\nc"), Some("žluťoučký 🐎"), None, Some("NA"), Some("007")]))),
+        ("text", Arc::new(StringArray::from(vec![Some("a,\"b\"\nc"), Some("žluťoučký 🐎"), None, Some("na"), Some("007")]))),
         ("score", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(-2.25e-9), Some(3.0), Some(0.1)]))),
         ("whole", Arc::new(Int64Array::from(vec![None, Some(0), Some(1), None, Some(2)]))),
     ]
@@ -192,6 +192,35 @@ fn types_are_inferred_from_every_value() {
     let timestamp = "Timestamp(µs)".to_owned();
     assert_eq!(types, ["Int64", "Float64", "Utf8", "Utf8", "Boolean", "Date32", &timestamp, "Utf8", "Null"]);
     assert_eq!(all(source.as_ref(), None).num_rows(), 20_001);
+}
+
+#[test]
+fn the_header_tells_what_separates_values() {
+    let folder = Folder::new();
+    let columns = |text: &str| {
+        folder.write("t.csv", text);
+        let source = folder.open(&["t.csv"]).unwrap();
+        assert_eq!(all(source.as_ref(), None).num_rows(), 1, "{text}");
+        source.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(columns("a;b;c\n1,5;2;3\n"), ["a", "b", "c"]);
+    assert_eq!(columns("a\tb\n1;2\t3\n"), ["a", "b"]);
+    assert_eq!(columns("\u{feff}\"a,\n\"\"x\"\"\"|b;c|d\r\n1|2|3\r\n"), ["a,\n\"x\"", "b;c", "d"]);
+    assert_eq!(columns("a,b;c;d\n1,2\n"), ["a", "b;c;d"]);
+    assert_eq!(columns("\n\r\n5\" disk;b\n1;2\n"), ["5\" disk", "b"]);
+    assert_eq!(columns("a\n1;2\n"), ["a"]);
+}
+
+#[test]
+fn what_the_usual_tools_write_for_a_missing_value_is_one() {
+    let folder = Folder::new();
+    folder.write("t.csv", "n,text\n1,x\nNA,NA\nN/A,n/a\nn/a,null\nnull,NULL\nNULL,nan\nnan,#N/A\n#N/A,\n,None\n2,na\n");
+    let source = folder.open(&["t.csv"]).unwrap();
+    assert_eq!(*source.schema().field(0).data_type(), DataType::Int64);
+    let rows = all(source.as_ref(), None);
+    assert_eq!(rows.column(0).null_count(), 8);
+    let text: Vec<_> = rows.column(1).as_any().downcast_ref::<StringArray>().unwrap().iter().flatten().collect();
+    assert_eq!(text, ["x", "None", "na"]);
 }
 
 #[test]

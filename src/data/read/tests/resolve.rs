@@ -22,6 +22,20 @@ fn folders_and_patterns_are_sorted() {
     assert_eq!(names(&folder, "d/**/*.csv*"), ["d/_tmp/x.csv", "d/a.csv.gz", "d/b.csv", "d/sub/0.csv"]);
 }
 
+#[test]
+fn what_describes_data_is_not_read_as_data() {
+    let folder = Folder::new();
+    for file in ["d/a.csv", "d/foretaste-report/rows.csv", "d/mine/rows.csv"] {
+        folder.write(file, "x\n1\n");
+    }
+    for file in ["d/dataset_info.json", "d/b.JSON.gz", "d/mine/report.json"] {
+        folder.write(file, "{\"x\": 1}\n");
+    }
+    folder.write("d/foretaste-report/report.json", "{\"schema\": \"foretaste.report/1\", \"verdict\": \"pass\"}\n");
+    assert_eq!(names(&folder, "d"), ["d/a.csv", "d/mine/rows.csv"]);
+    assert_eq!(names(&folder, "d/dataset_info.json"), ["d/dataset_info.json"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn links_to_files_are_followed_and_to_folders_are_not() {

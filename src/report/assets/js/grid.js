@@ -11,6 +11,9 @@ const GRID_COLUMNS = [
 ];
 const BEYOND = 6;
 
+/// What a key says of a row, in the table and in the panel.
+export const ACTS = { c: 'confirm', d: 'dismiss', u: 'undo', r: 'relabel' };
+
 export class Grid {
   constructor(rows, log, { open, act, sort }) {
     this.rows = rows;
@@ -124,12 +127,11 @@ export class Grid {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.node || this.places.length === 0) return;
     const page = Math.max(1, Math.floor(this.node.clientHeight / this.height) - 2);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
-    const acts = { c: 'confirm', d: 'dismiss', u: 'undo', r: 'relabel' };
     if (event.key in moves) {
       this.go(Math.max(-1, Math.min(this.places.length, this.current + moves[event.key])));
       this.calls.open(this.places[this.current], null);
     } else if (event.key === 'Enter') this.calls.open(this.places[this.current], true);
-    else if (event.key in acts) this.calls.act(this.places[this.current], acts[event.key]);
+    else if (event.key in ACTS) this.calls.act(this.places[this.current], ACTS[event.key]);
     else return;
     event.preventDefault();
   }

@@ -89,6 +89,7 @@ async function start() {
   const grid = new Grid(rows, desk.log, { open, act, sort: (by) => { order = by; look(); } });
   const panel = new Panel(head, rows, desk.log, beside, {
     decide: (which, ruling, more) => decide({ places: which }, ruling, more),
+    act,
     close: () => { document.body.classList.remove('with-panel'); grid.node.focus(); },
     step,
   });

@@ -1,6 +1,7 @@
 // One row: what it holds, why it is listed, what it is like, what is decided about it.
 
 import { button, choice, count, el, field, visible } from './dom.js';
+import { ACTS } from './grid.js';
 import { cellsOf, pictureOf, textsOf } from './sample.js';
 
 const PICTURE_SIDE = 280;
@@ -14,17 +15,26 @@ export function labelChoices(head, first) {
 }
 
 export class Panel {
-  constructor(head, rows, log, beside, { decide, close, step }) {
-    Object.assign(this, { head, rows, log, beside, decide, step, place: null });
+  constructor(head, rows, log, beside, { decide, act, close, step }) {
+    Object.assign(this, { head, rows, log, beside, decide, act, step, place: null });
     this.body = el('div', { class: 'panel-body' });
     this.node = el('dialog', { class: 'panel', 'aria-label': 'Row', close: () => this.closed(close) }, this.body);
     this.node.addEventListener('keydown', (event) => {
       if (event.key === 'Escape' && !this.modal) this.node.close();
+      else this.key(event);
     });
   }
 
   get isOpen() {
     return this.node.open;
+  }
+
+  /// The keys of the table, but where they write or choose.
+  key(event) {
+    const typing = ['INPUT', 'SELECT', 'TEXTAREA'].includes(event.target.tagName);
+    if (event.ctrlKey || event.metaKey || event.altKey || typing || this.place === null || !(event.key in ACTS)) return;
+    event.preventDefault();
+    this.act(this.place, ACTS[event.key]);
   }
 
   closed(close) {
@@ -36,8 +46,10 @@ export class Panel {
 
   /// Opens a row; `focus` moves the reader there.
   async open(i, focus) {
+    const another = this.place !== i;
     this.place = i;
     this.draw(i);
+    if (another) this.node.scrollTop = 0;
     if (!this.node.open) {
       this.modal = !WIDE.matches;
       const before = document.activeElement;
@@ -56,13 +68,14 @@ export class Panel {
   /// Draws the row again after a decision.
   refresh() {
     if (this.place === null) return;
-    const focused = this.node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+    const focused = this.node.contains(document.activeElement) ? (document.activeElement.dataset.act ?? '') : null;
     const { figure, nearest } = this;
     this.draw(this.place);
     this.figure.replaceWith(figure);
     this.nearest.replaceWith(nearest);
     Object.assign(this, { figure, nearest });
-    if (focused) this.node.querySelector(`[data-act="${focused}"]`)?.focus();
+    // What had the focus may be gone or disabled now; lost altogether, it would take the keys with it.
+    if (focused !== null) (this.node.querySelector(`[data-act="${focused}"]:not(:disabled)`) ?? this.title).focus();
   }
 
   draw(i) {
