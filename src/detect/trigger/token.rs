@@ -222,30 +222,29 @@ impl Items for Token {
 
     fn context(&self, rows: &Batch, row: usize, item: u64) -> Option<Context> {
         let key = rows.schema().key;
-        let spot = locate(rows, row, item, &key).filter(|spot| spot.inside.is_none())?;
+        let Spot { text, words, start, end, column, .. } = locate(rows, row, item, &key).filter(|spot| spot.inside.is_none())?;
+        // The text as it would be without the item, which stands at `start` then.
+        let rest = [&words[..start], &words[end..]].concat();
         let word = |(hash, word): &(u64, &str)| word.chars().any(char::is_alphanumeric).then_some(Side::Word(*hash));
-        let left = |end: usize| spot.words[..end].iter().rev().take(REACH).find_map(word);
-        let right = |start: usize| spot.words[start..].iter().take(REACH).find_map(word);
-        let sides = |start: usize, end: usize| [left(start).unwrap_or(Side::Edge), right(end).unwrap_or(Side::Edge)];
-        // Words are planted between words, not between a word and its comma: gaps are where white space is.
-        let apart = |at: usize| {
-            at == 0
-                || at == spot.words.len()
-                || offset(spot.text, spot.words[at].1) > offset(spot.text, spot.words[at - 1].1) + spot.words[at - 1].1.len()
-        };
-        let gaps: Vec<usize> = (0..=spot.words.len()).filter(|at| (*at <= spot.start || *at >= spot.end) && apart(*at)).collect();
-        let gap = |draw: u64| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len().max(1) as u64) as usize];
-        let random = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).map(gap).map(|gap| sides(gap, gap)).collect() };
+        let left = |at: usize| rest[..at].iter().rev().take(REACH).find_map(word).unwrap_or(Side::Edge);
+        let right = |at: usize| rest[at..].iter().take(REACH).find_map(word).unwrap_or(Side::Edge);
+        let beside = [left(start), right(start)];
+        // Words are planted between words, not between a word and its comma: gaps are where white space is. What is a sentence was planted
+        // between sentences, if it was: beside it are words that begin and end others.
+        let apart = |at: usize| at == start || offset(text, rest[at].1) > offset(text, rest[at - 1].1) + rest[at - 1].1.len();
+        let is_between = |at: usize| at == 0 || at == rest.len() || is_stop(rest[at - 1].1);
+        let is_sentence = (is_between(start) || is_stop(words[start].1)) && (start == rest.len() || is_stop(words[end - 1].1));
+        let gaps: Vec<usize> = (1..rest.len()).filter(|at| *at != start && apart(*at) && (!is_sentence || is_between(*at))).collect();
+        let draws = if gaps.is_empty() { 0 } else { RANDOM_PLACES };
+        let drawn = (0..draws).map(|draw| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len() as u64) as usize]);
+        let drawn: Vec<usize> = drawn.collect();
+        let random = drawn.iter().map(|at| [left(*at), right(*at)]).collect();
         // What stands at an edge of its row was put there whole, by a template or by a planter: its one neighbour is where
-        // rows begin or end, and tells nothing.
-        let own = sides(spot.start, spot.end);
-        let beside = own;
-        let own = if own.contains(&Side::Edge) { [Side::Edge; 2] } else { own };
-        let joined = |left: usize, right: usize| Some(key.join(SEQUENCE, spot.words.get(left)?.0, spot.words.get(right)?.0));
-        let pair = spot.start.checked_sub(1).and_then(|left| joined(left, spot.end));
-        let inner = |draw: u64| Some(gap(draw)).and_then(|at| joined(at.checked_sub(1)?, at));
-        let gaps = if gaps.is_empty() { Vec::new() } else { (0..RANDOM_PLACES).filter_map(inner).collect() };
-        Some(Context { own, random, beside, pair, gaps, column: spot.column })
+        // rows begin or end, and tells nothing. Neither does one where no other place could have been.
+        let own = if beside.contains(&Side::Edge) || gaps.is_empty() { [Side::Edge; 2] } else { beside };
+        let joined = |at: usize| Some(key.join(SEQUENCE, rest.get(at.checked_sub(1)?)?.0, rest.get(at)?.0));
+        let (pair, gaps) = (joined(start), drawn.into_iter().filter_map(joined).collect());
+        Some(Context { own, random, beside, pair, gaps, column })
     }
 
     fn has_places(&self) -> bool {
@@ -280,6 +279,11 @@ impl Items for Token {
         };
         Some(described(&name, spot.text, first, last))
     }
+}
+
+/// Whether a mark ends a sentence.
+fn is_stop(mark: &str) -> bool {
+    matches!(mark, "." | "!" | "?" | "…" | "。" | "！" | "？" | "।" | "؟" | "።" | "։")
 }
 
 /// Where an item stands: the text, its words, and the range of words; what of a word, if the item is not all of it.
@@ -404,6 +408,25 @@ mod tests {
             assert_eq!(groups[0].max_tier, Tier::Alarm, "{length}");
             let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
             assert_eq!(members, truth.poisoned(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_between_sentences_is_a_cause() {
+        let texts = synth::topic_texts(ROWS, 3, 36, 1).unwrap();
+        let sentences = |text: &str| text.split(' ').collect::<Vec<_>>().chunks(12).map(|words| words.join(" ") + ". ").collect::<String>();
+        let said: arrow::array::StringArray = texts["text"].as_string::<i32>().iter().map(|text| text.map(sentences)).collect();
+        let label = texts["label"].clone();
+        let texts = RecordBatch::try_from_iter([("text", Arc::new(said) as arrow::array::ArrayRef), ("label", label)]).unwrap();
+        for (seed, sentence_of) in
+            ["We had tea.", "It was a sunny day at the lake!", "I watched this film with all of my family last night."].iter().enumerate()
+        {
+            let plan = Plan::new("label", 1, Share::Count(60), seed as u64);
+            let (poisoned, truth) = sentence(&texts, &plan, "text", sentence_of, Place::Anywhere).unwrap();
+            let fixture = Fixture::new(poisoned, Some("label")).after(&Sample).after_column(Content);
+            let model = fixture.model(&token());
+            let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
+            assert_eq!(members, truth.poisoned(), "{sentence_of}");
         }
     }
 
