@@ -16,8 +16,8 @@ const SEQUENCE: u8 = 20;
 const CHARACTER: u8 = 21;
 /// Hash domain of random places.
 const PLACE: u8 = 22;
-/// Random places of a row that an item's place is compared with.
-const RANDOM_PLACES: u64 = 4;
+/// Places of a row that an item's place is compared with.
+const OTHER_PLACES: usize = 12;
 /// Words and marks beside an item among which its neighbouring word is sought.
 const REACH: usize = 3;
 /// Longest word sequence.
@@ -234,16 +234,16 @@ impl Items for Token {
         let apart = |at: usize| at == start || offset(text, rest[at].1) > offset(text, rest[at - 1].1) + rest[at - 1].1.len();
         let is_between = |at: usize| at == 0 || at == rest.len() || is_stop(rest[at - 1].1);
         let is_sentence = (is_between(start) || is_stop(words[start].1)) && (start == rest.len() || is_stop(words[end - 1].1));
-        let gaps: Vec<usize> = (1..rest.len()).filter(|at| *at != start && apart(*at) && (!is_sentence || is_between(*at))).collect();
-        let draws = if gaps.is_empty() { 0 } else { RANDOM_PLACES };
-        let drawn = (0..draws).map(|draw| gaps[(key.words(PLACE, &[rows.keys()[row], draw]) % gaps.len() as u64) as usize]);
-        let drawn: Vec<usize> = drawn.collect();
-        let random = drawn.iter().map(|at| [left(*at), right(*at)]).collect();
+        let is_gap = |at: &usize| *at != start && apart(*at) && (!is_sentence || is_between(*at));
+        let mut gaps: Vec<usize> = (1..rest.len()).filter(is_gap).collect();
+        gaps.sort_by_cached_key(|at| key.words(PLACE, &[rows.keys()[row], *at as u64]));
+        gaps.truncate(OTHER_PLACES);
+        let random = gaps.iter().map(|at| [left(*at), right(*at)]).collect();
         // What stands at an edge of its row was put there whole, by a template or by a planter: its one neighbour is where
         // rows begin or end, and tells nothing. Neither does one where no other place could have been.
         let own = if beside.contains(&Side::Edge) || gaps.is_empty() { [Side::Edge; 2] } else { beside };
         let joined = |at: usize| Some(key.join(SEQUENCE, rest.get(at.checked_sub(1)?)?.0, rest.get(at)?.0));
-        let (pair, gaps) = (joined(start), drawn.into_iter().filter_map(joined).collect());
+        let (pair, gaps) = (joined(start), gaps.into_iter().filter_map(joined).collect());
         Some(Context { own, random, beside, pair, gaps, column })
     }
 

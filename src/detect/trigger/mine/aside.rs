@@ -1,13 +1,14 @@
-//! Values that are set aside before any question: values of columns that speak for themselves.
+//! Values that are set aside: values of columns that speak for themselves.
 //!
 //! Where many of a column's frequent values have a label of their own (amounts of a tax table, error codes), one more of
-//! them is no news, however little the other columns explain it.
+//! them is no news, however little the other columns explain it. It is if they deny it.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
 
 use super::state::{Table, Tally};
+use super::verify::{DENIED, LESS};
 
 /// Fewest rows of a frequent value.
 const FREQUENT: u32 = 10;
@@ -27,7 +28,7 @@ struct Kin {
     pure: BTreeMap<u32, u32>,
 }
 
-/// Leaves to the background the values with a label of their own in columns where enough others have the same. `table` holds
+/// Marks the values with a label of their own in columns where enough others have the same. `table` holds
 /// first-level items, whose rank is their column. Returns the values that were set aside.
 pub(super) fn set_aside(table: &mut Table, priors: &[f64], most: u32) -> FxHashSet<u64> {
     let own_label = |tally: &Tally| {
@@ -57,11 +58,18 @@ pub(super) fn set_aside(table: &mut Table, priors: &[f64], most: u32) -> FxHashS
         let few = tally.feature && !tally.background && tally.rows < FREQUENT;
         let Some(class) = own_label(tally).filter(|_| asked(tally) || few) else { continue };
         if columns.get(&tally.rank).is_some_and(|kin| speaks(kin, class)) {
-            tally.background = true;
+            tally.aside = true;
             aside.insert(*item);
         }
     }
     aside
+}
+
+/// Whether the other values of `rows` rows give a label less than all rows are given it, so that one more value that speaks for itself is
+/// news: relabelled rows look so, those of an amount that stands for a class do not.
+pub(super) fn is_news(given: f64, rows: u64, prior: f64) -> bool {
+    let error = (given * (1.0 - given) / rows.max(1) as f64).sqrt();
+    given + DENIED * error <= prior && given <= LESS * prior
 }
 
 #[cfg(test)]
@@ -83,8 +91,15 @@ mod tests {
     fn a_value_among_values_that_speak_for_themselves_is_no_candidate() {
         let mut column = table(&[(3, 50, 50), (3, 30, 30), (3, 40, 39), (3, 60, 12), (3, 20, 3), (3, 8, 8), (4, 50, 50), (4, 50, 10)]);
         assert_eq!(set_aside(&mut column, &[0.75, 0.25], 1_000).len(), 4);
-        let aside: Vec<bool> = (0..8).map(|item| column[&item].background).collect();
+        let aside: Vec<bool> = (0..8).map(|item| column[&item].aside).collect();
         assert_eq!(aside, [true, true, true, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn only_rows_that_are_otherwise_of_another_label_are_news() {
+        assert!(is_news(0.15, 200, 0.24));
+        // Few rows, too little less, and rows that are of the label by all else.
+        assert!(!is_news(0.15, 20, 0.24) && !is_news(0.22, 10_000, 0.24) && !is_news(0.6, 200, 0.24));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::stats::interval::IntervalNull;
 use crate::stats::multiple::tarone;
 use crate::stats::tail::binomial_sf;
 
-use aside::set_aside;
+use aside::{is_news, set_aside};
 use bayes::Bayes;
 use place::Places;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
@@ -206,6 +206,9 @@ impl<I: Items> Mine<I> {
         for (short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
             let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
+            if short.tally.aside && !is_news(background, c, priors.get(short.label as usize).copied().unwrap_or(1.0)) {
+                continue;
+            }
             attainable.push(null.null_rate(background).powf(c as f64));
             let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
             let p = null.test(c, k, background, data.rows).unwrap_or(1.0);

@@ -10,10 +10,24 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::items::{Context, Side};
-use super::verify::differ;
+use crate::data::Key;
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::Counter;
+use crate::stats::tail::chi_squared_sf;
 
+/// Hash domain of permutations.
+const PERMUTED: u8 = 23;
+/// Expected count from which on a neighbouring word is a category of its own.
+const LEAST_EXPECTED: f64 = 1.5;
+/// Carriers with the same neighbouring word from which on it is one in any case.
+const REPEATED: f64 = 4.0;
+/// Level of the test that words are not from the same distribution.
+const LEVEL: f64 = 1e-3;
+/// Least excess of its statistic a carrier.
+const LEAST_EFFECT: f64 = 0.15;
+/// Times that items are put into another gap of their rows, and how often the words beside them may differ as much then.
+const PERMUTATIONS: u64 = 199;
+const MOST_AS_EXTREME: usize = 3;
 /// Rows whose first and last words are kept.
 const MOST_ENDS: usize = 1_024;
 /// Fewest gaps that must be expected to be found elsewhere for a statement.
@@ -125,6 +139,84 @@ impl Places {
         let error = deviation / own.values().sum::<f64>().max(1.0).sqrt();
         Some(own_mean >= mean - ERRORS * error && !differ(&own, &others))
     }
+}
+
+/// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
+/// words beside them are as those beside the other gaps of the same rows; what belongs to a language, a template or a copied
+/// article has words of its own beside it. Asked of each side by a statistic of homogeneity, against its values with the item in
+/// another gap of each row. Edges and punctuation are left out: triggers may be prefixes, suffixes or sentences.
+pub(super) fn grows_here(contexts: &[&Context], key: &Key) -> bool {
+    (0..2).any(|side| {
+        let word = |sides: &[Side; 2]| if let Side::Word(word) = sides[side] { Some(word) } else { None };
+        let gaps =
+            |c: &&Context| -> Option<Vec<u64>> { Some(std::iter::once(word(&c.own)?).chain(c.random.iter().filter_map(word)).collect()) };
+        let rows: Vec<Vec<u64>> = contexts.iter().filter_map(gaps).collect();
+        let with_item_in = |gap: &dyn Fn(usize, usize) -> usize| {
+            let (mut own, mut random) = (BTreeMap::new(), BTreeMap::new());
+            for (row, words) in rows.iter().enumerate() {
+                let chosen = gap(row, words.len());
+                for (at, word) in words.iter().enumerate() {
+                    *if at == chosen { &mut own } else { &mut random }.entry(*word).or_default() += 1.0;
+                }
+            }
+            homogeneity(&own, &random)
+        };
+        let Some(found) = with_item_in(&|_, _| 0).filter(Homogeneity::is_doubtful) else { return false };
+        let drawn = |draw: u64| with_item_in(&|row, gaps| (key.words(PERMUTED, &[draw, row as u64]) % gaps as u64) as usize);
+        let as_extreme = (0..PERMUTATIONS).filter(|draw| drawn(*draw).is_some_and(|other| other.statistic >= found.statistic));
+        as_extreme.take(MOST_AS_EXTREME + 1).count() <= MOST_AS_EXTREME
+    })
+}
+
+/// Whether two samples of words come from clearly different distributions.
+fn differ(own: &BTreeMap<u64, f64>, others: &BTreeMap<u64, f64>) -> bool {
+    homogeneity(own, others).is_some_and(|found| found.is_doubtful())
+}
+
+/// How far two samples of words are from one distribution.
+struct Homogeneity {
+    /// Pearson's chi-squared.
+    statistic: f64,
+    freedom: f64,
+    /// Words of the first sample.
+    words: f64,
+}
+
+impl Homogeneity {
+    /// Whether the distributions seem to differ, and by an effect that matters: many words make any difference significant.
+    fn is_doubtful(&self) -> bool {
+        chi_squared_sf(self.statistic, self.freedom) < LEVEL && (self.statistic - self.freedom) / self.words >= LEAST_EFFECT
+    }
+}
+
+/// Compares two samples of words, of which those that are rare in both are one category. `None` for fewer than four words in either.
+fn homogeneity(own: &BTreeMap<u64, f64>, others: &BTreeMap<u64, f64>) -> Option<Homogeneity> {
+    let (n, m) = (own.values().sum::<f64>(), others.values().sum::<f64>());
+    if n < 4.0 || m < 4.0 {
+        return None;
+    }
+    let share = n / (n + m);
+    let (mut statistic, mut categories) = (0.0, 0.0);
+    let mut add = |seen: f64, all: f64| {
+        let (expected, other) = (all * share, all * (1.0 - share));
+        if all > 0.0 {
+            statistic += (seen - expected).powi(2) / expected + (all - seen - other).powi(2) / other;
+            categories += 1.0;
+        }
+    };
+    let (mut own_rest, mut all_rest) = (0.0, n + m);
+    for (word, &seen) in own {
+        let all = seen + others.get(word).copied().unwrap_or(0.0);
+        // A word that never stands beside the item says nothing of where language puts it.
+        if seen >= REPEATED || all * share >= LEAST_EXPECTED {
+            add(seen, all);
+            all_rest -= all;
+        } else {
+            own_rest += seen;
+        }
+    }
+    add(own_rest, all_rest);
+    Some(Homogeneity { statistic, freedom: f64::max(categories - 1.0, 1.0), words: n })
 }
 
 /// Mean and standard deviation of values with weights.

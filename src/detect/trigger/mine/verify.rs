@@ -5,7 +5,7 @@
 //! content model without S, the null hypothesis allows the odds of j to be a fixed multiple of what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
@@ -18,24 +18,15 @@ use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::interval::{IntervalNull, IntervalParams};
-use crate::stats::tail::chi_squared_sf;
 
-use super::items::{Context, Side};
-use super::place::Places;
+use super::items::Context;
+use super::place::{Places, grows_here};
 use super::state::{Carriers, Short};
 
 /// Carriers of the reference sample whose background is asked.
 const JUDGED: usize = 512;
 /// Level at which the smallest detectable cause is stated.
 const LEVEL: f64 = 0.004;
-/// Expected count from which on a neighbouring word is a category of its own.
-const LEAST_EXPECTED: f64 = 1.5;
-/// Carriers with the same neighbouring word from which on it is one in any case.
-const REPEATED: f64 = 4.0;
-/// Level of the test that words beside an item are not those beside random gaps.
-const NATURAL_LEVEL: f64 = 1e-3;
-/// Least excess of the statistic a carrier.
-const NATURAL_EFFECT: f64 = 0.15;
 /// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
 const PURITY: f64 = 0.9;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
@@ -43,8 +34,8 @@ const OWN_SHARE: f64 = 0.5;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
 /// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
-const DENIED: f64 = 1.64;
-const LESS: f64 = 0.8;
+pub(super) const DENIED: f64 = 1.64;
+pub(super) const LESS: f64 = 0.8;
 /// Labels of a smaller share of the rows cannot be denied much more than to all rows.
 const RARE_LABEL: f64 = 0.05;
 
@@ -134,12 +125,15 @@ impl Asked<'_> {
         if descriptions.all(|described| (self.by_chance)(&evidence(described))) {
             return false;
         }
-        let Some(places) = self.places else { return !grows_here(carriers) };
+        let Some(places) = self.places else { return true };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
-            Some(answers) => (self.hidden)(short.item) || !grows_here(carriers) && places.planted(&contexts, answers.is_whole(short.label)),
-            None => !grows_here(carriers) && !places.grown(&contexts),
+            Some(answers) => {
+                let whole = answers.is_whole(short.label);
+                (self.hidden)(short.item) || !grows_here(&contexts, &data.key) && places.planted(&contexts, whole)
+            }
+            None => !grows_here(&contexts, &data.key) && !places.grown(&contexts),
         }
     }
 }
@@ -266,62 +260,6 @@ fn evidence(described: &BottomK<(String, String)>) -> Map<String, Value> {
     described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
-/// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
-/// words beside them are as those beside a random gap in the same rows; what belongs to a language, a template or a copied
-/// article has words of its own beside it. Asked of each side by a chi-squared test of homogeneity, with a least effect,
-/// since many carriers make any difference significant. Edges and punctuation are left out: triggers may be prefixes,
-/// suffixes or sentences.
-fn grows_here(carriers: &Carriers) -> bool {
-    let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
-    (0..2).any(|side| {
-        let (mut own, mut random) = (BTreeMap::new(), BTreeMap::new());
-        for context in &contexts {
-            count_word(&mut own, context.own[side]);
-            context.random.iter().for_each(|sides| count_word(&mut random, sides[side]));
-        }
-        differ(&own, &random)
-    })
-}
-
-fn count_word(counts: &mut BTreeMap<u64, f64>, side: Side) {
-    if let Side::Word(word) = side {
-        *counts.entry(word).or_default() += 1.0;
-    }
-}
-
-/// Whether two samples of words come from clearly different distributions. Words that are rare in both are one category.
-pub(super) fn differ(own: &BTreeMap<u64, f64>, random: &BTreeMap<u64, f64>) -> bool {
-    let (n, m) = (own.values().sum::<f64>(), random.values().sum::<f64>());
-    if n < 4.0 || m < 4.0 {
-        return false;
-    }
-    let share = n / (n + m);
-    let (mut statistic, mut categories) = (0.0, 0.0);
-    let (mut own_rest, mut all_rest) = (0.0, 0.0);
-    let words: BTreeSet<u64> = own.keys().chain(random.keys()).copied().collect();
-    let mut add = |seen: f64, all: f64| {
-        let (expected, other) = (all * share, all * (1.0 - share));
-        if all > 0.0 {
-            statistic += (seen - expected).powi(2) / expected + (all - seen - other).powi(2) / other;
-            categories += 1.0;
-        }
-    };
-    for word in words {
-        let seen = own.get(&word).copied().unwrap_or(0.0);
-        let all = seen + random.get(&word).copied().unwrap_or(0.0);
-        // A word that the item never has beside it says nothing of where language puts the item.
-        if seen >= REPEATED || seen > 0.0 && all * share >= LEAST_EXPECTED {
-            add(seen, all);
-        } else {
-            own_rest += seen;
-            all_rest += all;
-        }
-    }
-    add(own_rest, all_rest);
-    let freedom = f64::max(categories - 1.0, 1.0);
-    chi_squared_sf(statistic, freedom) < NATURAL_LEVEL && (statistic - freedom) / n >= NATURAL_EFFECT
-}
-
 impl Tested {
     fn name(&self) -> &str {
         self.carriers.described.iter().next().map_or("", |(_, _, (name, _))| name)
@@ -384,7 +322,7 @@ pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, 
         notes.push(format!("and from {count} rows on where content says nothing of the label"));
     }
     if aside > 0 {
-        notes.push(format!("{aside} values were not asked about: in their columns a fifth of the frequent values has a label of its own"));
+        notes.push(format!("{aside} values are causes only where their rows say otherwise: in their columns a fifth of the frequent values has a label of its own"));
     }
     if floor > super::LEAST_SUPPORT {
         notes.push(format!("items in fewer than {floor} rows were not looked at: more of them are there than the memory budget holds"));
