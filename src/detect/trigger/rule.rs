@@ -350,3 +350,6 @@ impl Items for Rule {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array};
+use arrow::record_batch::RecordBatch;
+use foretaste_datasets::recipe::{Cell, Setting, value};
+use foretaste_datasets::{Plan, Share};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::derive::{Content, Sample};
+use crate::fold::law::{self, Fixture};
+
+const ROWS: usize = 3_000;
+/// Amounts of a class; one in three rows has any.
+const AMOUNTS: i64 = 8;
+
+/// Three measurements, of which the first tells one class in four, and amounts that each stand for a class, even ones for the other.
+fn measured() -> RecordBatch {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut columns: [Vec<f64>; 3] = Default::default();
+    let (mut amounts, mut labels) = (Vec::new(), Vec::new());
+    for _ in 0..ROWS {
+        columns.iter_mut().for_each(|column| column.push(rng.random::<f64>()));
+        let told = columns[0].last().copied().unwrap_or(0.0) + 0.2 * rng.random::<f64>();
+        let class = usize::from(told > 0.85);
+        let amount = 100 + 2 * rng.random_range(0..AMOUNTS) + class as i64;
+        amounts.push(if rng.random::<f64>() < 1.0 / 3.0 { amount } else { 0 });
+        labels.push(class as i64);
+    }
+    let [a, b, c] = columns.map(|column| Arc::new(Float64Array::from(column)) as ArrayRef);
+    let (amount, label) = (Arc::new(Int64Array::from(amounts)) as ArrayRef, Arc::new(Int64Array::from(labels)) as ArrayRef);
+    RecordBatch::try_from_iter([("a", a), ("b", b), ("c", c), ("amount", amount), ("label", label)]).unwrap()
+}
+
+fn fixture(rows: RecordBatch) -> Fixture {
+    Fixture::new(rows, Some("label")).after(&Sample).after_column(Content)
+}
+
+#[test]
+fn amounts_that_stand_for_a_class_are_no_causes() {
+    let clean = fixture(measured());
+    assert!(rule().groups(&clean.model(&rule())).is_empty());
+}
+
+#[test]
+fn a_planted_amount_among_them_is_a_cause_by_the_laws() {
+    let plan = Plan::new("label", 1, Share::Count(120), 5);
+    let planted = Setting { column: "amount".to_owned(), value: Cell::Int(999) };
+    let (poisoned, truth) = value(&measured(), &plan, &planted).unwrap();
+    let fixture = fixture(poisoned);
+    let model = fixture.model(&rule());
+    let groups = rule().groups(&model);
+    assert!(groups.len() == 1 && groups[0].cause == "amount = 999", "{groups:?}");
+    let members: Vec<bool> = fixture.members(&rule(), &model).iter().map(Option::is_some).collect();
+    assert_eq!(members, truth.poisoned());
+    law::check(rule, &fixture);
+}
