@@ -135,7 +135,10 @@ impl<I: Items> Mine<I> {
                     first.also.push(s.item);
                 }
             } else {
-                seen.insert((s.tally.signature, s.label), kept.len());
+                // One that was set aside may come to nothing, and another one say the same.
+                if !s.tally.aside {
+                    seen.insert((s.tally.signature, s.label), kept.len());
+                }
                 kept.push(s);
             }
         }

@@ -25,9 +25,12 @@ const REPEATED: f64 = 4.0;
 const LEVEL: f64 = 1e-3;
 /// Least excess of its statistic a carrier.
 const LEAST_EFFECT: f64 = 0.15;
-/// Times that items are put into another gap of their rows, and how often the words beside them may differ as much then.
+/// Times that items are put into another gap of their rows.
 const PERMUTATIONS: u64 = 199;
-const MOST_AS_EXTREME: usize = 3;
+/// How many of these may differ as much for items that grew, where that alone decides.
+pub(super) const FEW_AS_EXTREME: usize = 3;
+/// The same where something else must speak for planting as well.
+pub(super) const NONE_AS_EXTREME: usize = 0;
 /// Rows whose first and last words are kept.
 const MOST_ENDS: usize = 1_024;
 /// Fewest gaps that must be expected to be found elsewhere for a statement.
@@ -145,7 +148,7 @@ impl Places {
 /// words beside them are as those beside the other gaps of the same rows; what belongs to a language, a template or a copied
 /// article has words of its own beside it. Asked of each side by a statistic of homogeneity, against its values with the item in
 /// another gap of each row. Edges and punctuation are left out: triggers may be prefixes, suffixes or sentences.
-pub(super) fn grows_here(contexts: &[&Context], key: &Key) -> bool {
+pub(super) fn grows_here(contexts: &[&Context], key: &Key, most_as_extreme: usize) -> bool {
     (0..2).any(|side| {
         let word = |sides: &[Side; 2]| if let Side::Word(word) = sides[side] { Some(word) } else { None };
         let gaps =
@@ -164,7 +167,7 @@ pub(super) fn grows_here(contexts: &[&Context], key: &Key) -> bool {
         let Some(found) = with_item_in(&|_, _| 0).filter(Homogeneity::is_doubtful) else { return false };
         let drawn = |draw: u64| with_item_in(&|row, gaps| (key.words(PERMUTED, &[draw, row as u64]) % gaps as u64) as usize);
         let as_extreme = (0..PERMUTATIONS).filter(|draw| drawn(*draw).is_some_and(|other| other.statistic >= found.statistic));
-        as_extreme.take(MOST_AS_EXTREME + 1).count() <= MOST_AS_EXTREME
+        as_extreme.take(most_as_extreme + 1).count() <= most_as_extreme
     })
 }
 

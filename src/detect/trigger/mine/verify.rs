@@ -20,7 +20,7 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::interval::{IntervalNull, IntervalParams};
 
 use super::items::Context;
-use super::place::{Places, grows_here};
+use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here};
 use super::state::{Carriers, Short};
 
 /// Carriers of the reference sample whose background is asked.
@@ -131,9 +131,9 @@ impl Asked<'_> {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
                 let whole = answers.is_whole(short.label);
-                (self.hidden)(short.item) || !grows_here(&contexts, &data.key) && places.planted(&contexts, whole)
+                (self.hidden)(short.item) || !grows_here(&contexts, &data.key, NONE_AS_EXTREME) && places.planted(&contexts, whole)
             }
-            None => !grows_here(&contexts, &data.key) && !places.grown(&contexts),
+            None => !grows_here(&contexts, &data.key, FEW_AS_EXTREME) && !places.grown(&contexts),
         }
     }
 }
