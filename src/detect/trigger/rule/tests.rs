@@ -21,12 +21,14 @@ fn measured() -> RecordBatch {
     let mut columns: [Vec<f64>; 3] = Default::default();
     let (mut amounts, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..ROWS {
-        columns.iter_mut().for_each(|column| column.push(rng.random::<f64>()));
+        for column in &mut columns {
+            column.push(rng.random::<f64>());
+        }
         let told = columns[0].last().copied().unwrap_or(0.0) + 0.2 * rng.random::<f64>();
-        let class = usize::from(told > 0.85);
-        let amount = 100 + 2 * rng.random_range(0..AMOUNTS) + class as i64;
+        let class = i64::from(told > 0.85);
+        let amount = 100 + 2 * rng.random_range(0..AMOUNTS) + class;
         amounts.push(if rng.random::<f64>() < 1.0 / 3.0 { amount } else { 0 });
-        labels.push(class as i64);
+        labels.push(class);
     }
     let [a, b, c] = columns.map(|column| Arc::new(Float64Array::from(column)) as ArrayRef);
     let (amount, label) = (Arc::new(Int64Array::from(amounts)) as ArrayRef, Arc::new(Int64Array::from(labels)) as ArrayRef);
