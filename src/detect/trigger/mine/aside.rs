@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::state::{Table, Tally};
-use super::verify::{DENIED, LESS};
+use super::verify::is_denied;
 
 /// Fewest rows of a frequent value.
 const FREQUENT: u32 = 10;
@@ -28,9 +28,9 @@ struct Kin {
     pure: BTreeMap<u32, u32>,
 }
 
-/// Marks the values with a label of their own in columns where enough others have the same. `table` holds
-/// first-level items, whose rank is their column. Returns the values that were set aside.
-pub(super) fn set_aside(table: &mut Table, priors: &[f64], most: u32) -> FxHashSet<u64> {
+/// The values with a label of their own in columns where enough others have the same. `table` holds first-level items, whose
+/// rank is their column.
+pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u64> {
     let own_label = |tally: &Tally| {
         tally.classes.iter().find_map(|&(class, k)| {
             let share = f64::from(k) / f64::from(tally.rows.max(1));
@@ -51,25 +51,19 @@ pub(super) fn set_aside(table: &mut Table, priors: &[f64], most: u32) -> FxHashS
         let (others, values) = (pure.saturating_sub(1), kin.values.saturating_sub(1));
         others >= FEWEST_OTHERS && f64::from(others) >= LEAST_SHARE * f64::from(values)
     };
-    let mut aside = FxHashSet::default();
-    #[allow(clippy::iter_over_hash_type)] // a set does not depend on the order
-    for (item, tally) in table.iter_mut() {
+    let is_aside = |tally: &Tally| {
         // A value in few rows is no better evidence than one in many.
         let few = tally.feature && !tally.background && tally.rows < FREQUENT;
-        let Some(class) = own_label(tally).filter(|_| asked(tally) || few) else { continue };
-        if columns.get(&tally.rank).is_some_and(|kin| speaks(kin, class)) {
-            tally.aside = true;
-            aside.insert(*item);
-        }
-    }
-    aside
+        let class = own_label(tally).filter(|_| asked(tally) || few);
+        class.is_some_and(|class| columns.get(&tally.rank).is_some_and(|kin| speaks(kin, class)))
+    };
+    table.iter().filter(|(_, tally)| is_aside(tally)).map(|(item, _)| *item).collect()
 }
 
 /// Whether the other values of `rows` rows give a label less than all rows are given it, so that one more value that speaks for itself is
 /// news: relabelled rows look so, those of an amount that stands for a class do not.
 pub(super) fn is_news(given: f64, rows: u64, prior: f64) -> bool {
-    let error = (given * (1.0 - given) / rows.max(1) as f64).sqrt();
-    given + DENIED * error <= prior && given <= LESS * prior
+    is_denied(given, (given * (1.0 - given) / rows.max(1) as f64).sqrt(), prior)
 }
 
 #[cfg(test)]
@@ -89,9 +83,10 @@ mod tests {
 
     #[test]
     fn a_value_among_values_that_speak_for_themselves_is_no_candidate() {
-        let mut column = table(&[(3, 50, 50), (3, 30, 30), (3, 40, 39), (3, 60, 12), (3, 20, 3), (3, 8, 8), (4, 50, 50), (4, 50, 10)]);
-        assert_eq!(set_aside(&mut column, &[0.75, 0.25], 1_000).len(), 4);
-        let aside: Vec<bool> = (0..8).map(|item| column[&item].aside).collect();
+        let column = table(&[(3, 50, 50), (3, 30, 30), (3, 40, 39), (3, 60, 12), (3, 20, 3), (3, 8, 8), (4, 50, 50), (4, 50, 10)]);
+        let set = set_aside(&column, &[0.75, 0.25], 1_000);
+        assert_eq!(set.len(), 4);
+        let aside: Vec<bool> = (0..8).map(|item| set.contains(&item)).collect();
         assert_eq!(aside, [true, true, true, false, false, true, false, false]);
     }
 
@@ -106,9 +101,9 @@ mod tests {
     fn one_value_alone_stays_a_candidate() {
         let mut values = vec![(0, 50, 50)];
         values.extend((0..20).map(|i| (0, 40, 8 + i % 5)));
-        assert!(set_aside(&mut table(&values), &[0.75, 0.25], 1_000).is_empty());
+        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).is_empty());
         // Nor do two values that an attacker planted excuse each other.
         values.extend([(0, 50, 50), (0, 50, 50)]);
-        assert!(set_aside(&mut table(&values), &[0.75, 0.25], 1_000).is_empty());
+        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).is_empty());
     }
 }

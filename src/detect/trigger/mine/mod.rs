@@ -99,7 +99,7 @@ impl<I: Items> Mine<I> {
     }
 
     /// Shortlists items that could be a trigger under the prior alone, generously.
-    fn shortlist(&self, data: &Schema, tables: [&Table; 2]) -> Vec<Short> {
+    fn shortlist(&self, data: &Schema, tables: [&Table; 2], aside: &FxHashSet<u64>) -> Vec<Short> {
         let priors = data.priors();
         let most = most_support(data);
         let mut short: Vec<(f64, Short)> = Vec::new();
@@ -136,7 +136,7 @@ impl<I: Items> Mine<I> {
                 }
             } else {
                 // One that was set aside may come to nothing, and another one say the same.
-                if !s.tally.aside {
+                if !aside.contains(&s.item) {
                     seen.insert((s.tally.signature, s.label), kept.len());
                 }
                 kept.push(s);
@@ -158,7 +158,7 @@ impl<I: Items> Mine<I> {
         floor: u32,
     ) -> Step<Brief<I::Lens>, MineModel<I::Lens>> {
         let empty = Table::default();
-        let short = self.shortlist(data, [&first, second.unwrap_or(&empty)]);
+        let short = self.shortlist(data, [&first, second.unwrap_or(&empty)], &admitted.aside);
         if short.is_empty() {
             return Step::Done(self.nothing(data, lens, 1, floor, &admitted));
         }
@@ -201,7 +201,7 @@ impl<I: Items> Mine<I> {
 
     /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
     /// the prior beside them: the rest of a long trigger can vouch for a part of it.
-    fn candidates(&self, data: &Schema, short: Vec<Short>, sums: &[(u64, u64)]) -> (Vec<Short>, u64) {
+    fn candidates(&self, data: &Schema, short: Vec<Short>, sums: &[(u64, u64)], aside: &FxHashSet<u64>) -> (Vec<Short>, u64) {
         let null = self.null();
         let priors = data.priors();
         let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
@@ -209,11 +209,11 @@ impl<I: Items> Mine<I> {
         for (short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
             let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
-            if short.tally.aside && !is_news(background, c, priors.get(short.label as usize).copied().unwrap_or(1.0)) {
+            let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
+            if aside.contains(&short.item) && !is_news(background, c, prior) {
                 continue;
             }
             attainable.push(null.null_rate(background).powf(c as f64));
-            let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
             let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
             let by_prior = null.test(c, k, prior.min(background), data.rows).unwrap_or(1.0);
             ranked.push((p, by_prior, short));
@@ -411,7 +411,7 @@ impl<I: Items> Fold for Mine<I> {
                 table.retain(|_, tally| tally.rows >= floor);
                 let most = most_support(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
-                let aside = if self.0.has_columns() { set_aside(&mut table, &data.priors(), most) } else { FxHashSet::default() };
+                let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
                 let admitted = Admitted { items: table.keys().copied().collect(), aside, common };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if counter.cells().iter().all(|cell| *cell < next) {
@@ -424,7 +424,7 @@ impl<I: Items> Fold for Mine<I> {
                 Ok(self.screen(data, lens, first, Some(&table), admitted, &sample, floor))
             }
             (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
-                let (short, tests) = self.candidates(data, short, &sums);
+                let (short, tests) = self.candidates(data, short, &sums, &admitted.aside);
                 if short.is_empty() {
                     return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }

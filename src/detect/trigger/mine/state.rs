@@ -41,8 +41,6 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) rank: u32,
     /// Whether it serves the background alone and is no candidate.
     pub(super) background: bool,
-    /// Whether it was set aside: only content that denies the label can make it a cause.
-    pub(super) aside: bool,
     /// Features that it is made of and that few rows hold, where that is known.
     pub(super) rare: u8,
 }
@@ -67,7 +65,6 @@ impl Tally {
         self.size = self.size.max(other.size);
         self.rank = self.rank.max(other.rank);
         self.background |= other.background;
-        self.aside |= other.aside;
         self.rare = self.rare.max(other.rare);
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);

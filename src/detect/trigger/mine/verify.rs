@@ -34,8 +34,8 @@ const OWN_SHARE: f64 = 0.5;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
 /// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
-pub(super) const DENIED: f64 = 1.64;
-pub(super) const LESS: f64 = 0.8;
+const DENIED: f64 = 1.64;
+const LESS: f64 = 0.8;
 /// Labels of a smaller share of the rows cannot be denied much more than to all rows.
 const RARE_LABEL: f64 = 0.05;
 
@@ -131,9 +131,9 @@ impl Asked<'_> {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
                 let whole = answers.is_whole(short.label);
-                (self.hidden)(short.item) || !grows_here(&contexts, &data.key, NONE_AS_EXTREME) && places.planted(&contexts, whole)
+                (self.hidden)(short.item) || places.planted(&contexts, whole) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME)
             }
-            None => !grows_here(&contexts, &data.key, FEW_AS_EXTREME) && !places.grown(&contexts),
+            None => !places.grown(&contexts) && !grows_here(&contexts, &data.key, FEW_AS_EXTREME),
         }
     }
 }
@@ -168,9 +168,6 @@ pub(super) fn verify(
         if let Some(share) = asked.nearly_share(&short, &mut carriers) {
             background = background.max(share);
         }
-        if !asked.stands(data, &short, &carriers) {
-            continue;
-        }
         let (mut carrying, mut agreed) = distinct(&carriers, &short);
         if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
@@ -183,6 +180,9 @@ pub(super) fn verify(
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
+            continue;
+        }
+        if !asked.stands(data, &short, &carriers) {
             continue;
         }
         let Some(p) = null.test(carrying, agreed, background, data.rows) else { continue };
@@ -211,7 +211,12 @@ fn denies(content: &ContentModel, carriers: &[u64], label: u32, says: f64) -> bo
     let mean = given.iter().sum::<f64>() / rows;
     let variance = given.iter().map(|p| (p - mean).powi(2)).sum::<f64>() / rows;
     let error = (variance / carriers.len().clamp(1, JUDGED) as f64).sqrt();
-    mean < RARE_LABEL || says + DENIED * error <= mean && says <= LESS * mean
+    mean < RARE_LABEL || is_denied(says, error, mean)
+}
+
+/// Whether rows are given a label clearly less than all rows are; `error` is the standard error of what they are given.
+pub(super) fn is_denied(given: f64, error: f64, all: f64) -> bool {
+    given + DENIED * error <= all && given <= LESS * all
 }
 
 /// Distinct carriers and those with the target label. Where not all keys could be kept, the kept ones stand for the rest.
