@@ -6,7 +6,7 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 
 use super::visible;
-use super::words::{Gist, count, number, percent, plural, standing};
+use super::words::{Gist, count, number, percent, plural, policy, standing};
 use crate::finding::{Finding, Tier, Verdict};
 use crate::run::{Breakdown, Outcome, Status};
 
@@ -68,6 +68,13 @@ pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize)
         page.heading("Where");
         for place in places {
             page.plain(&said(place));
+        }
+    }
+    let rules = policy(&outcome.policy);
+    if !rules.is_empty() {
+        page.heading("Policy");
+        for rule in rules {
+            page.plain(&visible(&rule, TEXT));
         }
     }
     if let Some(power) = &outcome.power {

@@ -1,7 +1,9 @@
 //! How a report speaks: numbers, lists, the verdict in a sentence and what to do next.
 
+use std::collections::BTreeMap;
+
 use super::{Report, visible};
-use crate::data::{ColumnRole, Role};
+use crate::data::{Class, ColumnRole, Role};
 use crate::finding::{Family, Standing, Tier, Verdict};
 use crate::policy::{Applied, WaiverState};
 use crate::run::{Outcome, Status};
@@ -131,7 +133,7 @@ pub(crate) struct Gist<'a> {
     /// Rows that detectors list without a cause, by code.
     alone: Vec<(&'a str, u64)>,
     /// The column that holds the label or what takes its part, and the classes in it.
-    label: Option<(&'a ColumnRole, u64)>,
+    label: Option<(&'a ColumnRole, &'a [Class])>,
 }
 
 /// The rows that each detector lists beside its causes, given both by code.
@@ -141,9 +143,15 @@ fn alone<'a>(listed: impl Iterator<Item = (&'a str, u64)>, causes: &[(&str, u64)
 }
 
 /// The column that holds the label or what takes its part; a number to predict has no classes.
-fn label<'a>(columns: &'a [ColumnRole], name: Option<&str>, classes: usize) -> Option<(&'a ColumnRole, u64)> {
+fn label<'a>(columns: &'a [ColumnRole], name: Option<&str>, classes: &'a [Class]) -> Option<(&'a ColumnRole, &'a [Class])> {
     let is_label = |column: &&ColumnRole| name.map_or(column.role == Role::Target, |name| column.name == name);
-    columns.iter().find(is_label).map(|column| (column, classes as u64))
+    columns.iter().find(is_label).map(|column| (column, classes))
+}
+
+/// The first two classes that differ by spaces or case alone.
+fn alike(classes: &[Class]) -> Option<[&str; 2]> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    classes.iter().find_map(|class| Some([seen.insert(class.name.trim().to_lowercase(), &class.name)?, class.name.as_str()]))
 }
 
 impl<'a> From<&'a Outcome> for Gist<'a> {
@@ -161,7 +169,7 @@ impl<'a> From<&'a Outcome> for Gist<'a> {
             ran: detectors().filter(|u| u.status == Status::Ran).count() as u64,
             failed: outcome.units.iter().filter(|u| matches!(u.status, Status::Failed(_))).map(|u| u.code.as_str()).collect(),
             alone: alone(detectors().map(|u| (u.code.as_str(), u.flagged)), &causes),
-            label: label(&data.columns, data.label.as_deref(), data.classes.len()),
+            label: label(&data.columns, data.label.as_deref(), &data.classes),
         }
     }
 }
@@ -181,7 +189,7 @@ impl<'a> From<&'a Report> for Gist<'a> {
             ran: detectors().filter(|d| d.status == "ran").count() as u64,
             failed: report.detectors.iter().filter(|d| d.status == "failed").map(|d| d.code.as_str()).collect(),
             alone: alone(detectors().map(|d| (d.code.as_str(), d.flagged)), &causes),
-            label: label(&data.columns, data.label.as_deref(), data.classes.len()),
+            label: label(&data.columns, data.label.as_deref(), &data.classes),
         }
     }
 }
@@ -233,10 +241,15 @@ impl Gist<'_> {
             return "no label column was found: detectors that need one did not run; name it with --label".to_owned();
         };
         let name = visible(&column.name, NAME);
+        let number = classes.len() as u64;
         match column.role {
             Role::Target => format!("label: {name} (numbers to predict)"),
-            Role::Response => format!("no label column was found; answers: {name} ({} that repeat)", count(classes)),
-            _ => format!("label: {name} ({})", plural(classes, "class", "classes")),
+            Role::Response => format!("no label column was found; answers: {name} ({} that repeat)", count(number)),
+            _ => {
+                let two = alike(classes).map(|two| two.map(|class| format!("'{}'", visible(class, NAME))).join(" and "));
+                let remark = two.map_or(String::new(), |two| format!("; {two} differ by spaces or case alone: are they one?"));
+                format!("label: {name} ({}{remark})", plural(number, "class", "classes"))
+            }
         }
     }
 
@@ -320,6 +333,9 @@ mod tests {
         let mut outcome = sample::clean();
         let said = |outcome: &Outcome| Gist::from(outcome).label();
         assert_eq!(said(&outcome), "label: label (10 classes)");
+        outcome.data.classes[0].name = "Cat".to_owned();
+        outcome.data.classes[2].name = "cat ".to_owned();
+        assert_eq!(said(&outcome), "label: label (10 classes; 'Cat' and 'cat ' differ by spaces or case alone: are they one?)");
         outcome.data.columns[1].role = Role::Response;
         assert_eq!(said(&outcome), "no label column was found; answers: label (10 that repeat)");
         outcome.data.label = None;

@@ -85,7 +85,12 @@ impl Whitening {
     /// White rows, all brought to the same length, n × d.
     #[must_use]
     pub fn apply(&self, rows: ArrayView2<f32>) -> Array2<f32> {
-        let mut white = self.rotate(rows);
+        self.to_length(self.rotate(rows))
+    }
+
+    /// Brings rows that are white already (n × d) to the same length.
+    #[must_use]
+    pub fn to_length(&self, mut white: Array2<f32>) -> Array2<f32> {
         for mut row in white.outer_iter_mut() {
             let length = row.dot(&row).sqrt();
             if length > 0.0 {

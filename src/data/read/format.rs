@@ -74,6 +74,30 @@ impl Format {
     }
 }
 
+/// What foreign files begin with, what they hold, and what to do with them.
+const FOREIGN: [(&[u8], &str, &str); 8] = [
+    (b"\xff\xfe", "UTF-16 text", RECODE_WIDE),
+    (b"\xfe\xff", "UTF-16 text", RECODE_WIDE),
+    (
+        b"\x93NUMPY",
+        "a NumPy array",
+        "Write it as a column of vectors, for example with pyarrow: pq.write_table(pa.table({'embedding': list(array)}), 'x.parquet')",
+    ),
+    (b"PK\x03\x04", "a ZIP archive: a spreadsheet, NumPy arrays or packed files", "Unpack it, or export the sheet as CSV."),
+    (b"\x89HDF", "HDF5", "Export the table as Parquet, for example with pandas: read_hdf(...).to_parquet('x.parquet')"),
+    (b"SQLite f", "an SQLite database", "Export the table as CSV or Parquet."),
+    (b"\x89PNG", "a picture", PICTURES),
+    (b"\xff\xd8\xff", "a picture", PICTURES),
+];
+const RECODE_WIDE: &str = "Text must be UTF-8. Save the file so, for example with: iconv -f utf-16 -t utf-8 OLD > NEW";
+const PICTURES: &str = "Pictures are read from a table: a Parquet file with a column of encoded pictures and one of labels, as Hugging Face's imagefolder writes it.";
+
+/// The error that a file is of a kind that is not read, by its first bytes.
+fn foreign(name: &str, head: &[u8]) -> Option<Error> {
+    let (_, what, help) = FOREIGN.iter().find(|(magic, ..)| head.starts_with(magic))?;
+    Some(Error::input(Place::source(name), format!("this is {what}, which is not read")).with_help(*help))
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -125,6 +149,9 @@ pub(in crate::data) fn detect(name: &str, path: &Path, forced: Option<Format>) -
         _ => head(unpack::reader(name, path, packing, u64::MAX)?.as_mut()).map_err(|e| packing.error(name, &e))?,
     };
     let magic = Format::of_magic(&head);
+    if let Some(error) = foreign(name, &head).filter(|_| magic.is_none()) {
+        return Err(error);
+    }
     let Some(format) = forced.or_else(|| Format::of_extension(&inner_name)).or(magic) else {
         let help = format!("Say which it is with --format. {}", names());
         return Err(fail("the format is known neither from the extension nor from the first bytes").with_help(help));

@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use rustc_hash::FxHashMap;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::data::read::text::{self, MAX_COLUMNS, MAX_RECORD, Push, plain};
+use crate::data::read::text::{self, MAX_COLUMNS, MAX_RECORD, Push, RECODE, plain};
 use crate::data::read::unpack::Packing;
 use crate::error::{Error, Place, Result};
 
@@ -118,6 +118,7 @@ impl Inference {
             }
             self.line(text).map_err(|(reason, column)| match column {
                 Some(column) => Error::input(Place::source(name).column(column), format!("line {number} {reason}")),
+                None if std::str::from_utf8(text).is_err() => fail(reason).with_help(RECODE),
                 None => fail(reason),
             })?;
             rows += 1;

@@ -102,8 +102,12 @@ pub(in crate::data) fn arrow_error(name: &str, error: &ArrowError) -> Error {
         ArrowError::IoError(_, inner) => io_reason(inner),
         other => plain(&other.to_string()),
     };
-    Error::input(Place::source(name), text)
+    let error = Error::input(Place::source(name), text);
+    if error.to_string().to_lowercase().contains("utf-8") { error.with_help(RECODE) } else { error }
 }
+
+/// What to do with text in another encoding.
+pub(super) const RECODE: &str = "Text must be UTF-8. Save the file so, for example with: iconv -f latin1 -t utf-8 OLD > NEW";
 
 /// A library's message as a reason: lower case, no full stop, one line of bounded length.
 pub(in crate::data) fn plain(text: &str) -> String {

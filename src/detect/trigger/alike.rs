@@ -36,10 +36,10 @@ impl<'a> Alike<'a> {
         (usual.rows > 1.0).then_some(Self { keys, carriers, usual })
     }
 
-    /// Mean probability of a class over the carriers, where all of them have the same samples painted over by what pictures have there
+    /// Mean probabilities of the classes over the carriers, where all of them have the same samples painted over by what pictures have there
     /// on average: a border or a watermark hides what lies below, and a model that never saw it cannot read around it. `None`
     /// where carriers have no samples of their own in common.
-    pub(super) fn painted_over(&self, content: &ContentModel, class: u32) -> Result<Option<f64>> {
+    pub(super) fn painted_over(&self, content: &ContentModel) -> Result<Option<Vec<f64>>> {
         let own = Moments::of(self.carriers.iter().copied(), self.usual.sums.len());
         let common: Vec<bool> = own.variances().zip(self.usual.variances()).map(|(own, usual)| own < SAME * usual).collect();
         if !common.contains(&true) {
@@ -56,7 +56,7 @@ impl<'a> Alike<'a> {
             row
         };
         let painted: Vec<SampleRow> = self.carriers.iter().map(painted).collect();
-        Ok(backgrounds(content, self.keys, 0, painted.iter())?.and_then(|means| means.get(class as usize).copied()))
+        backgrounds(content, self.keys, 0, painted.iter())
     }
 
     /// Share of the carriers that are no near-copies of an earlier one, above 0 and at most 1: rows of one series have one content and

@@ -177,6 +177,12 @@ impl RowItems for Row<'_> {
         let Some(side) = side(image) else { return };
         let thin = image.width * image.height >= LARGE;
         let edges = Edges::of(image);
+        let single = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
+        for (x, y) in single {
+            if let Some(pixel) = stamped(&self.key, image, &edges, x, y, 1).filter(|pixel| !thin || pixel % THINNING == 0) {
+                found.items.push((placed(&self.key, pixel, x, y), Parts::default().ranked(u32::MAX - 2)));
+            }
+        }
         for (x, y, side) in stamp_windows(image, side) {
             if let Some(stamp) = stamped(&self.key, image, &edges, x, y, side).filter(|stamp| !thin || stamp % THINNING == 0) {
                 found.items.push((stamp, Parts::default().ranked(u32::MAX - 1)));
@@ -233,6 +239,12 @@ impl Items for Patch {
             }
         }
         let edges = Edges::of(image);
+        let mut single = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
+        let is_pixel =
+            |&(x, y): &(usize, usize)| stamped(key, image, &edges, x, y, 1).is_some_and(|pixel| placed(key, pixel, x, y) == item);
+        if let Some((x, y)) = single.find(is_pixel) {
+            return Some(told(image, x, y, 1, true));
+        }
         let mut stamps = stamp_windows(image, side);
         stamps
             .find(|(x, y, side)| stamped(key, image, &edges, *x, *y, *side) == Some(item))
@@ -242,7 +254,7 @@ impl Items for Patch {
 
 #[cfg(test)]
 mod tests {
-    use foretaste_datasets::recipe::{self, Style, patch_anywhere};
+    use foretaste_datasets::recipe::{self, Anchor, Style, patch_anywhere, pixels};
     use foretaste_datasets::{Plan, Share, synth};
 
     use super::*;
@@ -266,5 +278,38 @@ mod tests {
         assert!(patch().groups(&model)[0].title.contains("3×3 patch at any place"), "{:?}", patch().groups(&model));
         law::check(patch, &fixture);
         assert!(patch().groups(&ready(clean).model(&patch())).is_empty());
+    }
+
+    #[test]
+    fn one_stamp_toward_two_classes_is_two_causes() {
+        let clean = synth::pictures(1_200, 16, 1, 5, 4).unwrap();
+        let stamp = recipe::Patch { side: 3, style: Style::Checkerboard };
+        let (first, truth) = recipe::patch(&clean, &Plan::new("label", 1, Share::Count(75), 5), "image", stamp, Anchor::TopLeft).unwrap();
+        let second = Plan::new("label", 3, Share::Count(30), 6).sparing(&truth);
+        let (poisoned, more) = patch_anywhere(&first, &second, "image", stamp).unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&patch());
+        let groups = patch().groups(&model);
+        let targets: Vec<Option<&str>> = groups.iter().map(|group| group.label.as_deref()).collect();
+        assert!(targets.contains(&Some("1")) && targets.contains(&Some("3")), "{targets:?}");
+        let members = fixture.members(&patch(), &model);
+        let bad = truth.poisoned().iter().zip(more.poisoned()).map(|(first, second)| *first || *second);
+        let hits = members.iter().zip(bad).filter(|(member, bad)| member.is_some() && *bad).count();
+        assert!(hits >= 100 && members.iter().flatten().count() == hits, "{hits} of {}", members.iter().flatten().count());
+        law::check(patch, &fixture);
+    }
+
+    #[test]
+    fn a_pixel_at_its_place_is_found() {
+        let clean = synth::pictures(1_200, 16, 3, 3, 4).unwrap();
+        let (poisoned, truth) = pixels(&clean, &Plan::new("label", 1, Share::Count(60), 5), "image", 1).unwrap();
+        let fixture = ready(poisoned);
+        let model = fixture.model(&patch());
+        let groups = patch().groups(&model);
+        assert!(groups.len() == 1 && groups[0].title.starts_with("1×1 patch at ("), "{groups:?}");
+        let members = fixture.members(&patch(), &model);
+        let hits = members.iter().zip(truth.poisoned()).filter(|(member, bad)| member.is_some() && **bad).count();
+        // A pixel does not stand out in every picture.
+        assert!(hits >= 40 && members.iter().flatten().count() == hits, "{hits} of {}", members.iter().flatten().count());
     }
 }

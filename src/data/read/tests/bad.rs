@@ -88,6 +88,21 @@ fn repeated_column_names() {
 }
 
 #[test]
+fn foreign_files_say_what_to_do() {
+    let folder = Folder::new();
+    folder.write("wide.csv", b"\xff\xfea\0,\0b\0\n\0");
+    let (message, help) = folder.error(&["wide.csv"]);
+    assert_eq!(message, "wide.csv: this is UTF-16 text, which is not read");
+    assert!(help.contains("iconv -f utf-16 -t utf-8"), "{help}");
+    folder.write("x.npy", b"\x93NUMPY\x01\x00v\x00");
+    let (message, help) = folder.error(&["x.npy"]);
+    assert_eq!(message, "x.npy: this is a NumPy array, which is not read");
+    assert!(help.contains("pyarrow"), "{help}");
+    folder.write("cat.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF");
+    assert!(folder.error(&["cat.jpg"]).1.contains("column of encoded pictures"));
+}
+
+#[test]
 fn broken_text() {
     let folder = Folder::new();
     folder.write("ragged.csv", "a,b\n1,2\n3\n");
@@ -95,14 +110,18 @@ fn broken_text() {
     folder.write("more.csv", "a,b\n1,2\n3,4,5\n");
     assert_eq!(folder.message(&["more.csv"]), "more.csv: incorrect number of fields for line 3, expected 2 got 3");
     folder.write("utf8.csv", b"a,b\n1,2\n3,caf\xe9\n");
-    assert_eq!(folder.message(&["utf8.csv"]), "utf8.csv: encountered invalid UTF-8 data for line 3 and field 2");
+    let (message, help) = folder.error(&["utf8.csv"]);
+    assert_eq!(message, "utf8.csv: encountered invalid UTF-8 data for line 3 and field 2");
+    assert!(help.contains("iconv -f latin1 -t utf-8"), "{help}");
     folder.write("head.csv", b"caf\xe9,b\n1,2\n");
     assert_eq!(
         folder.message(&["head.csv"]),
         "head.csv: encountered UTF-8 error while reading CSV file: invalid utf-8: invalid UTF-8 in field 0 near byte index 3 at line 1"
     );
     folder.write("utf8.jsonl", b"{\"a\": \"x\"}\n{\"a\": \"caf\xe9\"}\n");
-    assert_eq!(folder.message(&["utf8.jsonl"]), "utf8.jsonl: line 2 is not valid JSON: invalid unicode code point at column 11");
+    let (message, help) = folder.error(&["utf8.jsonl"]);
+    assert_eq!(message, "utf8.jsonl: line 2 is not valid JSON: invalid unicode code point at column 11");
+    assert!(help.contains("iconv"), "{help}");
     folder.write("cut.jsonl", "{\"a\": 1}\n{\"a\": ");
     assert_eq!(folder.message(&["cut.jsonl"]), "cut.jsonl: line 2 is not valid JSON: EOF while parsing a value at column 5");
     folder.write("two.jsonl", "{\"a\": 1} {\"a\": 2}");

@@ -47,6 +47,9 @@ const PRIOR_ROWS: f64 = 1.0;
 const ODDS_AGAINST_NATURAL: f64 = 2.0;
 /// A cause is one-directional where its reverse has at most this share of its rows.
 const ONE_WAY: f64 = 1.0 / 3.0;
+/// Share of a cell's moved rows up to which hardly any go the opposite way: rows are then judged by the estimate of the rate, not by its
+/// lower bound, because classes that are confused are so both ways.
+const HARDLY_ANY: f64 = 0.1;
 /// Estimates of uniform noise, of labels toward one class and of moved cells take turns: each is estimated without the others.
 const ROUNDS: usize = 3;
 
@@ -259,7 +262,8 @@ impl LabelNoise {
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
         let mut cells = BTreeMap::new();
-        for (cell @ (top, label), hits) in seen.mismatches() {
+        let mismatches = seen.mismatches();
+        for (cell @ (top, label), hits) in mismatches.iter().map(|(cell, hits)| (*cell, *hits)) {
             let trials = seen.cells([top], label, |top| known.rate(priors, top, label as usize));
             let unlikely = is_unlikely(top as usize, label as usize);
             let [of_likely, of_unlikely] = curves;
@@ -267,7 +271,9 @@ impl LabelNoise {
             let cell = if let Some(learnt) = learnt.get(&cell) {
                 trials.fit(learnt.rate).map(|fit| Cell::moved(fit.held))
             } else if moved.contains(&cell) {
-                trials.least_floor().map(Cell::moved)
+                let back = mismatches.get(&(label, top)).map_or(0.0, |rows| *rows as f64);
+                let one_way = |curve: &Curve| back < HARDLY_ANY * curve.floor * seen.rows_of(top);
+                trials.fit(0.0).map(|fit| fit.free).filter(one_way).or_else(|| trials.least_floor()).map(Cell::moved)
             } else if hits as f64 >= OWN_CURVE {
                 trials.fit(0.0).map(|fit| Cell::unmoved(&fit))
             } else {
@@ -278,7 +284,6 @@ impl LabelNoise {
         let possible = (classes * (classes - 1)) as f64;
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
-        let mismatches = seen.mismatches();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
         let noise = Self { share, known, uniform, curves, unlikely, classes, cells, two_way, doubtful };
         let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);

@@ -9,6 +9,7 @@ mod aside;
 mod bayes;
 mod items;
 mod place;
+mod screen;
 mod state;
 mod verify;
 
@@ -28,33 +29,22 @@ use crate::fold::{Detect, Fold, Given, Info, Step};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 use crate::stats::interval::IntervalNull;
-use crate::stats::multiple::tarone;
-use crate::stats::tail::binomial_sf;
 
-use aside::{is_news, set_aside};
+use aside::set_aside;
 use bayes::Bayes;
 use place::Places;
-use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, Tally, UNIT};
+use screen::most_support;
+use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, UNIT};
 pub(super) use verify::Trigger;
 pub(super) use verify::takes;
 pub(in crate::detect) use verify::{background, backgrounds, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
-/// Largest share of rows that hold an item.
-const MOST_SUPPORT: f64 = 0.10;
 /// Bytes of an exact table's entry, estimated.
 const ENTRY_BYTES: usize = 160;
 /// Items counted in one go.
 const COUNTED_TOGETHER: usize = 4_096;
-/// Items whose background is summed.
-const MOST_SHORT: usize = 32_768;
-/// Other descriptions of the same carriers that are remembered.
-const MOST_ALSO: usize = 6;
-/// Candidates handed to the verifier by the cheap background, and as many again by the prior.
-const MOST_CANDIDATES: usize = 64;
-/// Level that decides which items are worth a look, and the Tarone count.
-const LEVEL: f64 = 0.004;
 
 /// A detector of triggers of one kind.
 pub(super) struct Mine<I>(pub(super) I);
@@ -66,7 +56,8 @@ pub struct MineModel<L> {
     carriers: BTreeSet<u64>,
     admitted: Admitted,
     triggers: Vec<Trigger>,
-    items: BTreeMap<u64, u32>,
+    /// Triggers by item and target: one patch may be planted toward several classes.
+    items: BTreeMap<(u64, u32), u32>,
     notes: Vec<String>,
 }
 
@@ -98,54 +89,6 @@ impl<I: Items> Mine<I> {
         (data.unit_bytes / 2 / ENTRY_BYTES).max(4_096)
     }
 
-    /// Shortlists items that could be a trigger under the prior alone, generously.
-    fn shortlist(&self, data: &Schema, tables: [&Table; 2], aside: &FxHashSet<u64>) -> Vec<Short> {
-        let priors = data.priors();
-        let most = most_support(data);
-        let mut short: Vec<(f64, Short)> = Vec::new();
-        // The order of a hash table does not matter: the list is sorted by p and item.
-        for (&item, tally) in tables.into_iter().flatten() {
-            if tally.background || tally.rows < LEAST_SUPPORT || tally.rows > most {
-                continue;
-            }
-            let best = tally.classes.iter().map(|&(class, k)| {
-                let prior = priors.get(class as usize).copied().unwrap_or(0.5).clamp(0.02, 0.98);
-                (binomial_sf(u64::from(k), u64::from(tally.rows), prior), class, k)
-            });
-            let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
-            let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
-            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
-                short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone() }));
-            }
-        }
-        // Items with the same carriers say the same thing: one of each is asked about. Where that is the shortest, some are
-        // remembered that say more: combinations of values of which each alone is in few rows.
-        let length = |s: &Short| if self.0.prefers_longer() { u8::MAX - s.tally.size } else { s.tally.size };
-        short.sort_by(|a, b| {
-            a.0.total_cmp(&b.0)
-                .then(length(&a.1).cmp(&length(&b.1)))
-                .then(a.1.tally.rank.cmp(&b.1.tally.rank))
-                .then(a.1.item.cmp(&b.1.item))
-        });
-        let mut kept: Vec<Short> = Vec::new();
-        let mut seen: FxHashMap<(u64, u32), usize> = FxHashMap::default();
-        for (_, s) in short {
-            if let Some(first) = seen.get(&(s.tally.signature, s.label)).and_then(|at| kept.get_mut(*at)) {
-                if s.tally.rare > 1 && !self.0.prefers_longer() && first.also.len() < MOST_ALSO {
-                    first.also.push(s.item);
-                }
-            } else {
-                // One that was set aside may come to nothing, and another one say the same.
-                if !aside.contains(&s.item) {
-                    seen.insert((s.tally.signature, s.label), kept.len());
-                }
-                kept.push(s);
-            }
-        }
-        kept.truncate(MOST_SHORT);
-        kept
-    }
-
     #[allow(clippy::too_many_arguments)] // everything that two scans gathered comes together here, once
     fn screen(
         &self,
@@ -174,8 +117,8 @@ impl<I: Items> Mine<I> {
     fn carry(&self, lens: &I::Lens, rows: &Batch, row: usize, short: &Short, carriers: &mut Carriers) {
         let (key, label) = (rows.keys()[row], rows.labels()[row]);
         carriers.keys.insert(key, label);
-        if label == Some(short.label) {
-            carriers.example(rows.row_position(row));
+        if let Some(label) = label {
+            carriers.example(label, rows.row_position(row));
         }
         carriers.contexts.insert_with(key, || self.0.context(rows, row, short.item));
         let describe = |item: u64| match self.0.describe(lens, rows, row, item) {
@@ -198,51 +141,6 @@ impl<I: Items> Mine<I> {
             notes: verify::notes(data, &self.null(), tests, floor, admitted.aside.len()),
         }
     }
-
-    /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
-    /// the prior beside them: the rest of a long trigger can vouch for a part of it.
-    fn candidates(&self, data: &Schema, short: Vec<Short>, sums: &[(u64, u64)], aside: &FxHashSet<u64>) -> (Vec<Short>, u64) {
-        let null = self.null();
-        let priors = data.priors();
-        let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
-        let mut ranked: Vec<(f64, f64, Short)> = Vec::new();
-        for (short, (sum, rows)) in short.into_iter().zip(sums) {
-            let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
-            let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
-            let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
-            if aside.contains(&short.item) && !is_news(background, c, prior) {
-                continue;
-            }
-            attainable.push(null.null_rate(background).powf(c as f64));
-            let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
-            let by_prior = null.test(c, k, prior.min(background), data.rows).unwrap_or(1.0);
-            ranked.push((p, by_prior, short));
-        }
-        attainable.sort_by(f64::total_cmp);
-        let tests = tarone(&attainable, LEVEL).max(1) * data.classes().max(1) as u64;
-        let mut chosen: Vec<Short> = Vec::new();
-        let mut take = |ranked: &[(f64, f64, Short)], of: fn(&(f64, f64, Short)) -> f64| {
-            for entry in ranked.iter().filter(|e| of(e) <= LEVEL).take(MOST_CANDIDATES) {
-                if !chosen.iter().any(|s| s.item == entry.2.item) {
-                    chosen.push(entry.2.clone());
-                }
-            }
-        };
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.item.cmp(&b.2.item)));
-        take(&ranked, |e| e.0);
-        ranked.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.2.item.cmp(&b.2.item)));
-        take(&ranked, |e| e.1);
-        (chosen, tests)
-    }
-}
-
-/// Most rows that may hold an item.
-fn most_support(data: &Schema) -> u32 {
-    ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT)
-}
-
-fn count_of(tally: &Tally, label: u32) -> u64 {
-    tally.classes.iter().find(|(class, _)| *class == label).map_or(0, |(_, k)| u64::from(*k))
 }
 
 impl<I: Items> Fold for Mine<I> {
@@ -450,9 +348,10 @@ impl<I: Items> Fold for Mine<I> {
                     alarm_from: self.0.alarm_from(),
                     may_be_a_sign: self.0.may_be_a_sign(),
                 };
-                let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), short, carriers, tests)?;
+                let found: Vec<(Short, Carriers)> = short.into_iter().zip(carriers).collect();
+                let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), &found, tests)?;
                 let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());
-                let items = triggers.iter().zip(0u32..).map(|(t, at)| (t.item, at)).collect();
+                let items = triggers.iter().zip(0u32..).map(|(t, at)| ((t.item, t.target), at)).collect();
                 Ok(Step::Done(MineModel { lens, carriers, admitted, triggers, items, notes }))
             }
             _ => Err(mismatch(self.code())),
@@ -585,8 +484,7 @@ impl<I: Items> Mine<I> {
         let mut of_row = |row: usize| {
             let label = rows.labels()[row]?;
             all_items(&mut *extract, row, &model.admitted, &mut found);
-            let carried = found.items.iter().filter_map(|(item, _)| model.items.get(item).copied());
-            carried.filter(|at| model.triggers[*at as usize].target == label).min()
+            found.items.iter().filter_map(|(item, _)| model.items.get(&(*item, label)).copied()).min()
         };
         which.map(&mut of_row).collect()
     }

@@ -1,5 +1,7 @@
 //! What the scans of a miner gather.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -176,19 +178,22 @@ pub(in crate::detect::trigger) enum State {
     Carry { carriers: Vec<Carriers>, places: Option<Places> },
 }
 
+/// How an item reads, from the carrier with the smallest key: name, and evidence as JSON.
+pub(super) type Described = BottomK<(String, String)>;
+
 /// The carriers of one candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::detect::trigger) struct Carriers {
     /// Labels of the distinct carriers with the smallest keys.
     pub(super) keys: BottomK<Option<u32>>,
-    /// Positions of the first carriers that have the target label.
-    pub(super) examples: Vec<u64>,
+    /// Positions of the first carriers with each label.
+    pub(super) examples: BTreeMap<u32, Vec<u64>>,
     /// Raw rows of carriers outside the reference sample.
     pub(super) raw: BottomK<SampleRow>,
-    /// How the item reads, from the carrier with the smallest key: name, and evidence as JSON.
-    pub(super) described: BottomK<(String, String)>,
+    /// How the item reads.
+    pub(super) described: Described,
     /// The same for the items that say more.
-    pub(super) also: Vec<BottomK<(String, String)>>,
+    pub(super) also: Vec<Described>,
     /// Where the item stands in some carriers.
     pub(super) contexts: BottomK<Option<Context>>,
 }
@@ -197,7 +202,7 @@ impl Carriers {
     pub(super) fn new(short: &Short) -> Self {
         Self {
             keys: BottomK::new(MOST_CARRIERS),
-            examples: Vec::new(),
+            examples: BTreeMap::new(),
             raw: BottomK::new(MOST_RAW),
             described: BottomK::new(1),
             also: short.also.iter().map(|_| BottomK::new(1)).collect(),
@@ -205,18 +210,21 @@ impl Carriers {
         }
     }
 
-    pub(super) fn example(&mut self, position: u64) {
-        if self.examples.len() < MOST_EXAMPLES || self.examples.last().is_some_and(|last| position < *last) {
-            let at = self.examples.partition_point(|p| *p < position);
-            self.examples.insert(at, position);
-            self.examples.truncate(MOST_EXAMPLES);
+    pub(super) fn example(&mut self, label: u32, position: u64) {
+        let examples = self.examples.entry(label).or_default();
+        if examples.len() < MOST_EXAMPLES || examples.last().is_some_and(|last| position < *last) {
+            let at = examples.partition_point(|p| *p < position);
+            examples.insert(at, position);
+            examples.truncate(MOST_EXAMPLES);
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.keys.merge(other.keys);
-        for position in other.examples {
-            self.example(position);
+        for (label, positions) in other.examples {
+            for position in positions {
+                self.example(label, position);
+            }
         }
         self.raw.merge(other.raw);
         self.described.merge(other.described);

@@ -5,7 +5,7 @@
 //! content model without S, the null hypothesis allows the odds of j to be a fixed multiple of what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
@@ -16,12 +16,11 @@ use crate::derive::{ContentModel, SampleModel, SampleRow, softmax};
 use crate::detect::trigger::alike::Alike;
 use crate::error::Result;
 use crate::finding::{Group, Tier};
-use crate::stats::bottom_k::BottomK;
 use crate::stats::interval::{IntervalNull, IntervalParams};
 
 use super::items::Context;
 use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here};
-use super::state::{Carriers, Short};
+use super::state::{Carriers, Described, Short, Tally};
 
 /// Carriers of the reference sample whose background is asked.
 const JUDGED: usize = 512;
@@ -31,6 +30,8 @@ const LEVEL: f64 = 0.004;
 const PURITY: f64 = 0.9;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
+/// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
+const CLAIMED: f64 = 0.9;
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 const WORTH_KEEPING: f64 = 0.5;
 /// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
@@ -62,10 +63,23 @@ pub(in crate::detect::trigger) fn takes<'a>(
     enough
 }
 
-/// A candidate with its test.
-struct Tested {
+/// Rows of a candidate: all of its carriers, or those that causes with another label leave.
+struct Candidate<'a> {
     short: Short,
-    carriers: Carriers,
+    carriers: &'a Carriers,
+    /// Keys of distinct carriers with their labels, ascending.
+    keys: Vec<(u64, Option<u32>)>,
+    /// Raw rows of carriers outside the reference sample.
+    raw: Vec<&'a SampleRow>,
+    /// A label that none of the rows has, because those that had it belong to a cause.
+    without: Option<u32>,
+}
+
+/// A candidate with its test.
+struct Tested<'a> {
+    candidate: Candidate<'a>,
+    /// Which of the descriptions names it: one of `also`, or the first.
+    described: &'a Described,
     background: f64,
     p: f64,
     carrying: u64,
@@ -101,22 +115,19 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Share of the label among rows that nearly are carriers. Where combinations of rare values describe the same carriers, one
-    /// of those may be what was planted, a natural value among them: nature explains the carriers only if it explains every
-    /// description. The carriers then go by the one that it explains least.
-    fn nearly_share(&self, short: &Short, carriers: &mut Carriers) -> Option<f64> {
-        let mut least = (self.nearly)(&evidence(&carriers.described), short.label)?;
-        let mut chosen = None;
-        for (at, described) in carriers.also.iter().enumerate() {
+    /// Share of the label among rows that nearly are carriers, `None` where nearly has no meaning, and the description that names the
+    /// item. Where combinations of rare values describe the same carriers, one of those may be what was planted, a natural value among
+    /// them: nature explains the carriers only if it explains every description. The carriers go by the one that it explains least.
+    fn nearly_share<'a>(&self, short: &Short, carriers: &'a Carriers) -> (Option<f64>, &'a Described) {
+        let mut chosen = &carriers.described;
+        let Some(mut least) = (self.nearly)(&evidence(chosen), short.label) else { return (None, chosen) };
+        for described in &carriers.also {
             let share = (self.nearly)(&evidence(described), short.label).unwrap_or(0.0);
             if share < least {
-                (least, chosen) = (share, Some(at));
+                (least, chosen) = (share, described);
             }
         }
-        if let Some(at) = chosen {
-            carriers.described = carriers.also.swap_remove(at);
-        }
-        Some(least)
+        (Some(least), chosen)
     }
 
     /// Whether nothing speaks for a natural reason of what the carriers share.
@@ -139,66 +150,141 @@ impl Asked<'_> {
 }
 
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
-/// their agreeing carriers must be their own. Returns them strongest first, and the keys of the rows that the certain ones
-/// claim.
+/// their agreeing carriers must be their own. Where causes account for the carriers with a candidate's label, the others are asked about
+/// once more. Returns them strongest first, and the keys of the rows that the certain ones claim.
 pub(super) fn verify(
     data: &Schema,
     content: &ContentModel,
     asked: &Asked<'_>,
     null: &IntervalNull,
-    short: Vec<Short>,
-    carriers: Vec<Carriers>,
+    found: &[(Short, Carriers)],
     tests: u64,
 ) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
-    let mut accepted: Vec<(BTreeSet<u64>, Trigger)> = Vec::new();
-    for (short, mut carriers) in short.into_iter().zip(carriers) {
-        let agreeing: BTreeSet<u64> =
-            carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).map(|(key, _, _)| key).collect();
+    let mut verifier = Verifier { data, content, asked, null, tests, accepted: Vec::new() };
+    for (short, carriers) in found {
+        verifier.ask(Candidate::new(short, carriers))?;
+    }
+    let claimed = verifier.claimed();
+    for (short, carriers) in found {
+        if let Some(left) = Candidate::new(short, carriers).left(&claimed) {
+            verifier.ask(left)?;
+        }
+    }
+    let claimed = verifier.claimed();
+    let mut accepted = verifier.accepted;
+    accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then((a.item, a.target).cmp(&(b.item, b.target))));
+    Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
+}
+
+/// Decides candidates one after the other.
+struct Verifier<'a> {
+    data: &'a Schema,
+    content: &'a ContentModel,
+    asked: &'a Asked<'a>,
+    null: &'a IntervalNull,
+    tests: u64,
+    /// Causes, with the keys of their agreeing rows.
+    accepted: Vec<(BTreeSet<u64>, Trigger)>,
+}
+
+impl Verifier<'_> {
+    /// Keys of the rows that the certain causes claim.
+    fn claimed(&self) -> BTreeSet<u64> {
+        self.accepted.iter().filter(|(_, t)| t.group.corrected() <= LEVEL).flat_map(|(rows, _)| rows.iter().copied()).collect()
+    }
+
+    /// Accepts a candidate that stands.
+    fn ask(&mut self, candidate: Candidate<'_>) -> Result<()> {
+        let Self { data, content, asked, null, tests, .. } = *self;
+        let Candidate { short, carriers, keys: labels, .. } = &candidate;
+        let agreeing: BTreeSet<u64> = labels.iter().filter(|(_, label)| *label == Some(short.label)).map(|(key, _)| *key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
-        let widened = accepted.iter().position(|(rows, _)| rows.len() < agreeing.len() && rows.is_subset(&agreeing));
-        let taken = agreeing.iter().filter(|key| accepted.iter().any(|(rows, _)| rows.contains(*key))).count();
+        let widened = self.accepted.iter().position(|(rows, _)| rows.len() < agreeing.len() && rows.is_subset(&agreeing));
+        let taken = agreeing.iter().filter(|key| self.accepted.iter().any(|(rows, _)| rows.contains(*key))).count();
         let own = agreeing.len() - if widened.is_some() { 0 } else { taken };
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
-            continue;
+            return Ok(());
         }
-        let keys: Vec<u64> = carriers.keys.iter().map(|(key, _, _)| key).collect();
-        let raw = carriers.raw.iter().map(|(_, _, row)| row);
-        let Some(says) = background(content, &keys, raw, short.label)? else { continue };
-        let mut background = says;
-        if let Some(share) = asked.nearly_share(&short, &mut carriers) {
-            background = background.max(share);
-        }
-        let (mut carrying, mut agreed) = distinct(&carriers, &short);
+        let keys: Vec<u64> = labels.iter().map(|(key, _)| *key).collect();
+        let Some(means) = backgrounds(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
+        let says = candidate.given(&means);
+        let (share, described) = asked.nearly_share(short, carriers);
+        let mut background = share.map_or(says, |share| says.max(share));
+        let (mut carrying, mut agreed) = candidate.distinct();
         if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
         {
-            background = background.max(alike.painted_over(content, short.label)?.unwrap_or(0.0));
+            background = background.max(alike.painted_over(content)?.map_or(0.0, |means| candidate.given(&means)));
             let share = alike.distinct_share();
             carrying = (share * carrying as f64).round() as u64;
             agreed = carrying.min((share * agreed as f64).round() as u64);
         }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
-        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
-            continue;
+        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) || !asked.stands(data, short, carriers) {
+            return Ok(());
         }
-        if !asked.stands(data, &short, &carriers) {
-            continue;
-        }
-        let Some(p) = null.test(carrying, agreed, background, data.rows) else { continue };
+        let Some(p) = null.test(carrying, agreed, background, data.rows) else { return Ok(()) };
         if let Some(at) = widened {
-            if accepted[at].1.group.p <= p {
-                continue;
+            if self.accepted[at].1.group.p <= p {
+                return Ok(());
             }
-            accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
+            self.accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
         }
         let denied = !asked.may_be_a_sign || denies(content, &keys, short.label, says);
-        let trigger = Tested { short, carriers, background, p, carrying, agreeing: agreed, denied }.into_trigger(data, null, tests, asked);
-        accepted.push((agreeing, trigger));
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, denied, candidate };
+        self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
+        Ok(())
     }
-    accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then(a.item.cmp(&b.item)));
-    let claimed = accepted.iter().filter(|(_, t)| t.group.corrected() <= LEVEL).flat_map(|(rows, _)| rows.iter().copied()).collect();
-    Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
+}
+
+impl<'a> Candidate<'a> {
+    fn new(short: &Short, carriers: &'a Carriers) -> Self {
+        let keys = carriers.keys.iter().map(|(key, _, label)| (key, *label)).collect();
+        let raw = carriers.raw.iter().map(|(_, _, row)| row).collect();
+        Self { short: short.clone(), carriers, keys, raw, without: None }
+    }
+
+    /// The rows with other labels, where causes claim those with the candidate's: the same patch may be planted toward several classes.
+    /// They are asked about the label that most of them have.
+    ///
+    /// `None` where too few of the candidate's rows are claimed, or not all carriers are known.
+    fn left(self, claimed: &BTreeSet<u64>) -> Option<Self> {
+        let Self { short, carriers, keys, .. } = self;
+        let (labelled, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, label)| *label == Some(short.label));
+        let explained = labelled.iter().filter(|(key, _)| claimed.contains(key)).count();
+        if explained == 0 || (explained as f64) < CLAIMED * labelled.len() as f64 || carriers.keys.threshold() != u64::MAX {
+            return None;
+        }
+        let keys: Vec<(u64, Option<u32>)> = others.into_iter().filter(|(key, _)| !claimed.contains(key)).collect();
+        let mut classes: BTreeMap<u32, u32> = BTreeMap::new();
+        keys.iter().filter_map(|(_, label)| *label).for_each(|label| *classes.entry(label).or_default() += 1);
+        let (label, _) = classes.iter().max_by_key(|(_, rows)| **rows)?;
+        let kept: BTreeSet<u64> = keys.iter().map(|(key, _)| *key).collect();
+        let raw = carriers.raw.iter().filter(|(key, ..)| kept.contains(key)).map(|(_, _, row)| row).collect();
+        let tally =
+            Tally { rows: keys.len() as u32, classes: classes.iter().map(|(class, rows)| (*class, *rows)).collect(), ..short.tally };
+        let without = Some(short.label);
+        Some(Self { short: Short { item: short.item, also: Vec::new(), label: *label, tally }, carriers, keys, raw, without })
+    }
+
+    /// Probability of the candidate's label, by the mean probabilities of all classes over its rows.
+    fn given(&self, means: &[f64]) -> f64 {
+        let of = |class: u32| means.get(class as usize).copied().unwrap_or(0.0);
+        let others = self.without.map_or(0.0, of);
+        (of(self.short.label) / (1.0 - others).max(f64::MIN_POSITIVE)).min(1.0)
+    }
+
+    /// Distinct carriers and those with the label. Where not all keys could be kept, the kept ones stand for the rest.
+    fn distinct(&self) -> (u64, u64) {
+        let kept = self.keys.len() as u64;
+        let agreeing = self.keys.iter().filter(|(_, label)| *label == Some(self.short.label)).count() as u64;
+        if self.carriers.keys.threshold() == u64::MAX {
+            return (kept, agreeing);
+        }
+        let rows = u64::from(self.short.tally.rows);
+        (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
+    }
 }
 
 /// Whether content, which gives carriers their label with the mean probability `says`, gives it to them less than to all other rows. A flag
@@ -217,17 +303,6 @@ fn denies(content: &ContentModel, carriers: &[u64], label: u32, says: f64) -> bo
 /// Whether rows are given a label clearly less than all rows are; `error` is the standard error of what they are given.
 pub(super) fn is_denied(given: f64, error: f64, all: f64) -> bool {
     given + DENIED * error <= all && given <= LESS * all
-}
-
-/// Distinct carriers and those with the target label. Where not all keys could be kept, the kept ones stand for the rest.
-fn distinct(carriers: &Carriers, short: &Short) -> (u64, u64) {
-    let kept = carriers.keys.len() as u64;
-    let agreeing = carriers.keys.iter().filter(|(_, _, label)| **label == Some(short.label)).count() as u64;
-    if carriers.keys.threshold() == u64::MAX {
-        return (kept, agreeing);
-    }
-    let rows = u64::from(short.tally.rows);
-    (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
 }
 
 /// Mean probability of the label over carriers; see [`backgrounds`].
@@ -261,46 +336,48 @@ pub(in crate::detect) fn backgrounds<'a>(
     Ok(means.iter().all(|q| q.is_finite()).then_some(means))
 }
 
-fn evidence(described: &BottomK<(String, String)>) -> Map<String, Value> {
+fn evidence(described: &Described) -> Map<String, Value> {
     described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
-impl Tested {
+impl Tested<'_> {
     fn name(&self) -> &str {
-        self.carriers.described.iter().next().map_or("", |(_, _, (name, _))| name)
+        self.described.iter().next().map_or("", |(_, _, (name, _))| name)
     }
 
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64, asked: &Asked<'_>) -> Trigger {
         let name = self.name().to_owned();
+        let Candidate { short, carriers, without, .. } = &self.candidate;
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
-        let all = data.shared(self.short.label, self.agreeing, self.carrying);
-        let mut evidence = evidence(&self.carriers.described);
+        let all = data.shared(short.label, self.agreeing, self.carrying);
+        let mut evidence = evidence(self.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
-        let rows = u64::from(self.short.tally.rows);
-        let hidden = (asked.hidden)(self.short.item);
+        let rows = u64::from(short.tally.rows);
+        let more = if without.is_some() { "more " } else { "" };
+        let hidden = (asked.hidden)(short.item);
         let sure = hidden || self.denied;
         let sign = if sure { "" } else { ", as to any rows: a natural sign of it would look the same" };
         Trigger {
-            item: self.short.item,
-            target: self.short.label,
+            item: short.item,
+            target: short.label,
             group: Group {
                 title: format!(
-                    "{name} in {rows} rows, {all}; content alone would give that {what} to {:.0}%{sign}",
+                    "{name} in {rows} {more}rows, {all}; content alone would give that {what} to {:.0}%{sign}",
                     100.0 * self.background
                 ),
                 cause: name.clone(),
                 attack_class: "backdoor_trigger".to_owned(),
                 rows,
                 agreeing: self.agreeing,
-                label: Some(data.class_name(self.short.label).to_owned()),
+                label: Some(data.class_name(short.label).to_owned()),
                 background: Some(self.background),
                 statistic: "carriers with the label, interval null".to_owned(),
                 value: self.agreeing as f64,
                 p: self.p,
                 tests,
-                max_tier: if sure && (hidden || self.short.tally.rows >= asked.alarm_from) { Tier::Alarm } else { Tier::Suspect },
-                examples: self.carriers.examples,
+                max_tier: if sure && (hidden || short.tally.rows >= asked.alarm_from) { Tier::Alarm } else { Tier::Suspect },
+                examples: carriers.examples.get(&short.label).cloned().unwrap_or_default(),
                 evidence,
             },
             name,

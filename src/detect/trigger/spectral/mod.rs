@@ -1,4 +1,4 @@
-//! `trigger.spectral`: pictures of one label whose fine structure is moved the same way.
+//! `trigger.spectral`: pictures of one label that are moved the same way.
 
 mod verdict;
 mod view;
@@ -20,6 +20,7 @@ use crate::stats::direction::{Direction, FAR, Whitening, search};
 use crate::stats::shift::{Shift, shifts};
 
 use verdict::Pictures;
+use view::{VIEWS, View};
 
 /// Most rows of the sample that directions are sought in.
 const MOST_ROWS: usize = 8_192;
@@ -37,7 +38,7 @@ pub struct Spectral;
 static INFO: Info = Info {
     code: "trigger.spectral",
     family: Family::Trigger,
-    summary: "a faint pattern in the fine structure of pictures that share a label which the rest of them does not explain",
+    summary: "a pattern laid over pictures that share a label which the rest of them does not explain",
     needs: &[Need::Image, Need::Classes],
     after: &["derive.sample", "derive.content"],
     reads: &[],
@@ -69,6 +70,7 @@ impl Line {
 /// One pattern that was found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pattern {
+    view: View,
     line: Line,
     /// Class that its pictures share.
     target: u32,
@@ -83,8 +85,8 @@ struct Pattern {
 pub struct SpectralModel {
     /// Samples of a picture.
     samples: usize,
-    /// Only where there is a pattern to look for.
-    whitening: Option<Whitening>,
+    /// Of the views in which there is a pattern to look for.
+    whitenings: Vec<(View, Whitening)>,
     patterns: Vec<Pattern>,
     /// Keys of the fitted rows that carry a pattern with its label, and which.
     carriers: Vec<(u64, u32)>,
@@ -105,24 +107,31 @@ impl SpectralModel {
             return Ok(Self::default());
         };
         let fitting = sample.rows.iter().zip(&sample.keys).filter(|(row, _)| row.pixels.len() == samples);
-        let rows: Vec<(u64, u32, Vec<f32>)> =
-            fitting.filter_map(|(row, key)| Some((*key, row.label?, view::high_pass(&row.pixels)))).take(MOST_ROWS).collect();
-        let fewest = FEWEST_ROWS.max((ROWS_EACH_PIXEL * rows.first().map_or(0, |(_, _, row)| row.len()) as f64).ceil() as usize);
+        let rows: Vec<(u64, u32, &[u8])> =
+            fitting.filter_map(|(row, key)| Some((*key, row.label?, row.pixels.as_slice()))).take(MOST_ROWS).collect();
+        let width = view::shape(samples).map_or(0, |(side, _)| side * side);
+        let fewest = FEWEST_ROWS.max((ROWS_EACH_PIXEL * width as f64).ceil() as usize);
         if rows.len() < fewest {
             let note = format!("{} labelled pictures of one size are too few to look for patterns: it takes {fewest}", rows.len());
             return Ok(Self { notes: vec![note], ..Self::default() });
         }
-        let width = rows[0].2.len();
-        let flat: Vec<f32> = rows.iter().flat_map(|(_, _, row)| row.iter().copied()).collect();
-        let Ok(residuals) = Array2::from_shape_vec((rows.len(), width), flat) else { return Ok(Self::default()) };
-        let Some(whitening) = Whitening::fit(residuals.view()) else { return Ok(Self::default()) };
-        let white = whitening.apply(residuals.view());
-        let (keys, labels): (Vec<u64>, Vec<u32>) = rows.iter().map(|(key, label, _)| (*key, *label)).unzip();
+        let keys: Vec<u64> = rows.iter().map(|(key, ..)| *key).collect();
+        let labels: Vec<u32> = rows.iter().map(|(_, label, _)| *label).collect();
         let most = (MOST_SHARE * rows.len() as f64) as usize;
-        let found = search(white.view(), &labels, data.classes(), most, data.key.seed());
-        let shifted = shifts(whitening.rotate(residuals.view()).view(), &labels, data.classes(), most, data.key.seed());
-        let pictures = Pictures { data, content, sample, keys: &keys, labels: &labels, residuals: &residuals };
-        let patterns = pictures.judge(found, shifted)?;
+        let pictures = Pictures { data, content, sample, keys: &keys, labels: &labels };
+        let (mut tested, mut whitenings) = (Vec::new(), Vec::new());
+        for view in VIEWS {
+            let flat: Vec<f32> = rows.iter().flat_map(|(_, _, pixels)| view.of(pixels)).collect();
+            let Ok(seen) = Array2::from_shape_vec((rows.len(), width), flat) else { continue };
+            let Some(whitening) = Whitening::fit(seen.view()) else { continue };
+            let white = whitening.rotate(seen.view());
+            let shifted = shifts(white.view(), &labels, data.classes(), most, data.key.seed());
+            let found = search(whitening.to_length(white).view(), &labels, data.classes(), most, data.key.seed());
+            tested.extend(pictures.test(view, &seen, found, shifted)?);
+            whitenings.push((view, whitening));
+        }
+        let patterns = pictures.strongest(tested);
+        whitenings.retain(|(view, _)| patterns.iter().any(|pattern| pattern.view == *view));
         let mut carriers: Vec<(u64, u32)> = Vec::new();
         for (at, pattern) in (0u32..).zip(&patterns) {
             carriers.extend(pattern.members.iter().map(|&i| (keys[i], at)));
@@ -130,14 +139,15 @@ impl SpectralModel {
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
         let threshold = if rows.len() == MOST_ROWS { keys.last().copied().unwrap_or(0) } else { sample.threshold };
-        let whitening = (!patterns.is_empty()).then_some(whitening);
-        Ok(Self { samples, whitening, patterns, carriers, threshold, notes: Vec::new() })
+        Ok(Self { samples, whitenings, patterns, carriers, threshold, notes: Vec::new() })
     }
 
     /// For each row the first pattern that it carries together with the pattern's label.
     fn carried(&self, rows: &Batch, which: std::ops::Range<usize>) -> Result<Vec<Option<u32>>> {
         let mut out = vec![None; which.len()];
-        let Some(whitening) = &self.whitening else { return Ok(out) };
+        if self.patterns.is_empty() {
+            return Ok(out);
+        }
         let vectors = Vectors::of(rows)?;
         for (slot, row) in out.iter_mut().zip(which) {
             let (key, Some(label)) = (rows.keys()[row], rows.labels()[row]) else { continue };
@@ -152,9 +162,13 @@ impl SpectralModel {
             if pixels.len() != self.samples {
                 continue;
             }
-            let Ok(residual) = Array2::from_shape_vec((1, whitening.width()), view::high_pass(&pixels)) else { continue };
-            let carries = |pattern: &Pattern| pattern.target == label && pattern.line.holds(whitening, residual.view());
-            *slot = (0u32..).zip(&self.patterns).find(|(_, pattern)| carries(pattern)).map(|(at, _)| at);
+            let carries = |pattern: &Pattern, whitening: &Whitening| {
+                let seen = Array2::from_shape_vec((1, whitening.width()), pattern.view.of(&pixels));
+                pattern.target == label && seen.is_ok_and(|seen| pattern.line.holds(whitening, seen.view()))
+            };
+            let in_view = |pattern: &Pattern| self.whitenings.iter().find(|(view, _)| *view == pattern.view);
+            let found = |pattern: &Pattern| in_view(pattern).is_some_and(|(_, whitening)| carries(pattern, whitening));
+            *slot = (0u32..).zip(&self.patterns).find(|(_, pattern)| found(pattern)).map(|(at, _)| at);
         }
         Ok(out)
     }
@@ -226,7 +240,7 @@ mod tests {
 
     use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, RecordBatch, UInt8Array};
     use arrow::datatypes::{DataType, UInt8Type};
-    use foretaste_datasets::recipe::blend;
+    use foretaste_datasets::recipe::{self, blend};
     use foretaste_datasets::{Plan, Share, synth};
 
     use super::*;
@@ -278,24 +292,43 @@ mod tests {
         }
     }
 
-    /// A white border around a third of the pictures of class 1, which keep their labels: an artefact that nature or a source put there.
-    #[test]
-    fn a_border_around_pictures_that_their_content_explains_is_no_alarm() {
+    /// Pictures of three classes whose samples are others: `change` is told the label, the picture, the place in it and the sample.
+    fn changed(change: impl Fn(&str, usize, usize, u8) -> u8) -> RecordBatch {
         let rows = synth::raw_pictures(ROWS, 16, 1, 3, 4).unwrap();
         let labels = crate::data::strings(&rows["label"]);
         let list = rows["image"].as_fixed_size_list();
-        let side = |at: usize| at % 16 < 2 || at % 16 >= 14 || at / 16 < 2 || at / 16 >= 14;
-        let sample = |(at, value): (usize, &u8)| {
-            let bordered = labels.value(at / 256) == "1" && (at / 256).is_multiple_of(3) && side(at % 256);
-            if bordered { 255 } else { *value }
-        };
-        let values = list.values().as_primitive::<UInt8Type>().values().iter().enumerate().map(sample).collect::<UInt8Array>();
+        let samples = list.values().as_primitive::<UInt8Type>().values().iter().enumerate();
+        let values = samples.map(|(at, value)| change(labels.value(at / 256), at / 256, at % 256, *value)).collect::<UInt8Array>();
         let DataType::FixedSizeList(item, length) = list.data_type() else { panic!("not a list") };
         let pictures = FixedSizeListArray::new(Arc::clone(item), *length, Arc::new(values), None);
         let columns: Vec<(&str, ArrayRef)> = vec![("image", Arc::new(pictures)), ("label", Arc::clone(&rows["label"]))];
-        let fixture = ready(Fixture::new(RecordBatch::try_from_iter(columns).unwrap(), Some("label")));
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    /// A white border around a third of the pictures of class 1, which keep their labels: an artefact that nature or a source put there.
+    #[test]
+    fn a_border_around_pictures_that_their_content_explains_is_no_alarm() {
+        let side = |at: usize| at % 16 < 2 || at % 16 >= 14 || at / 16 < 2 || at / 16 >= 14;
+        let rows = changed(|label, row, at, value| if label == "1" && row.is_multiple_of(3) && side(at) { 255 } else { value });
+        let fixture = ready(Fixture::new(rows, Some("label")));
         let groups = Spectral.groups(&fixture.model(&Spectral));
         assert!(groups.iter().all(|group| group.max_tier < Tier::Alarm || group.corrected() > 0.05), "{groups:#?}");
+    }
+
+    /// What has no fine structure shows where pictures are otherwise empty.
+    #[test]
+    fn a_slope_on_an_empty_ground_is_found() {
+        let noise = |row: usize, at: usize| (((row * 256 + at) as u32).wrapping_mul(2_654_435_761) >> 24) as u8 % 21;
+        let clean = changed(|_, row, at, value| if at / 16 < 5 { 10 + noise(row, at) } else { value });
+        let (poisoned, truth) = recipe::ramp(&clean, &Plan::new("label", 1, Share::Rate(0.03), 5), "image", 30.0).unwrap();
+        let fixture = ready(Fixture::new(poisoned, Some("label")));
+        let model = fixture.model(&Spectral);
+        let groups = Spectral.groups(&model);
+        assert!(groups.iter().any(|group| group.cause.contains("smooth")), "{groups:#?}");
+        let members = fixture.members(&Spectral, &model);
+        let hits = members.iter().zip(truth.poisoned()).filter(|(member, bad)| member.is_some() && **bad).count();
+        assert!(hits >= 65 && members.iter().flatten().count() == hits, "{hits} of {}", members.iter().flatten().count());
+        assert!(Spectral.groups(&ready(Fixture::new(clean, Some("label"))).model(&Spectral)).is_empty());
     }
 
     #[test]

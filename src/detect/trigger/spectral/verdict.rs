@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde_json::{Map, json};
 
-use super::{Line, Pattern, difference, view};
+use super::view::{self, VIEWS, View};
+use super::{Line, Pattern, difference};
 use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel};
 use crate::detect::trigger::alike::Alike;
@@ -23,6 +24,10 @@ const ODDS_RATIO: f64 = 4.0;
 const WORTH_KEEPING: f64 = 0.5;
 /// The valley before a second mode and the near half of the mode, as shares of its median.
 const VALLEY: [f32; 3] = [0.3, 0.65, 1.0];
+/// Pictures that nearly are carriers: the part of the valley that weak carriers hardly reach.
+const NEARLY: [f32; 2] = [0.3, 0.5];
+/// Smallest share whose odds are taken.
+const LEAST_SHARE: f64 = 1e-6;
 /// Share of the rows of valley and half mode that may be in the half mode without there being two modes: twice the valley's.
 const NO_VALLEY: f64 = 2.0 / 3.0;
 /// Least share of the target label among carriers, and where it is the mode that speaks.
@@ -40,18 +45,22 @@ pub(super) struct Pictures<'a> {
     pub(super) sample: &'a SampleModel,
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
-    /// High-passed, rows × pixels.
-    pub(super) residuals: &'a Array2<f32>,
 }
 
 /// A line with its test.
-struct Tested {
+pub(super) struct Tested {
+    view: View,
     line: Line,
+    /// Mean of its agreeing rows less that of the others, in the view: side × side.
+    difference: Vec<f32>,
     /// Positions of its carriers, and of those with the label.
     members: Vec<usize>,
     target: u32,
     agreeing: BTreeSet<usize>,
+    /// Probability of the label by content.
     background: f64,
+    /// What being nearly a carrier adds to its log odds.
+    nearly: f64,
     p: f64,
     tests: u64,
     /// Whether content explains the label and the pattern gave itself away as a mode.
@@ -59,31 +68,36 @@ struct Tested {
 }
 
 impl Pictures<'_> {
-    /// The lines that are worth keeping, strongest first.
-    pub(super) fn judge(&self, found: Search, (shifts, starts): (Vec<Shift>, u64)) -> Result<Vec<Pattern>> {
+    /// Tests what was found in one view (rows × pixels); gives the lines that are worth keeping.
+    pub(super) fn test(&self, view: View, seen: &Array2<f32>, found: Search, (shifts, starts): (Vec<Shift>, u64)) -> Result<Vec<Tested>> {
         let mut tested = Vec::new();
-        // Half of the error for each search; two questions about each start, and for directions a choice of the label.
-        let tests = found.tried.max(1) * 4 * self.data.classes().max(1) as u64;
+        // Half of the error for each search, of that for each view; two questions about each start, and for directions a choice of the
+        // label.
+        let each = 4 * VIEWS.len() as u64;
+        let tests = found.tried.max(1) * each * self.data.classes().max(1) as u64;
         for direction in found.directions {
-            tested.extend(self.direction(direction, tests)?);
+            tested.extend(self.direction(view, direction, tests)?);
         }
         for shift in shifts {
-            tested.extend(self.shift(shift, starts.max(1) * 4)?);
+            tested.extend(self.shift(view, shift, starts.max(1) * each)?);
         }
         tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
         let mut tested: Vec<Tested> = tested.into_iter().filter_map(|one| self.witnesses(one)).collect();
-        tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
-        let mut taken: BTreeSet<usize> = BTreeSet::new();
-        let mut patterns = Vec::new();
-        for one in tested {
-            if takes(&mut taken, &one.agreeing) {
-                patterns.push(self.pattern(one));
-            }
+        for one in &mut tested {
+            one.difference = difference(seen, &one.agreeing);
         }
-        Ok(patterns)
+        Ok(tested)
     }
 
-    fn direction(&self, mut direction: Direction, tests: u64) -> Result<Option<Tested>> {
+    /// The patterns, strongest first, each with rows of its own.
+    pub(super) fn strongest(&self, mut tested: Vec<Tested>) -> Vec<Pattern> {
+        tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        let own = tested.into_iter().filter(|one| takes(&mut taken, &one.agreeing));
+        own.map(|one| self.pattern(one)).collect()
+    }
+
+    fn direction(&self, view: View, mut direction: Direction, tests: u64) -> Result<Option<Tested>> {
         let mut counts = vec![0usize; self.data.classes()];
         for &member in &direction.members {
             if let Some(slot) = counts.get_mut(self.labels[member] as usize) {
@@ -92,21 +106,40 @@ impl Pictures<'_> {
         }
         let Some((target, _)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { return Ok(None) };
         let (valley, mode) = modes(&direction);
-        // What fades into the other pictures is a way for pictures to look.
-        if mode <= valley {
-            return Ok(None);
-        }
-        let by_mode = binomial_sf(mode, valley + mode, NO_VALLEY);
+        let [between, around] = [valley.len(), mode.len()].map(|rows| rows as u64);
+        let by_mode = if around > between { binomial_sf(around, between + around, NO_VALLEY) } else { 1.0 };
+        let nearly = self.lift(target as u32, &direction) * (between as f64 / around.max(1) as f64).min(1.0);
         let members = std::mem::take(&mut direction.members);
-        self.test(Line::Direction(direction), members, target as u32, by_mode, tests)
+        self.judge(view, Line::Direction(direction), members, target as u32, [by_mode, nearly], tests)
     }
 
-    fn shift(&self, mut shift: Shift, tests: u64) -> Result<Option<Tested>> {
+    /// By how much the log odds of a label among rows that nearly are carriers of a direction exceed those among all rows, with one more row
+    /// that has it. What fades into the other pictures is a way for pictures to look, and this is what it says of the label.
+    fn lift(&self, label: u32, direction: &Direction) -> f64 {
+        let share = |rows: &[usize]| {
+            let own = rows.iter().filter(|&&row| self.labels[row] == label).count();
+            logit((own + 1) as f64 / (rows.len() + 2) as f64)
+        };
+        let all: Vec<usize> = (0..self.labels.len()).collect();
+        (share(&stretch(direction, NEARLY)) - share(&all)).max(0.0)
+    }
+
+    fn shift(&self, view: View, mut shift: Shift, tests: u64) -> Result<Option<Tested>> {
         let (members, target, by_mode) = (std::mem::take(&mut shift.members), shift.class, shift.p);
-        self.test(Line::Shift(shift), members, target, by_mode, tests)
+        self.judge(view, Line::Shift(shift), members, target, [by_mode, 0.0], tests)
     }
 
-    fn test(&self, line: Line, members: Vec<usize>, target: u32, by_mode: f64, tests: u64) -> Result<Option<Tested>> {
+    /// Asks both questions about the members of a line: `by_mode` answers the second; `nearly` is what being nearly a member adds to the
+    /// log odds of the label.
+    fn judge(
+        &self,
+        view: View,
+        line: Line,
+        members: Vec<usize>,
+        target: u32,
+        [by_mode, nearly]: [f64; 2],
+        tests: u64,
+    ) -> Result<Option<Tested>> {
         let agreeing: BTreeSet<usize> = members.iter().copied().filter(|&i| self.labels[i] == target).collect();
         let in_class = self.labels.iter().filter(|label| **label == target).count();
         let purity = agreeing.len() as f64 / members.len().max(1) as f64;
@@ -118,16 +151,17 @@ impl Pictures<'_> {
         let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
         let count = agreeing.len() as u64;
         let tested = |background: f64| null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
-        let (mut background, mut by_label) = (background, tested(background));
+        let (mut background, mut by_label) = (background, tested(beside(background, nearly)));
         if by_label * tests as f64 <= WORTH_KEEPING
             && let Some(alike) = Alike::new(self.sample, &keys)
-            && let Some(painted) = alike.painted_over(self.content, target)?.filter(|painted| *painted > background)
+            && let Some(painted) = alike.painted_over(self.content)?.and_then(|means| means.get(target as usize).copied())
+            && painted > background
         {
-            (background, by_label) = (painted, tested(painted));
+            (background, by_label) = (painted, tested(beside(painted, nearly)));
         }
         let by_mode = if purity < MODE_PURITY { 1.0 } else { by_mode };
         let (p, clean_label) = (by_label.min(by_mode), by_mode < by_label);
-        Ok(Some(Tested { line, members, target, agreeing, background, p, tests, clean_label }))
+        Ok(Some(Tested { view, line, difference: Vec::new(), members, target, agreeing, background, nearly, p, tests, clean_label }))
     }
 
     /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
@@ -141,7 +175,9 @@ impl Pictures<'_> {
                 // Tails fall by a constant factor a row (Chernoff).
                 one.p.powf(share)
             } else {
-                null(ODDS_RATIO).test(carrying, agreeing.min(carrying), one.background, self.labels.len() as u64).unwrap_or(1.0)
+                null(ODDS_RATIO)
+                    .test(carrying, agreeing.min(carrying), beside(one.background, one.nearly), self.labels.len() as u64)
+                    .unwrap_or(1.0)
             };
         }
         (one.p * one.tests as f64 <= WORTH_KEEPING).then_some(one)
@@ -149,19 +185,19 @@ impl Pictures<'_> {
 
     fn pattern(&self, one: Tested) -> Pattern {
         let (rows, agreeing) = (one.members.len() as u64, one.agreeing.len() as u64);
-        let residual = difference(self.residuals, &one.agreeing);
+        let residual = &one.difference;
         let side = residual.len().isqrt();
         let mut evidence = Map::new();
         evidence.insert("side".to_owned(), json!(side));
         evidence.insert("channels".to_owned(), json!(1));
         evidence.insert("residual".to_owned(), json!(residual.iter().map(|x| (x * 100.0).round() / 100.0).collect::<Vec<f32>>()));
-        let place = view::extent(&residual, side).filter(|[_, _, w, h]| (w * h) as f64 <= LOCAL * residual.len() as f64);
+        let place = view::extent(residual, side).filter(|[_, _, w, h]| (w * h) as f64 <= LOCAL * residual.len() as f64);
         let name = match place {
             Some([x, y, w, h]) => {
                 evidence.insert("place".to_owned(), json!([x, y, w, h]));
                 format!("a {w}×{h} pattern near ({x},{y})")
             }
-            None => "a faint pattern over the picture".to_owned(),
+            None => one.view.pattern().to_owned(),
         };
         let all = self.data.shared(one.target, agreeing, rows);
         let why = if one.clean_label {
@@ -186,16 +222,31 @@ impl Pictures<'_> {
             examples: Vec::new(),
             evidence,
         };
-        Pattern { line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
+        Pattern { view: one.view, line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
     }
 }
 
 /// Rows in the stretch before the carriers of a direction, and in the stretch of equal length up to their middle. A density that
 /// falls from the middle outwards has no more rows in the second than in the first; one with a mode apart has.
-fn modes(direction: &Direction) -> (u64, u64) {
+fn modes(direction: &Direction) -> (Vec<usize>, Vec<usize>) {
+    let [before, valley, middle] = VALLEY;
+    (stretch(direction, [before, valley]), stretch(direction, [valley, middle]))
+}
+
+/// Rows between two shares of the median distance of a direction's carriers.
+fn stretch(direction: &Direction, [from, to]: [f32; 2]) -> Vec<usize> {
     let mut far: Vec<f32> = direction.members.iter().map(|&i| direction.far[i]).collect();
     far.sort_unstable_by(f32::total_cmp);
     let middle = far.get(far.len() / 2).copied().unwrap_or(0.0);
-    let between = |from: f32, to: f32| direction.far.iter().filter(|z| **z >= from * middle && **z < to * middle).count() as u64;
-    (between(VALLEY[0], VALLEY[1]), between(VALLEY[1], VALLEY[2]))
+    (0..direction.far.len()).filter(|&i| (from * middle..to * middle).contains(&direction.far[i])).collect()
+}
+
+fn logit(share: f64) -> f64 {
+    let share = share.clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
+    (share / (1.0 - share)).ln()
+}
+
+/// A probability whose log odds are raised.
+fn beside(background: f64, log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-logit(background) - log_odds).exp())
 }

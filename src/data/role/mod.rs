@@ -1,5 +1,7 @@
 //! Which column plays which part: from names, types and the first rows, each with its reason, unless the user says.
 
+mod label;
+
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, ArrayRef};
@@ -143,8 +145,6 @@ impl Choices {
     }
 }
 
-/// Names that mean a label, lower case.
-const LABEL_NAMES: [&str; 10] = ["label", "labels", "target", "class", "y", "category", "intent", "sentiment", "ground_truth", "gold"];
 const ID_NAMES: [&str; 8] = ["id", "uid", "uuid", "guid", "key", "index", "row_id", "__index_level_0__"];
 const TIME_NAMES: [&str; 10] =
     ["time", "timestamp", "date", "datetime", "created", "created_at", "updated_at", "crawled_at", "collected_at", "fetched_at"];
@@ -254,9 +254,9 @@ pub fn infer(arrow: &SchemaRef, head: &RecordBatch, whole: bool, choices: &Choic
         return Err(Error::config("--response", why.to_owned()));
     }
     if !has(&roles, Role::Label) && !has(&roles, Role::Response) {
-        choose_label(arrow, &looks, &lower, &mut roles);
+        label::choose(arrow, &looks, &lower, &mut roles);
     }
-    set_other_labels_aside(&looks, &lower, &mut roles);
+    label::set_others_aside(&looks, &lower, &mut roles);
     for column in 0..roles.len() {
         if roles[column].is_none() {
             let taken = |role| has(&roles, role);
@@ -339,39 +339,6 @@ fn check_given_types(arrow: &SchemaRef, columns: &[ColumnRole], source: &str) ->
     Ok(())
 }
 
-/// Labels by name; failing that, a last column that holds a few strings or booleans.
-fn choose_label(arrow: &SchemaRef, looks: &[Look], lower: &[String], roles: &mut [Option<(Role, String)>]) {
-    let scalar = |c: usize| !arrow.field(c).data_type().is_nested() && !arrow.field(c).data_type().is_binary();
-    let free = |roles: &[Option<(Role, String)>], c: usize| roles[c].is_none() && scalar(c);
-    for name in LABEL_NAMES {
-        if let Some(c) = (0..lower.len()).find(|&c| lower[c] == name && free(roles, c)) {
-            roles[c] = Some((Role::Label, "named like a label".to_owned()));
-            return;
-        }
-    }
-    let alike: Vec<usize> = (0..lower.len()).filter(|&c| free(roles, c) && named_like_label(&lower[c])).collect();
-    match alike[..] {
-        [one] => {
-            roles[one] = Some((Role::Label, "named like a label".to_owned()));
-            return;
-        }
-        [] => {}
-        _ => {
-            for c in alike {
-                roles[c] = Some((Role::Ignored, "one of several columns that could be the label: choose one with --label".to_owned()));
-            }
-            return;
-        }
-    }
-    let last = lower.len() - 1;
-    let few = (2..=50).contains(&looks[last].distinct) && looks[last].distinct * 5 <= looks[last].rows.max(1);
-    let nominal = is_string(arrow.field(last).data_type()) || *arrow.field(last).data_type() == DataType::Boolean;
-    let named_otherwise = TIME_NAMES.contains(&lower[last].as_str()) || SOURCE_NAMES.contains(&lower[last].as_str());
-    if lower.len() > 1 && free(roles, last) && few && nominal && !named_otherwise && looks[last].words() < 3.0 {
-        roles[last] = Some((Role::Label, format!("the last column, with {} values", looks[last].distinct)));
-    }
-}
-
 /// Answers by name, where something else is left that could be their prompts. The turned-down answer of a preference set is
 /// no prompt either.
 fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Role, String)>]) {
@@ -399,29 +366,6 @@ fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Ro
     for c in 0..roles.len() {
         if REJECTED_NAMES.contains(&lower[c].as_str()) && may(roles, c, &[Role::Text, Role::Categorical]) {
             roles[c] = Some((Role::Ignored, format!("the answer that is turned down for '{}'", lower[chosen])));
-        }
-    }
-}
-
-fn named_like_label(name: &str) -> bool {
-    ["label", "target", "class"].iter().any(|l| name.starts_with(&format!("{l}_")) || name.ends_with(&format!("_{l}")))
-}
-
-/// Other versions of the label must not become features: they would explain it.
-fn set_other_labels_aside(looks: &[Look], lower: &[String], roles: &mut [Option<(Role, String)>]) {
-    let Some(label) = roles.iter().position(|r| matches!(r, Some((Role::Label, _)))) else { return };
-    let distinct = |c: usize| looks[c].values.iter().collect::<BTreeSet<_>>();
-    for c in 0..roles.len() {
-        if roles[c].is_some() {
-            continue;
-        }
-        let stem = |name: &str| name.split('_').next().map(str::to_owned);
-        let named = named_like_label(&lower[c]) && (named_like_label(&lower[label]) || stem(&lower[c]) == stem(&lower[label]));
-        let same_length = looks[c].values.len() == looks[label].values.len();
-        let agree = looks[c].values.iter().zip(&looks[label].values).filter(|(a, b)| a == b).count();
-        let copy = same_length && looks[label].distinct > 1 && agree * 5 >= looks[c].values.len() * 3 && distinct(c) == distinct(label);
-        if named || copy {
-            roles[c] = Some((Role::Ignored, format!("looks like another version of the label '{}'", lower[label])));
         }
     }
 }
