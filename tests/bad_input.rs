@@ -64,7 +64,7 @@ fn files_that_are_not_what_they_say() {
     folder.write("text.parquet", "hello, world");
     refused(&folder, &["text.parquet"], "error: text.parquet: not a Parquet file: it does not begin with PAR1\n");
     folder.write("empty.parquet", "");
-    refused(&folder, &["empty.parquet"], "error: empty.parquet: the file is empty\n");
+    refused(&folder, &["empty.parquet"], "error: empty.parquet: the file is empty\nhelp: See whether what writes it has ended.\n");
     folder.write("latin.csv", b"c0,label\n1,a\n2,caf\xe9\n");
     let help = "help: Text must be UTF-8. Save the file so, for example with: iconv -f latin1 -t utf-8 OLD > NEW\n";
     refused(&folder, &["latin.csv"], &format!("error: latin.csv: encountered invalid UTF-8 data for line 3 and field 2\n{help}"));

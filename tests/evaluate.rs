@@ -28,7 +28,7 @@ fn the_shipped_backdoor_is_measured_against_its_truth() {
     assert!(attacks.values().any(|attack| attack["rows"] == 54 && attack["recall"] == 1.0), "{attacks:?}");
 
     let table = folder.run(&["evaluate", "r", &truth]).out;
-    assert!(table.starts_with("FAIL  1797 rows with known truth, 94 bad\n"), "{table}");
+    assert!(table.starts_with("1797 rows with known truth, 94 bad; the report's verdict: fail\n"), "{table}");
     for word in ["precision", "overall", "trigger.patch", "AUROC by family"] {
         assert!(table.contains(word), "{word} is not in\n{table}");
     }

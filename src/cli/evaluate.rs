@@ -29,7 +29,7 @@ pub(super) fn evaluate(flags: Evaluate, terminal: &mut Terminal<'_>) -> Result<E
 /// One line a family, detector and attack; ends with a line break. Names of attacks are the data's.
 fn table(evaluation: &Evaluation) -> String {
     let mut out =
-        format!("{}  {} rows with known truth, {} bad\n", evaluation.verdict.name().to_uppercase(), evaluation.rows, evaluation.bad);
+        format!("{} rows with known truth, {} bad; the report's verdict: {}\n", evaluation.rows, evaluation.bad, evaluation.verdict.name());
     if evaluation.unknown > 0 {
         // Writing into a string cannot fail.
         let _ = writeln!(out, "{} rows of the data are not in the truth and count neither way", evaluation.unknown);

@@ -202,6 +202,7 @@ impl Gist<'_> {
 
     /// What the data set comes to, in a line.
     pub(crate) fn headline(&self) -> &'static str {
+        let unlabelled = self.label.is_none();
         let alarm = self.causes.contains(&(Tier::Alarm, true));
         let found = !self.causes.is_empty() || self.flagged_rows > 0;
         match (self.verdict, self.complete) {
@@ -211,6 +212,7 @@ impl Gist<'_> {
             (Verdict::Fail, _) => "Poisoning found: a structure that clean data does not show.",
             (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
             (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",
+            (Verdict::Pass, true) if unlabelled => "Nothing was found without a label to ask about.",
             (Verdict::Pass, true) => "Nothing was found.",
             (Verdict::Pass, false) => "Nothing was found yet: not every detector could finish.",
         }
@@ -248,7 +250,8 @@ impl Gist<'_> {
             _ => {
                 let two = alike(classes).map(|two| two.map(|class| format!("'{}'", visible(class, NAME))).join(" and "));
                 let remark = two.map_or(String::new(), |two| format!("; {two} differ by spaces or case alone: are they one?"));
-                format!("label: {name} ({}{remark})", plural(number, "class", "classes"))
+                let few = if number < 2 { "; detectors that compare classes did not run" } else { "" };
+                format!("label: {name} ({}{few}{remark})", plural(number, "class", "classes"))
             }
         }
     }
@@ -289,6 +292,11 @@ impl Gist<'_> {
             ],
         };
         steps.extend(said.map(str::to_owned));
+        if self.flagged_rows == 0 && !self.causes.is_empty() {
+            let ranked = "No row could be singled out, so there is none to set aside: look through those that the detector of the cause ranks first \
+                          (foretaste scan --scores).";
+            steps.insert(1, ranked.to_owned());
+        }
         steps
     }
 }
@@ -314,8 +322,14 @@ mod tests {
         assert!(Gist::from(&sample::poisoned()).next_steps()[0].starts_with("Scan again: the run is incomplete (label.crossfit)"));
         assert!(Gist::from(&sample::clean()).next_steps()[0].starts_with("Keep this report"));
         let mut outcome = sample::clean();
+        outcome.data.label = None;
+        assert_eq!(Gist::from(&outcome).headline(), "Nothing was found without a label to ask about.");
         outcome.complete = false;
         assert_eq!(Gist::from(&outcome).headline(), "Nothing was found yet: not every detector could finish.");
+        let mut unnamed = sample::poisoned();
+        assert!(!Gist::from(&unnamed).next_steps().iter().any(|step| step.contains("singled out")));
+        unnamed.flagged_rows = 0;
+        assert!(Gist::from(&unnamed).next_steps()[1].starts_with("No row could be singled out"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Format {
 }
 
 /// What foreign files begin with, what they hold, and what to do with them.
-const FOREIGN: [(&[u8], &str, &str); 8] = [
+const FOREIGN: [(&[u8], &str, &str); 11] = [
     (b"\xff\xfe", "UTF-16 text", RECODE_WIDE),
     (b"\xfe\xff", "UTF-16 text", RECODE_WIDE),
     (
@@ -85,11 +85,15 @@ const FOREIGN: [(&[u8], &str, &str); 8] = [
     ),
     (b"PK\x03\x04", "a ZIP archive: a spreadsheet, NumPy arrays or packed files", "Unpack it, or export the sheet as CSV."),
     (b"\x89HDF", "HDF5", "Export the table as Parquet, for example with pandas: read_hdf(...).to_parquet('x.parquet')"),
+    (b"%PDF", "a PDF document", "Data come as tables: Parquet, Arrow IPC, CSV or JSON lines."),
+    (b"\x80\x04\x95", "a Python pickle", PICKLE),
+    (b"\x80\x05\x95", "a Python pickle", PICKLE),
     (b"SQLite f", "an SQLite database", "Export the table as CSV or Parquet."),
     (b"\x89PNG", "a picture", PICTURES),
     (b"\xff\xd8\xff", "a picture", PICTURES),
 ];
 const RECODE_WIDE: &str = "Text must be UTF-8. Save the file so, for example with: iconv -f utf-16 -t utf-8 OLD > NEW";
+const PICKLE: &str = "A pickle can run code when it is loaded. Where it comes from a hand you trust, write its table as Parquet.";
 const PICTURES: &str = "Pictures are read from a table: a Parquet file with a column of encoded pictures and one of labels, as Hugging Face's imagefolder writes it.";
 
 /// The error that a file is of a kind that is not read, by its first bytes.
@@ -137,7 +141,7 @@ pub(in crate::data) fn detect(name: &str, path: &Path, forced: Option<Format>) -
     let fail = |reason: &str| Error::input(Place::source(name), reason);
     let outer = head(unpack::reader(name, path, Packing::None, u64::MAX)?.as_mut()).map_err(|e| fail(&io_reason(&e)))?;
     if outer.is_empty() {
-        return Err(fail("the file is empty"));
+        return Err(fail("the file is empty").with_help("See whether what writes it has ended."));
     }
     let (declared, inner_name) = unpack::inner_name(Path::new(name));
     let packing = Packing::of_magic(&outer);

@@ -113,7 +113,7 @@ fn folder(path: &Path) -> Result<Vec<Found>> {
     }
     if paths.is_empty() {
         let help = "Files of a folder are taken by extension: parquet, arrow, csv, tsv, jsonl and their .gz and .zst forms. \
-                    Name a .json file itself.";
+                    Name a .json file itself. Pictures are read from a column of such a file.";
         return Err(Error::input(Place::source(path.display().to_string()), "the folder holds no data file").with_help(help));
     }
     paths.sort_unstable();

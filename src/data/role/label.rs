@@ -8,16 +8,21 @@ use super::{ID_NAMES, Look, RESPONSE_NAMES, Role, SOURCE_NAMES, TIME_NAMES, is_e
 
 /// Names that mean a label, lower case.
 const NAMES: [&str; 10] = ["label", "labels", "target", "class", "y", "category", "intent", "sentiment", "ground_truth", "gold"];
-/// Names of what models often predict, lower case: a label where one column alone has such a name and holds classes.
-const PREDICTED: [&str; 30] = [
+/// What models often predict, lower case: a label where one column alone has such a word in its name and holds classes.
+const PREDICTED: [&str; 36] = [
+    "approved",
     "attack",
-    "attack_cat",
     "churn",
     "churned",
     "clicked",
     "converted",
+    "cover",
+    "default",
     "defaulted",
+    "defect",
     "diagnosis",
+    "digit",
+    "disease",
     "emotion",
     "exited",
     "fraud",
@@ -29,6 +34,7 @@ const PREDICTED: [&str; 30] = [
     "offensive",
     "outcome",
     "polarity",
+    "quality",
     "readmitted",
     "result",
     "risk",
@@ -149,7 +155,7 @@ impl Columns<'_> {
         if last > 0 && self.is_free(last) && self.is_nominal(last) && self.holds_classes(last) {
             return Some((last, format!("the last column, with {count} values")));
         }
-        let predicted = |column: usize| PREDICTED.contains(&self.names[column].as_str()) || self.names[column].starts_with("is_");
+        let predicted = |column: usize| self.names[column].split('_').any(|word| word == "is" || PREDICTED.contains(&word));
         if let Some(column) = self.only(|column| predicted(column) && self.holds_classes(column)) {
             return Some((column, format!("named like what is predicted, with {} values", self.looks[column].distinct)));
         }
@@ -244,6 +250,10 @@ mod tests {
     fn what_is_predicted_is_found_by_name() {
         let flag = || numbers(|row| row % 2);
         assert_eq!(label(&[("is_fraud", flag()), ("amount", reals(1)), ("age", reals(2))]).as_deref(), Some("is_fraud"));
+        assert_eq!(
+            label(&[("species_code", numbers(|row| row % 3 + 4)), ("amount", reals(1)), ("age", reals(2))]).as_deref(),
+            Some("species_code")
+        );
         assert_eq!(label(&[("churn", flag()), ("visits", numbers(|row| row % 7)), ("age", reals(2))]).as_deref(), Some("churn"));
         // Numbers are no classes, and of two such columns either could be it.
         assert_eq!(label(&[("income", reals(3)), ("age", reals(2))]), None);

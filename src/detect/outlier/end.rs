@@ -10,7 +10,7 @@ const LEAST_GAP: f64 = 2.0;
 /// Rows that hold the outermost value where it is a code.
 const CODE_ROWS: f64 = 5.0;
 /// Fewest spacings between different values that say how the values inside a gap are spaced.
-const NEAREST: usize = 6;
+const NEAREST: usize = 10;
 /// Largest probability of such a gap before the values beyond it, were they a tail of their own.
 const OWN_TAIL: f64 = 0.02;
 

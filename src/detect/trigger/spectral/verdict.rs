@@ -33,6 +33,8 @@ const NO_VALLEY: f64 = 2.0 / 3.0;
 /// Least share of the target label among carriers, and where it is the mode that speaks.
 const LEAST_PURITY: f64 = 0.4;
 const MODE_PURITY: f64 = 0.9;
+/// Share of the carriers of two lines that are the same from which on one of the lines is asked about.
+const MOST_SHARED: f64 = 0.7;
 /// Largest share of its class that a pattern is in.
 const MOST_OF_CLASS: f64 = 0.5;
 /// Part of the picture's area up to which a pattern has a place.
@@ -45,6 +47,19 @@ pub(super) struct Pictures<'a> {
     pub(super) sample: &'a SampleModel,
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
+}
+
+/// A line to ask about.
+struct Candidate {
+    line: Line,
+    /// Positions of its carriers, ascending.
+    members: Vec<usize>,
+    target: u32,
+    /// Whether its carriers are a mode of their own, as a p-value.
+    by_mode: f64,
+    /// What being nearly a carrier adds to the log odds of the label.
+    nearly: f64,
+    tests: u64,
 }
 
 /// A line with its test.
@@ -70,16 +85,15 @@ pub(super) struct Tested {
 impl Pictures<'_> {
     /// Tests what was found in one view (rows × pixels); gives the lines that are worth keeping.
     pub(super) fn test(&self, view: View, seen: &Array2<f32>, found: Search, (shifts, starts): (Vec<Shift>, u64)) -> Result<Vec<Tested>> {
-        let mut tested = Vec::new();
         // Half of the error for each search, of that for each view; two questions about each start, and for directions a choice of the
         // label.
         let each = 4 * VIEWS.len() as u64;
         let tests = found.tried.max(1) * each * self.data.classes().max(1) as u64;
-        for direction in found.directions {
-            tested.extend(self.direction(view, direction, tests)?);
-        }
-        for shift in shifts {
-            tested.extend(self.shift(view, shift, starts.max(1) * each)?);
+        let directions = found.directions.into_iter().filter_map(|direction| self.direction(direction, tests)).collect();
+        let shifts = shifts.into_iter().map(|shift| Self::shift(shift, starts.max(1) * each)).collect();
+        let mut tested = Vec::new();
+        for candidate in [directions, shifts].into_iter().flat_map(|found| self.worth_asking(found)) {
+            tested.extend(self.judge(view, candidate)?);
         }
         tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
         let mut tested: Vec<Tested> = tested.into_iter().filter_map(|one| self.witnesses(one)).collect();
@@ -87,6 +101,26 @@ impl Pictures<'_> {
             one.difference = difference(seen, &one.agreeing);
         }
         Ok(tested)
+    }
+
+    /// Those that would be worth keeping if content gave their label to nobody; of any that share most of their carriers the one that would
+    /// be strongest then. Asking content costs far more than this.
+    fn worth_asking(&self, found: Vec<Candidate>) -> Vec<Candidate> {
+        let best = |one: &Candidate| {
+            let agreeing = one.members.iter().filter(|&&i| self.labels[i] == one.target).count() as u64;
+            let by_label = null(ODDS_RATIO).test(one.members.len() as u64, agreeing, beside(0.0, one.nearly), self.labels.len() as u64);
+            by_label.unwrap_or(1.0).min(one.by_mode)
+        };
+        let mut ranked: Vec<(f64, Candidate)> = found.into_iter().map(|one| (best(&one), one)).collect();
+        ranked.retain(|(p, one)| p * one.tests as f64 <= WORTH_KEEPING);
+        ranked.sort_by(|(a, one), (b, other)| a.total_cmp(b).then_with(|| one.members.cmp(&other.members)));
+        let mut kept: Vec<Candidate> = Vec::new();
+        for (_, one) in ranked {
+            if !kept.iter().any(|other| share_most(&other.members, &one.members)) {
+                kept.push(one);
+            }
+        }
+        kept
     }
 
     /// The patterns, strongest first, each with rows of its own.
@@ -97,20 +131,19 @@ impl Pictures<'_> {
         own.map(|one| self.pattern(one)).collect()
     }
 
-    fn direction(&self, view: View, mut direction: Direction, tests: u64) -> Result<Option<Tested>> {
+    fn direction(&self, mut direction: Direction, tests: u64) -> Option<Candidate> {
         let mut counts = vec![0usize; self.data.classes()];
         for &member in &direction.members {
             if let Some(slot) = counts.get_mut(self.labels[member] as usize) {
                 *slot += 1;
             }
         }
-        let Some((target, _)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { return Ok(None) };
-        let (valley, mode) = modes(&direction);
-        let [between, around] = [valley.len(), mode.len()].map(|rows| rows as u64);
+        let (target, _) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at))?;
+        let [between, around] = modes(&direction).map(|rows| rows.len() as u64);
         let by_mode = if around > between { binomial_sf(around, between + around, NO_VALLEY) } else { 1.0 };
         let nearly = self.lift(target as u32, &direction) * (between as f64 / around.max(1) as f64).min(1.0);
         let members = std::mem::take(&mut direction.members);
-        self.judge(view, Line::Direction(direction), members, target as u32, [by_mode, nearly], tests)
+        Some(Candidate { line: Line::Direction(direction), members, target: target as u32, by_mode, nearly, tests })
     }
 
     /// By how much the log odds of a label among rows that nearly are carriers of a direction exceed those among all rows, with one more row
@@ -124,22 +157,14 @@ impl Pictures<'_> {
         (share(&stretch(direction, NEARLY)) - share(&all)).max(0.0)
     }
 
-    fn shift(&self, view: View, mut shift: Shift, tests: u64) -> Result<Option<Tested>> {
+    fn shift(mut shift: Shift, tests: u64) -> Candidate {
         let (members, target, by_mode) = (std::mem::take(&mut shift.members), shift.class, shift.p);
-        self.judge(view, Line::Shift(shift), members, target, [by_mode, 0.0], tests)
+        Candidate { line: Line::Shift(shift), members, target, by_mode, nearly: 0.0, tests }
     }
 
-    /// Asks both questions about the members of a line: `by_mode` answers the second; `nearly` is what being nearly a member adds to the
-    /// log odds of the label.
-    fn judge(
-        &self,
-        view: View,
-        line: Line,
-        members: Vec<usize>,
-        target: u32,
-        [by_mode, nearly]: [f64; 2],
-        tests: u64,
-    ) -> Result<Option<Tested>> {
+    /// Asks both questions about the members of a line.
+    fn judge(&self, view: View, candidate: Candidate) -> Result<Option<Tested>> {
+        let Candidate { line, members, target, by_mode, nearly, tests } = candidate;
         let agreeing: BTreeSet<usize> = members.iter().copied().filter(|&i| self.labels[i] == target).collect();
         let in_class = self.labels.iter().filter(|label| **label == target).count();
         let purity = agreeing.len() as f64 / members.len().max(1) as f64;
@@ -195,7 +220,7 @@ impl Pictures<'_> {
         let name = match place {
             Some([x, y, w, h]) => {
                 evidence.insert("place".to_owned(), json!([x, y, w, h]));
-                format!("a {w}×{h} pattern near ({x},{y})")
+                format!("{w}×{h} pattern near ({x},{y}) of {side}×{side} pixels")
             }
             None => one.view.pattern().to_owned(),
         };
@@ -228,9 +253,15 @@ impl Pictures<'_> {
 
 /// Rows in the stretch before the carriers of a direction, and in the stretch of equal length up to their middle. A density that
 /// falls from the middle outwards has no more rows in the second than in the first; one with a mode apart has.
-fn modes(direction: &Direction) -> (Vec<usize>, Vec<usize>) {
+fn modes(direction: &Direction) -> [Vec<usize>; 2] {
     let [before, valley, middle] = VALLEY;
-    (stretch(direction, [before, valley]), stretch(direction, [valley, middle]))
+    [stretch(direction, [before, valley]), stretch(direction, [valley, middle])]
+}
+
+/// Whether two sets of rows, ascending, share most of what both have together.
+fn share_most(a: &[usize], b: &[usize]) -> bool {
+    let both = a.iter().filter(|row| b.binary_search(row).is_ok()).count();
+    both as f64 >= MOST_SHARED * (a.len() + b.len() - both) as f64
 }
 
 /// Rows between two shares of the median distance of a direction's carriers.
