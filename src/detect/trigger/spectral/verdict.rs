@@ -146,8 +146,8 @@ impl Pictures<'_> {
         Some(Candidate { line: Line::Direction(direction), members, target: target as u32, by_mode, nearly, tests })
     }
 
-    /// By how much the log odds of a label among rows that nearly are carriers of a direction exceed those among all rows, with one more row
-    /// that has it. What fades into the other pictures is a way for pictures to look, and this is what it says of the label.
+    /// By how much the log odds of a label among rows that nearly are carriers of a direction exceed those among all rows, one more row
+    /// with it and one without counted to each. What fades into the other pictures is a way for pictures to look, and this is what it says of the label.
     fn lift(&self, label: u32, direction: &Direction) -> f64 {
         let share = |rows: &[usize]| {
             let own = rows.iter().filter(|&&row| self.labels[row] == label).count();
