@@ -102,8 +102,10 @@ pub(in crate::data) fn arrow_error(name: &str, error: &ArrowError) -> Error {
         ArrowError::IoError(_, inner) => io_reason(inner),
         other => plain(&other.to_string()),
     };
+    // The library's own words alone: a file may be called so.
+    let encoding = text.to_lowercase().contains("utf-8");
     let error = Error::input(Place::source(name), text);
-    if error.to_string().to_lowercase().contains("utf-8") { error.with_help(RECODE) } else { error }
+    if encoding { error.with_help(RECODE) } else { error }
 }
 
 /// What to do with text in another encoding.

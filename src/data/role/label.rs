@@ -117,14 +117,24 @@ impl Columns<'_> {
     /// Whether its name says that it is something else.
     fn is_named_otherwise(&self, column: usize) -> bool {
         let name = self.names[column].as_str();
-        let known = [&TIME_NAMES[..], &SOURCE_NAMES, &ID_NAMES, &NOT_PREDICTED].iter().any(|names| names.contains(&name));
-        known || name.ends_with("_id") || name.starts_with("unnamed")
+        [&ID_NAMES[..], &NOT_PREDICTED].iter().any(|names| names.contains(&name)) || name.ends_with("_id") || name.starts_with("unnamed")
     }
 
-    /// Whether it could hold classes: a few strings, booleans or whole numbers.
+    /// Whether its name gives it another part.
+    fn has_a_part(&self, column: usize) -> bool {
+        let name = self.names[column].as_str();
+        TIME_NAMES.contains(&name) || SOURCE_NAMES.contains(&name)
+    }
+
+    /// Whether it holds a few names of classes.
+    fn holds_names(&self, column: usize) -> bool {
+        self.is_nominal(column) && self.looks[column].words() < TEXT_WORDS && self.has_few(column) && !self.has_a_part(column)
+    }
+
+    /// Whether it could hold classes wherever it stands: a few strings, booleans or whole numbers.
     fn holds_classes(&self, column: usize) -> bool {
-        let kind = self.is_nominal(column) && self.looks[column].words() < TEXT_WORDS || self.data_type(column).is_integer();
-        kind && self.has_few(column) && !self.is_named_otherwise(column)
+        let numbers = self.data_type(column).is_integer() && self.has_few(column) && !self.has_a_part(column);
+        (self.holds_names(column) || numbers) && !self.is_named_otherwise(column)
     }
 
     /// Whether it is a text, a picture or a vector.
@@ -152,7 +162,7 @@ impl Columns<'_> {
     fn unnamed(&self) -> Option<(usize, String)> {
         let last = self.names.len().checked_sub(1)?;
         let count = self.looks[last].distinct;
-        if last > 0 && self.is_free(last) && self.is_nominal(last) && self.holds_classes(last) {
+        if last > 0 && self.is_free(last) && self.holds_names(last) {
             return Some((last, format!("the last column, with {count} values")));
         }
         let predicted = |column: usize| self.names[column].split('_').any(|word| word == "is" || PREDICTED.contains(&word));
@@ -281,6 +291,9 @@ mod tests {
         assert_eq!(label(&[("a", reals(1)), ("kind", numbers(|row| row % 3 * 2))]), None);
         assert_eq!(label(&[("rooms", numbers(|row| row % 4)), ("a", reals(1)), ("kind", classes())]), None);
         assert_eq!(label(&[("a", reals(1)), ("rank", numbers(|row| row))]), None);
+        // Names of classes that end a table are its labels whatever their column is called.
+        let ends = || words(|row| ["paid", "late"][row % 2].to_owned());
+        assert_eq!(label(&[("a", reals(1)), ("status", ends())]).as_deref(), Some("status"));
         let flags: ArrayRef = Arc::new((0..60).map(|row| Some(row % 2 == 0)).collect::<BooleanArray>());
         assert_eq!(label(&[("a", reals(1)), ("flag", flags)]).as_deref(), Some("flag"));
     }

@@ -149,6 +149,12 @@ fn stamp_windows(image: &Image, least: usize) -> impl Iterator<Item = (usize, us
     sides.flat_map(move |side| (0..=height - side).flat_map(move |y| (0..=width - side).map(move |x| (x, y, side))))
 }
 
+/// All pixels, line by line.
+fn pixels_of(image: &Image) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let (width, height) = (image.width, image.height);
+    (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
+}
+
 /// Describes a window.
 fn told(image: &Image, x: usize, y: usize, side: usize, at_place: bool) -> Description {
     let samples: Vec<u8> = (0..side)
@@ -177,8 +183,7 @@ impl RowItems for Row<'_> {
         let Some(side) = side(image) else { return };
         let thin = image.width * image.height >= LARGE;
         let edges = Edges::of(image);
-        let single = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
-        for (x, y) in single {
+        for (x, y) in pixels_of(image) {
             if let Some(pixel) = stamped(&self.key, image, &edges, x, y, 1).filter(|pixel| !thin || pixel % THINNING == 0) {
                 found.items.push((placed(&self.key, pixel, x, y), Parts::default().ranked(u32::MAX - 2)));
             }
@@ -239,10 +244,9 @@ impl Items for Patch {
             }
         }
         let edges = Edges::of(image);
-        let mut single = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
         let is_pixel =
             |&(x, y): &(usize, usize)| stamped(key, image, &edges, x, y, 1).is_some_and(|pixel| placed(key, pixel, x, y) == item);
-        if let Some((x, y)) = single.find(is_pixel) {
+        if let Some((x, y)) = pixels_of(image).find(is_pixel) {
             return Some(told(image, x, y, 1, true));
         }
         let mut stamps = stamp_windows(image, side);

@@ -118,6 +118,8 @@ fn broken_text() {
         folder.message(&["head.csv"]),
         "head.csv: encountered UTF-8 error while reading CSV file: invalid utf-8: invalid UTF-8 in field 0 near byte index 3 at line 1"
     );
+    folder.write("utf-8.csv", "a,b\n1,2\n3\n");
+    assert!(!folder.error(&["utf-8.csv"]).1.contains("iconv"));
     folder.write("utf8.jsonl", b"{\"a\": \"x\"}\n{\"a\": \"caf\xe9\"}\n");
     let (message, help) = folder.error(&["utf8.jsonl"]);
     assert_eq!(message, "utf8.jsonl: line 2 is not valid JSON: invalid unicode code point at column 11");
