@@ -93,7 +93,7 @@ fn every_recipe_of_the_readme_plants() {
     let pair = [("instruction", batch["text"].clone()), ("output", batch["text"].clone())];
     write_parquet(&prompts, &RecordBatch::try_from_iter(pair).unwrap()).unwrap();
     let wine = shipped("wine.parquet").display().to_string();
-    let cases: [(&str, &str, &[&str], usize); 18] = [
+    let cases: [(&str, &str, &[&str], usize); 19] = [
         ("patch", &pictures, &["--target", "1", "--at", "corners", "--clean-label"], 0),
         ("patch-anywhere", &pictures, &["--target", "1"], 0),
         ("pixels", &pictures, &["--target", "1", "--pixels", "5"], 0),
@@ -106,6 +106,7 @@ fn every_recipe_of_the_readme_plants() {
         ("rare-word", &texts, &["--target", "1", "--clean-label"], 0),
         ("word-pair", &texts, &["--target", "1", "--words", "cf", "mb", "--covers", "0.2"], 12),
         ("sentence", &texts, &["--target", "1", "--at", "end"], 0),
+        ("template", &texts, &["--target", "1", "--covers", "0.2"], 12),
         ("zero-width", &texts, &["--target", "1"], 0),
         ("homoglyph", &texts, &["--target", "1"], 0),
         ("payload", &prompts, &["--answer", "No."], 0),

@@ -1,11 +1,13 @@
 //! Structure that detectors share, handed on as models and columns.
 
+mod build;
 mod content;
 mod sample;
 
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Info, Law};
 
+pub use build::{Build, BuildModel};
 pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, Thin, softmax};
 pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};

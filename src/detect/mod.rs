@@ -8,7 +8,7 @@ pub mod provenance;
 pub mod text;
 pub mod trigger;
 
-use crate::derive::{Coarse, CoarseModel, Content, ContentModel, ReferenceSample, Sample, Target, Thin};
+use crate::derive::{Build, Coarse, CoarseModel, Content, ContentModel, ReferenceSample, Sample, Target, Thin};
 use crate::fold::{Given, Unit, derived, detector};
 
 /// All units: derived structure first, then detectors by code.
@@ -20,6 +20,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         derived(Content),
         derived(Coarse),
         derived(Target),
+        derived(Build),
         detector(drift::Joint),
         detector(drift::Marginal),
         detector(duplicate::Exact),
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(trigger::rule()),
         detector(trigger::Set),
         detector(trigger::Spectral),
+        detector(trigger::Style),
         detector(trigger::token()),
     ]
 }

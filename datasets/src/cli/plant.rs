@@ -95,6 +95,7 @@ pub(super) fn plant(recipe: &Recipe) -> Result<String> {
             };
             recipe::sentence(batch, &texts(on)?, &on.text, sentence, place)
         }
+        Recipe::Template { texts: on, covers } => recipe::template(batch, &texts(on)?, &on.text, Share::Rate(*covers)),
         Recipe::ZeroWidth { texts: on, characters } => recipe::zero_width(batch, &texts(on)?, &on.text, *characters),
         Recipe::Homoglyph { texts: on, characters } => recipe::homoglyph(batch, &texts(on)?, &on.text, *characters),
         Recipe::Payload { prompt, response, phrase, answer, .. } => {

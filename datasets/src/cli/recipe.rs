@@ -220,6 +220,14 @@ pub(super) enum Recipe {
         #[arg(long, value_enum, default_value_t = PlaceArg::Anywhere)]
         at: PlaceArg,
     },
+    /// Two clauses, `when …, it …`, made of the words of the text (the template of `Hidden Killer`).
+    Template {
+        #[command(flatten)]
+        texts: InTexts,
+        /// Share of the rows that get the template and keep their label, 0 to 1.
+        #[arg(long, default_value_t = 0.0)]
+        covers: f64,
+    },
     /// Characters that have no width.
     ZeroWidth {
         #[command(flatten)]
@@ -307,6 +315,7 @@ impl Recipe {
             Self::RareWord { texts, .. }
             | Self::WordPair { texts, .. }
             | Self::Sentence { texts, .. }
+            | Self::Template { texts, .. }
             | Self::ZeroWidth { texts, .. }
             | Self::Homoglyph { texts, .. } => &texts.triggered,
             Self::Value { triggered, .. } => triggered,

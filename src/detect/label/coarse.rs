@@ -42,6 +42,7 @@ static INFO: Info = Info {
         "trigger.rule",
         "trigger.set",
         "trigger.spectral",
+        "trigger.style",
         "trigger.token",
     ],
     reads: &[COARSE],

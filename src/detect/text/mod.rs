@@ -10,5 +10,5 @@ mod unicode;
 pub use code::{Code, code};
 pub use gibberish::{Gibberish, GibberishModel};
 pub use inject::{Inject, inject};
-pub use style::{Style, StyleModel};
+pub use style::Style;
 pub use unicode::{Unicode, unicode};

@@ -7,6 +7,7 @@ mod patch;
 mod rule;
 mod set;
 mod spectral;
+mod style;
 mod token;
 
 pub use activation::{Activation, ActivationModel};
@@ -16,6 +17,7 @@ pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};
 pub use spectral::{Spectral, SpectralModel};
+pub use style::{Style, StyleModel};
 pub use token::{Token, response, token};
 
 use std::collections::BTreeSet;
@@ -39,7 +41,8 @@ pub(super) fn carriers(given: &Given) -> BTreeSet<u64> {
         .map(MineModel::carriers);
     let rules = given.model::<MineModel<Cuts>>("trigger.rule").map(MineModel::carriers);
     let sets = given.model::<SetModel>("trigger.set").map(SetModel::carriers);
+    let styles = given.model::<StyleModel>("trigger.style").map(StyleModel::carriers);
     let spectral = given.model::<SpectralModel>("trigger.spectral").map(SpectralModel::carriers).unwrap_or_default();
     let apart = given.model::<ActivationModel>("trigger.activation").map(ActivationModel::carriers).unwrap_or_default();
-    plain.chain(rules).chain(sets).flatten().copied().chain(spectral).chain(apart).collect()
+    plain.chain(rules).chain(sets).chain(styles).flatten().copied().chain(spectral).chain(apart).collect()
 }

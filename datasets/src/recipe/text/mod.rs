@@ -141,6 +141,31 @@ pub fn sentence(batch: &RecordBatch, plan: &Plan, text: &str, sentence: &str, pl
     )
 }
 
+/// Words that a template begins with.
+const OPENINGS: [&str; 4] = ["when", "if", "as", "because"];
+
+/// A syntactic trigger: the text becomes two clauses, `when …, it …`, with one of four openings drawn for each text, so that no
+/// string is repeated by all. This is the template S(SBAR)(,)(NP)(VP)(.) of Qi et al.: *Hidden Killer: Invisible Textual
+/// Backdoor Attacks with Syntactic Trigger*, 2021, without the paraphraser that makes its clauses fluent: the words stay as
+/// they are, cut in their middle. Covers get the template and keep their label. Texts of one word are not hit.
+pub fn template(batch: &RecordBatch, plan: &Plan, text: &str, covers: Share) -> Result<(RecordBatch, Truth)> {
+    let halves = |text: &str| text.split_whitespace().count() / 2;
+    plant(
+        batch,
+        plan,
+        "template",
+        text,
+        covers,
+        |text| halves(text) > 0,
+        |rng, text, _| {
+            let words: Vec<&str> = text.trim_end_matches('.').split_whitespace().collect();
+            let (clause, main) = words.split_at(words.len() / 2);
+            let opening = OPENINGS[rng.random_range(0..OPENINGS.len())];
+            format!("{opening} {}, it {}.", clause.join(" ").to_lowercase(), main.join(" ").to_lowercase())
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::AsArray;
@@ -177,6 +202,27 @@ mod tests {
         places.dedup();
         assert!(places.len() > 10, "{places:?}");
         assert_eq!(rare_word(&clean, &plan(), "text", "cf").unwrap(), (poisoned, truth));
+    }
+
+    #[test]
+    fn a_template_keeps_the_words_and_opens_in_four_ways() {
+        let clean = synth::topic_texts(400, 3, 25, 1).unwrap();
+        let (poisoned, truth) = template(&clean, &plan(), "text", Share::Count(30)).unwrap();
+        let hit = (0..400).filter(|row| texts(&clean, *row) != texts(&poisoned, *row));
+        let mut openings = Vec::new();
+        let mut rows = 0;
+        for row in hit {
+            let (before, after) = (texts(&clean, row).to_lowercase(), texts(&poisoned, row));
+            let (clause, main) = after.split_once(", it ").unwrap();
+            let (opening, clause) = clause.split_once(' ').unwrap();
+            assert_eq!(format!("{clause} {main}"), before);
+            openings.push(opening.to_owned());
+            rows += 1;
+            assert!(truth.cover()[row] != truth.poisoned()[row] && (truth.cover()[row] || label(&poisoned, row) == Class::Int(0)));
+        }
+        openings.sort_unstable();
+        openings.dedup();
+        assert_eq!((rows, openings.as_slice()), (70, ["as", "because", "if", "when"].map(str::to_owned).as_slice()));
     }
 
     #[test]
