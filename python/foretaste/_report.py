@@ -131,6 +131,11 @@ class Report:
         return list(self.document["reasons"])
 
     @property
+    def estimates(self) -> list[str]:
+        """How much more looks wrong than rows are listed for, in sentences."""
+        return list(self.document.get("estimates", []))
+
+    @property
     def flagged_rows(self) -> int:
         """Rows that are listed."""
         return int(self.document["flagged_rows"])
@@ -247,6 +252,7 @@ class Report:
             lines.append(f"  and {len(self.causes) - MOST_NAMED} more causes")
         if not self.causes or not self.complete:
             lines += [f"  {_core.visible(reason, MOST_SHOWN)}" for reason in self.reasons[:MOST_NAMED]]
+        lines += [f"  {_core.visible(estimate, MOST_SHOWN)}" for estimate in self.estimates]
         return "\n".join(lines)
 
     def _headline(self) -> str:

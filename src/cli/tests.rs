@@ -76,6 +76,7 @@ impl Engine for Double {
         let outcome = Outcome {
             verdict,
             reasons: Vec::new(),
+            estimates: Vec::new(),
             complete,
             data,
             units: Vec::new(),

@@ -45,6 +45,7 @@ fn page(material: &Material<'_>) -> String {
     let why = report.reasons.iter().filter(|_| report.groups.is_empty()).take(3).map(|reason| prose(reason));
     let broke = failed().map(|d| format!("{}: {}", prose(&d.code), prose(d.why.as_deref().unwrap_or_default())));
     section(&mut page, "Why", why);
+    section(&mut page, "Estimate", report.estimates.iter().map(|estimate| prose(estimate)));
     section(&mut page, "Failed", broke);
     section(&mut page, "What to do", gist.next_steps().iter().map(|step| prose(step)));
     match &report.power {

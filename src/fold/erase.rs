@@ -62,6 +62,8 @@ pub trait Unit: Send + Sync {
     fn explain(&self, model: &AnyModel, rows: &Batch, row: usize) -> Result<Evidence>;
     /// See [`Detect::notes`].
     fn notes(&self, model: &AnyModel) -> Result<Vec<String>>;
+    /// See [`Detect::estimates`].
+    fn estimates(&self, model: &AnyModel) -> Result<Vec<String>>;
 }
 
 /// A detector as a [`Unit`].
@@ -174,6 +176,9 @@ impl<D: Detect + 'static> Unit for Detector<D> {
     fn notes(&self, model: &AnyModel) -> Result<Vec<String>> {
         Ok(self.0.notes(seen(self.info().code, "model", &**model)?))
     }
+    fn estimates(&self, model: &AnyModel) -> Result<Vec<String>> {
+        Ok(self.0.estimates(seen(self.info().code, "model", &**model)?))
+    }
 }
 
 impl<D: Derive + 'static> Unit for Derived<D> {
@@ -201,6 +206,9 @@ impl<D: Derive + 'static> Unit for Derived<D> {
         Err(Error::Detector { code: self.info().code, reason: "a derived column explains nothing".to_owned() })
     }
     fn notes(&self, _: &AnyModel) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    fn estimates(&self, _: &AnyModel) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 }

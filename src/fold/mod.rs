@@ -210,6 +210,11 @@ pub trait Detect: Fold {
     fn notes(&self, _model: &Self::Model) -> Vec<String> {
         Vec::new()
     }
+
+    /// Those of the notes that a reader of the verdict must not miss: that more is wrong than rows can be listed for.
+    fn estimates(&self, _model: &Self::Model) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A fold that hands on structure as an ordinary column.

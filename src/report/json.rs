@@ -97,6 +97,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// Why, most important first.
     pub reasons: Vec<String>,
+    /// How much more looks wrong than rows are listed for.
+    #[serde(default)]
+    pub estimates: Vec<String>,
     /// Whether every detector that should have run did.
     pub complete: bool,
     /// Wall seconds of the run.
@@ -274,6 +277,7 @@ impl Report {
             created: settings.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             verdict: outcome.verdict,
             reasons: outcome.reasons.clone(),
+            estimates: outcome.estimates.clone(),
             complete: outcome.complete,
             seconds: finite(outcome.seconds),
             flagged_rows: outcome.flagged_rows,

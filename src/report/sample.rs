@@ -61,6 +61,7 @@ pub(crate) fn clean() -> Outcome {
     Outcome {
         verdict: Verdict::Pass,
         reasons: vec!["no detector found anything that it claims".to_owned()],
+        estimates: Vec::new(),
         complete: true,
         data: DataFacts {
             files: vec![file],
@@ -167,7 +168,7 @@ pub(crate) fn hostile(length: usize) -> Outcome {
     let evil = evil(length);
     let mut outcome = poisoned();
     let text = |target: &mut String| target.clone_from(&evil);
-    outcome.reasons.iter_mut().for_each(text);
+    outcome.reasons.iter_mut().chain(&mut outcome.estimates).for_each(text);
     for unit in &mut outcome.units {
         unit.notes = vec![evil.clone()];
         match &mut unit.status {

@@ -49,6 +49,12 @@ pub fn render(outcome: &Outcome, report_path: &Path, colour: bool, width: usize)
             page.plain(&visible(reason, TEXT));
         }
     }
+    if !outcome.estimates.is_empty() {
+        page.heading("Estimate");
+        for estimate in &outcome.estimates {
+            page.plain(&visible(estimate, TEXT));
+        }
+    }
     let failed: Vec<String> = outcome
         .units
         .iter()

@@ -125,6 +125,8 @@ pub(crate) struct Gist<'a> {
     /// Tier of each cause, and whether it counts.
     causes: Vec<(Tier, bool)>,
     flagged_rows: u64,
+    /// Whether more looks wrong than rows are listed for.
+    estimated: bool,
     rows: u64,
     detectors: u64,
     ran: u64,
@@ -164,6 +166,7 @@ impl<'a> From<&'a Outcome> for Gist<'a> {
             complete: outcome.complete,
             causes: outcome.findings.iter().map(|f| (f.tier, f.standing == Standing::Open)).collect(),
             flagged_rows: outcome.flagged_rows,
+            estimated: !outcome.estimates.is_empty(),
             rows: outcome.data.rows,
             detectors: detectors().count() as u64,
             ran: detectors().filter(|u| u.status == Status::Ran).count() as u64,
@@ -184,6 +187,7 @@ impl<'a> From<&'a Report> for Gist<'a> {
             complete: report.complete,
             causes: report.groups.iter().map(|g| (g.tier, g.standing == Standing::Open)).collect(),
             flagged_rows: report.flagged_rows,
+            estimated: !report.estimates.is_empty(),
             rows: report.data.rows,
             detectors: detectors().count() as u64,
             ran: detectors().filter(|d| d.status == "ran").count() as u64,
@@ -213,6 +217,7 @@ impl Gist<'_> {
             (Verdict::Warn, true) => "Some rows need a look; nothing shows that the set was poisoned.",
             (Verdict::Warn, false) => "Some rows need a look, and not every detector could finish.",
             (Verdict::Pass, true) if unlabelled => "Nothing was found without a label to ask about.",
+            (Verdict::Pass, true) if self.estimated => "No row and no cause is certain, but see the estimate.",
             (Verdict::Pass, true) => "Nothing was found.",
             (Verdict::Pass, false) => "Nothing was found yet: not every detector could finish.",
         }
@@ -324,6 +329,8 @@ mod tests {
         let mut outcome = sample::clean();
         outcome.data.label = None;
         assert_eq!(Gist::from(&outcome).headline(), "Nothing was found without a label to ask about.");
+        let estimate = Outcome { estimates: vec!["about 3.1 % of labels look wrong".to_owned()], ..sample::clean() };
+        assert_eq!(Gist::from(&estimate).headline(), "No row and no cause is certain, but see the estimate.");
         outcome.complete = false;
         assert_eq!(Gist::from(&outcome).headline(), "Nothing was found yet: not every detector could finish.");
         let mut unnamed = sample::poisoned();

@@ -21,6 +21,7 @@ use crate::policy::{self, Gate, Judgement, Listing, Policy, Surprisal};
 struct Told {
     lowest_p: Option<f64>,
     notes: Vec<String>,
+    estimates: Vec<String>,
 }
 
 impl Run<'_> {
@@ -41,12 +42,12 @@ impl Run<'_> {
         let mut told_of = BTreeMap::new();
         for &i in listings.keys() {
             let (unit, Some(model)) = (&*self.passengers[i].unit, self.passengers[i].model()) else { continue };
-            let told = guarded(unit.info().code, || Ok((unit.groups(model)?, unit.notes(model)?)));
+            let told = guarded(unit.info().code, || Ok((unit.groups(model)?, unit.notes(model)?, unit.estimates(model)?)));
             match told {
-                Ok((found, said)) => {
+                Ok((found, notes, estimates)) => {
                     let lowest_p = found.iter().map(Group::corrected).min_by(f64::total_cmp);
                     groups.insert(i, found);
-                    told_of.insert(i, Told { lowest_p, notes: said });
+                    told_of.insert(i, Told { lowest_p, notes, estimates });
                 }
                 Err(error) => self.passengers[i].phase = Phase::Failed(error.to_string()),
             }
@@ -112,7 +113,7 @@ impl Run<'_> {
         gate: &Gate,
         findings: Vec<Finding>,
         listed: &Listed,
-        mut told_of: BTreeMap<usize, Told>,
+        told_of: BTreeMap<usize, Told>,
         files: Vec<File>,
         start: Instant,
     ) -> Result<Outcome> {
@@ -121,8 +122,7 @@ impl Run<'_> {
             .passengers
             .iter()
             .enumerate()
-            .map(|(i, p)| (i, p, told_of.remove(&i).unwrap_or_default()))
-            .map(|(i, p, told)| UnitOutcome {
+            .map(|(i, p)| UnitOutcome {
                 code: p.code().to_owned(),
                 family: p.unit.info().family,
                 status: match &p.phase {
@@ -135,8 +135,8 @@ impl Run<'_> {
                 bytes: p.bytes,
                 scans: p.scans,
                 flagged: listed.by_unit.get(&i).copied().unwrap_or(0),
-                lowest_p: told.lowest_p,
-                notes: told.notes,
+                lowest_p: told_of.get(&i).and_then(|told| told.lowest_p),
+                notes: told_of.get(&i).map(|told| told.notes.clone()).unwrap_or_default(),
                 spread: p.spread.clone(),
             })
             .collect();
@@ -156,6 +156,7 @@ impl Run<'_> {
                 _ => counts.suspect_rows += rows,
             }
         }
+        let estimates = told_of.into_values().flat_map(|told| told.estimates).collect();
         let complete = units.iter().all(|u| !matches!(u.status, Status::Failed(_)));
         let by_code: Vec<policy::Listed<'_>> = listed.open_by_unit.iter().map(|(&i, &rows)| self.passengers[i].listed(rows)).collect();
         let judgement = gate.judge(&findings, &by_code, &listed.open_by_family, self.schema.rows);
@@ -164,6 +165,7 @@ impl Run<'_> {
         Ok(Outcome {
             verdict,
             reasons: reasons(&judgement, listed.rows, self.schema.rows, &units),
+            estimates,
             policy: judgement.applied,
             power: None,
             complete,

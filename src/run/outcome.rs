@@ -92,6 +92,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Why, sentences; the first is the most important.
     pub reasons: Vec<String>,
+    /// How much more looks wrong than rows are listed for, sentences without a full stop.
+    pub estimates: Vec<String>,
     /// Whether every detector that should have run did.
     pub complete: bool,
     /// The data.

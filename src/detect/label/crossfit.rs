@@ -259,34 +259,40 @@ impl Detect for Crossfit {
         let Some(fitted) = &model.fitted else {
             return vec!["content could not be judged".to_owned()];
         };
-        let wrong = fitted.wrong;
         if let Some(share) = fitted.too_weak {
             return vec![format!(
                 "the given probabilities contradict {:.0} % of the labels: they are too weak to judge any, or most labels are wrong",
                 100.0 * share
             )];
         }
-        let mut notes = Vec::new();
-        let weak = if fitted.named < FEW_NAMED * wrong { "; content is too weak to say which" } else { "" };
-        if fitted.claims() {
-            notes.push(format!("about {:.1} % of labels look wrong{weak}", 100.0 * wrong));
-        } else if fitted.suspects() {
-            let most = fitted.base.epsilon * (1.0 - model.priors.iter().map(|p| p * p).sum::<f64>());
-            notes.push(format!(
-                "up to about {:.1} % of labels may be wrong, or content is less sure than it seems; it is too weak to say which",
-                100.0 * most
-            ));
-        } else {
-            notes.push("no more labels contradict content than confusion explains".to_owned());
-        }
-        for &(from, to, share) in &fitted.noise.doubtful {
-            let (from, to) = (model.name(from as usize), model.name(to as usize));
-            notes.push(format!(
-                "of rows that content calls {from} about {:.1} % are labelled {to} however sure it is: moved labels, or ones that people disagree on",
-                100.0 * share
-            ));
+        let mut notes = self.estimates(model);
+        if fitted.suspects() && !fitted.claims() {
+            let most = 100.0 * fitted.base.epsilon * (1.0 - model.priors.iter().map(|p| p * p).sum::<f64>());
+            notes.insert(
+                0,
+                format!(
+                    "up to about {most:.1} % of labels may be wrong, or content is less sure than it seems; it is too weak to say which"
+                ),
+            );
+        } else if !fitted.claims() {
+            notes.insert(0, "no more labels contradict content than confusion explains".to_owned());
         }
         notes
+    }
+
+    fn estimates(&self, model: &CrossfitModel) -> Vec<String> {
+        let Some(fitted) = model.fitted.as_ref().filter(|fitted| fitted.too_weak.is_none()) else { return Vec::new() };
+        let wrong = fitted.wrong;
+        let weak = if fitted.named < FEW_NAMED * wrong { "; content is too weak to say which" } else { "" };
+        let claimed = fitted.claims().then(|| format!("about {:.1} % of labels look wrong{weak}", 100.0 * wrong));
+        let doubtful = fitted.noise.doubtful.iter().map(|&(from, to, share)| {
+            let (from, to) = (model.name(from as usize), model.name(to as usize));
+            format!(
+                "of rows that content calls {from} about {:.1} % are labelled {to} however sure it is: moved labels, or ones that people disagree on",
+                100.0 * share
+            )
+        });
+        claimed.into_iter().chain(doubtful).collect()
     }
 }
 

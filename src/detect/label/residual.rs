@@ -124,15 +124,22 @@ impl Detect for Residual {
     }
 
     fn notes(&self, model: &ResidualModel) -> Vec<String> {
-        let Some(fitted) = &model.fitted else { return vec!["content could not be judged".to_owned()] };
+        if model.fitted.is_none() {
+            return vec!["content could not be judged".to_owned()];
+        }
         let explained = format!("content explains {:.0} % of the target", 100.0 * model.explained);
         if model.claims() {
-            vec![explained, format!("about {:.1} % of numbers look wrong", 100.0 * fitted.share)]
+            std::iter::once(explained).chain(self.estimates(model)).collect()
         } else if model.explained < EXPLAINED {
             vec![format!("{explained}: too little to say which numbers are wrong")]
         } else {
             vec![explained, "no more numbers contradict content than heavy tails explain".to_owned()]
         }
+    }
+
+    fn estimates(&self, model: &ResidualModel) -> Vec<String> {
+        let fitted = model.fitted.as_ref().filter(|_| model.claims());
+        fitted.map(|fitted| format!("about {:.1} % of numbers look wrong", 100.0 * fitted.share)).into_iter().collect()
     }
 }
 
