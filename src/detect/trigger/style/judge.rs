@@ -1,5 +1,7 @@
 //! Whether rows that are built alike share a label against what they say: counts of one label in, a verdict out.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -14,6 +16,8 @@ pub(super) const BINS: usize = 128;
 const POOLED: f64 = 1.0 / 32.0;
 /// Bins a unit of ln(1 + |evidence|).
 const FINENESS: f64 = 9.0;
+/// Cells of content words that tell near-copies: the smallest of a row.
+pub(super) const SKETCH: usize = 4;
 /// Fewest distinct carriers.
 const FEWEST: u64 = 20;
 /// Largest share of all rows that may be carriers.
@@ -57,6 +61,8 @@ pub(super) struct Carrier {
     pub level: u8,
     /// Whether it has the label.
     pub agrees: bool,
+    /// The smallest cells of its content words, ascending.
+    pub sketch: Vec<u32>,
     /// Its position.
     pub row: u64,
     /// Its first word.
@@ -124,6 +130,23 @@ impl Seen {
         self.carriers.iter().map(|(key, _, carrier)| (key, carrier)).filter(move |(_, c)| c.agrees && usize::from(c.level) > at)
     }
 
+    /// Kept carriers that reach a level, of near-copies the one with the smallest key: two rows are near-copies where two
+    /// of the smallest cells of each are the same (`MinHash`, Broder 1997). One text many times over is no style.
+    fn witnesses(&self, at: usize) -> Vec<&Carrier> {
+        let mut pairs = BTreeSet::new();
+        let mut is_new = |carrier: &Carrier| {
+            let sketch = &carrier.sketch;
+            let own: Vec<[u32; 2]> = (0..sketch.len()).flat_map(|i| (0..i).map(move |j| [sketch[j], sketch[i]])).collect();
+            let is_new = !own.is_empty() && !own.iter().any(|pair| pairs.contains(pair));
+            if is_new {
+                pairs.extend(own);
+            }
+            is_new
+        };
+        let reaching = self.carriers.iter().map(|(_, _, carrier)| carrier).filter(|c| usize::from(c.level) > at);
+        reaching.filter(|carrier| is_new(carrier)).collect()
+    }
+
     /// Probability of the label in each bin, from rows that are no carriers: neighbouring bins are pooled until they hold
     /// enough, and shrunk by one row of the share of all.
     fn calibrated(&self) -> Vec<f64> {
@@ -176,12 +199,7 @@ pub(super) fn judge(seen: &Seen, others: &[&Seen], rows: u64, tests: u64) -> Res
         if is_style_of_class || carrying as f64 > MOST_SUPPORT * rows as f64 || elsewhere as f64 > MOST_ELSEWHERE * carrying as f64 {
             continue;
         }
-        let kept: Vec<(bool, f64)> = seen
-            .carriers
-            .iter()
-            .filter(|(_, _, c)| usize::from(c.level) > level)
-            .map(|(_, _, c)| (c.agrees, said[usize::from(c.said)]))
-            .collect();
+        let kept: Vec<(bool, f64)> = seen.witnesses(level).iter().map(|c| (c.agrees, said[usize::from(c.said)])).collect();
         let own: Vec<f64> = kept.iter().filter(|(agrees, _)| *agrees).map(|(_, q)| *q).collect();
         if (kept.len() as u64) < FEWEST || own.is_empty() {
             continue;
@@ -222,9 +240,27 @@ mod tests {
         }
         for i in 0..carriers {
             let (said, agrees) = (bin(if i < against { -3.0 } else { 3.0 }), i >= wrong);
-            seen.carried(1, agrees, i, || Carrier { said, level: 1, agrees, row: i, opening: "when".to_owned() });
+            seen.carried(1, agrees, i, || Carrier { said, level: 1, agrees, sketch: sketch(i), row: i, opening: "when".to_owned() });
         }
         seen
+    }
+
+    /// Content words of a row that no other row has.
+    fn sketch(row: u64) -> Vec<u32> {
+        (0..4).map(|word| 4 * row as u32 + word).collect()
+    }
+
+    #[test]
+    fn near_copies_are_one_witness() {
+        let mut seen = seen(100, 100, 0);
+        assert_eq!(seen.witnesses(0).len(), 100);
+        for i in 100..200_u64 {
+            // One of the four words is another each time.
+            let sketch = sketch(100).into_iter().map(|word| if u64::from(word) % 4 == i % 4 { 1_000 + i as u32 } else { word }).collect();
+            seen.carried(1, true, i, || Carrier { said: bin(-3.0), level: 1, agrees: true, sketch, row: i, opening: String::new() });
+        }
+        assert_eq!(seen.witnesses(0).len(), 101);
+        assert!(seen.witnesses(1).is_empty());
     }
 
     fn p(seen: &Seen, others: &[&Seen]) -> Option<f64> {
@@ -253,12 +289,26 @@ mod tests {
         let mut seen = seen(0, 0, 0);
         for i in 0..200_u64 {
             let level = if i < 100 { 4 } else { 2 };
-            seen.carried(level, true, i, || Carrier { said: bin(-3.0), level, agrees: true, row: i, opening: String::new() });
+            seen.carried(level, true, i, || Carrier {
+                said: bin(-3.0),
+                level,
+                agrees: true,
+                sketch: sketch(i),
+                row: i,
+                opening: String::new(),
+            });
         }
         let at = |seen: &Seen| judge(seen, &[], 2_400, 16).unwrap().unwrap();
         assert_eq!((at(&seen).level, at(&seen).agreeing), (0, 200));
         for i in 200..220 {
-            seen.carried(2, false, i, || Carrier { said: bin(3.0), level: 2, agrees: false, row: i, opening: String::new() });
+            seen.carried(2, false, i, || Carrier {
+                said: bin(3.0),
+                level: 2,
+                agrees: false,
+                sketch: sketch(i),
+                row: i,
+                opening: String::new(),
+            });
         }
         assert_eq!((at(&seen).level, at(&seen).agreeing), (2, 100));
     }

@@ -15,7 +15,7 @@ use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 use super::carriers;
-use judge::{BINS, Carrier, LEVELS, Seen, Verdict, bin, judge, level};
+use judge::{BINS, Carrier, LEVELS, SKETCH, Seen, Verdict, bin, judge, level};
 
 /// Least share of the rows that have a label that is asked about.
 const LEAST_CLASS: f64 = 0.05;
@@ -239,8 +239,14 @@ impl Fold for Style {
                         if *level == 0 {
                             state.outside(said, agrees);
                         } else {
-                            let carrier =
-                                || Carrier { said, level: *level, agrees, row: rows.row_position(row), opening: seen.opening.clone() };
+                            let carrier = || Carrier {
+                                said,
+                                level: *level,
+                                agrees,
+                                sketch: seen.words.iter().take(SKETCH).copied().collect(),
+                                row: rows.row_position(row),
+                                opening: seen.opening.clone(),
+                            };
                             state.carried(*level, agrees, rows.keys()[row], carrier);
                         }
                     }
@@ -276,7 +282,7 @@ impl Fold for Style {
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {
-        let target = (8 << BITS).max(MOST_CARRIERS * (64 + LONGEST) + 16 * BINS);
+        let target = (8 << BITS).max(MOST_CARRIERS * (64 + 4 * SKETCH + LONGEST) + 16 * BINS);
         (LEAST_CLASS.recip() as usize).min(data.classes()) * target
     }
 }
