@@ -136,11 +136,10 @@ impl BuildModel {
     /// where nothing is known of the class or of all others, or the row has no features.
     #[must_use]
     pub fn evidence(&self, features: &[u32], own: Option<u32>, toward: u32) -> Option<f64> {
-        let taken = |counts: &[u32], class: usize| f64::from(counts[class]) - f64::from(u8::from(own == Some(class as u32)));
+        let (own_row, own_of_class) = (f64::from(u8::from(own.is_some())), f64::from(u8::from(own == Some(toward))));
         let toward = toward as usize;
-        let own_row = f64::from(u8::from(own.is_some()));
         let all = self.rows.iter().sum::<u64>() as f64 - own_row;
-        let class_rows = self.rows.get(toward).copied()? as f64 - f64::from(u8::from(own == Some(toward as u32)));
+        let class_rows = self.rows.get(toward).copied()? as f64 - own_of_class;
         if features.is_empty() || class_rows < 1.0 || all - class_rows < 1.0 {
             return None;
         }
@@ -153,7 +152,7 @@ impl BuildModel {
             if total < FEWEST {
                 continue;
             }
-            let within = taken(counts, toward).max(0.0);
+            let within = (f64::from(*counts.get(toward)?) - own_of_class).max(0.0);
             let here = (within + PSEUDO * prior) / class_rows;
             let there = ((total - within).max(0.0) + PSEUDO * (1.0 - prior)) / (all - class_rows);
             sum += (here / there).ln() * total / (total + HALF);

@@ -102,8 +102,9 @@ impl Seen {
 
     /// Counts a row that is no carrier.
     pub(super) fn outside(&mut self, said: u8, agrees: bool) {
-        let slot = &mut self.outside[usize::from(said).min(BINS - 1)][usize::from(agrees)];
-        *slot = slot.saturating_add(1);
+        if let Some(slot) = self.outside.get_mut(usize::from(said)).and_then(|counts| counts.get_mut(usize::from(agrees))) {
+            *slot = slot.saturating_add(1);
+        }
     }
 
     /// Counts a carrier that reaches `level` ≥ 1.
@@ -199,7 +200,8 @@ pub(super) fn judge(seen: &Seen, others: &[&Seen], rows: u64, tests: u64) -> Res
         if is_style_of_class || carrying as f64 > MOST_SUPPORT * rows as f64 || elsewhere as f64 > MOST_ELSEWHERE * carrying as f64 {
             continue;
         }
-        let kept: Vec<(bool, f64)> = seen.witnesses(level).iter().map(|c| (c.agrees, said[usize::from(c.said)])).collect();
+        let kept: Vec<(bool, f64)> =
+            seen.witnesses(level).iter().map(|c| (c.agrees, said.get(usize::from(c.said)).copied().unwrap_or(base))).collect();
         let own: Vec<f64> = kept.iter().filter(|(agrees, _)| *agrees).map(|(_, q)| *q).collect();
         if (kept.len() as u64) < FEWEST || own.is_empty() {
             continue;

@@ -1,6 +1,7 @@
 //! `trigger.style`: texts that are built alike and share a label that what they say does not explain.
 
 mod judge;
+mod words;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,10 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 use super::carriers;
 use judge::{BINS, Carrier, LEVELS, SKETCH, Seen, Verdict, bin, judge, level};
+use words::{CELLS, Words, cell};
 
 /// Least share of the rows that have a label that is asked about.
 const LEAST_CLASS: f64 = 0.05;
-/// Binary logarithm of the number of cells that words of content are counted in.
-const BITS: u32 = 17;
 /// Distinct carriers that are kept.
 const MOST_CARRIERS: usize = 4_096;
 /// Fewest carriers for which content is asked.
@@ -86,57 +86,6 @@ pub enum StyleState {
     Ask(Vec<Seen>),
 }
 
-/// How often words of content come in rows that are no carriers of a target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Words {
-    /// Rows by cell: with the label, and in all.
-    cells: Vec<[u32; 2]>,
-    /// Rows with the label, and in all.
-    rows: [u64; 2],
-    /// Carriers at the loosest level.
-    carriers: u64,
-}
-
-impl Words {
-    fn new() -> Self {
-        Self { cells: vec![[0; 2]; 1 << BITS], ..Self::default() }
-    }
-
-    fn add(&mut self, words: &[u32], labelled: bool) {
-        let both = [u32::from(labelled), 1];
-        for cell in words {
-            let slot = &mut self.cells[*cell as usize];
-            *slot = std::array::from_fn(|i| slot[i].saturating_add(both[i]));
-        }
-        self.rows = std::array::from_fn(|i| self.rows[i].saturating_add(u64::from(both[i])));
-    }
-
-    fn merge(&mut self, other: Self) {
-        for (into, from) in self.cells.iter_mut().zip(other.cells) {
-            *into = std::array::from_fn(|i| into[i].saturating_add(from[i]));
-        }
-        self.rows = std::array::from_fn(|i| self.rows[i].saturating_add(other.rows[i]));
-        self.carriers = self.carriers.saturating_add(other.carriers);
-    }
-
-    /// Evidence of words for the label against all others, nats, as in naive Bayes with a pseudo-count of one; a row that
-    /// was counted is taken out, `counted` saying with which label.
-    fn evidence(&self, words: &[u32], counted: Option<bool>) -> f64 {
-        let taken = counted.map_or([0.0; 2], |labelled| [f64::from(u8::from(labelled)), 1.0]);
-        let [labelled, all]: [f64; 2] = std::array::from_fn(|i| (self.rows[i] as f64 - taken[i]).max(0.0));
-        let others = all - labelled;
-        let prior = labelled / all.max(1.0);
-        let mut sum = 0.0;
-        for cell in words {
-            let [with, known]: [f64; 2] = std::array::from_fn(|i| (f64::from(self.cells[*cell as usize][i]) - taken[i]).max(0.0));
-            if known > 0.0 {
-                sum += ((with + prior) / (labelled + 1.0)).ln() - ((known - with + 1.0 - prior) / (others + 1.0)).ln();
-            }
-        }
-        sum
-    }
-}
-
 /// A cause: rows of a label that are built alike.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Alike {
@@ -175,7 +124,7 @@ impl Asked {
         let features = self.builds.features(rows, row);
         let toward = |target: &u32| self.builds.evidence(&features, Some(label), *target).map_or(0, level);
         let levels = self.targets.iter().map(toward).collect();
-        let mut words: Vec<u32> = self.builds.content(rows, row).iter().map(|(hash, _)| (hash >> (64 - BITS)) as u32).collect();
+        let mut words: Vec<u32> = self.builds.content(rows, row).iter().map(|(hash, _)| cell(*hash)).collect();
         words.sort_unstable();
         words.dedup();
         Some(Row { label, levels, words, opening: opening(rows, row) })
@@ -204,7 +153,7 @@ impl Fold for Style {
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<StyleBrief, StyleModel>> {
         let targets: Vec<u32> = (0..).zip(data.priors()).filter(|(_, share)| *share >= LEAST_CLASS).map(|(class, _)| class).collect();
-        let fits = targets.len().saturating_mul(8 << BITS) <= data.unit_bytes;
+        let fits = targets.len().saturating_mul(8 * CELLS) <= data.unit_bytes;
         Ok(match given.model::<BuildModel>("derive.build").filter(|builds| builds.knows() && fits && targets.len() > 1) {
             Some(builds) => Step::Scan(StyleBrief::Words(Asked { builds: builds.clone(), targets, explained: carriers(given) })),
             None => Step::Done(StyleModel::default()),
@@ -282,7 +231,7 @@ impl Fold for Style {
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {
-        let target = (8 << BITS).max(MOST_CARRIERS * (64 + 4 * SKETCH + LONGEST) + 16 * BINS);
+        let target = (8 * CELLS).max(MOST_CARRIERS * (64 + 4 * SKETCH + LONGEST) + 16 * BINS);
         (LEAST_CLASS.recip() as usize).min(data.classes()) * target
     }
 }
