@@ -76,11 +76,9 @@ fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<(u64, &'a str)> {
     texts.flat_map(words).take(MOST_WORDS).map(|word| (word_hash(key, word), word)).collect()
 }
 
-/// Cells of what a row's build is described by, each once: its first two and three words, its last two, its marks, its
+/// Cells of what the build of a row with these words is described by, each once: its first two and three words, its last two, its marks, its
 /// first small words, and its first word with what follows the first comma. Content words are all alike.
-fn features(rows: &Batch, row: usize, common: &BTreeSet<u32>) -> Vec<u32> {
-    let key = &rows.schema().key;
-    let words = sequence(rows, row, key);
+fn features(words: &[(u64, &str)], common: &BTreeSet<u32>, key: &Key) -> Vec<u32> {
     if words.is_empty() {
         return Vec::new();
     }
@@ -120,15 +118,17 @@ impl BuildModel {
     /// Cells of the features of a row's build, ascending; none where it has no words.
     #[must_use]
     pub fn features(&self, rows: &Batch, row: usize) -> Vec<u32> {
-        features(rows, row, &self.common)
+        let key = &rows.schema().key;
+        features(&sequence(rows, row, key), &self.common, key)
     }
 
-    /// Words of a row that are content, with their hashes, in order, of the first 512.
+    /// As [`features`](Self::features), and the hashes of its words that are content, in order, of the first 512 words.
     #[must_use]
-    pub fn content<'a>(&self, rows: &'a Batch, row: usize) -> Vec<(u64, &'a str)> {
-        let mut words = sequence(rows, row, &rows.schema().key);
-        words.retain(|(hash, _)| !self.common.contains(&cell(*hash)));
-        words
+    pub fn build_and_content(&self, rows: &Batch, row: usize) -> (Vec<u32>, Vec<u64>) {
+        let key = &rows.schema().key;
+        let words = sequence(rows, row, key);
+        let content = words.iter().map(|(hash, _)| *hash).filter(|hash| !self.common.contains(&cell(*hash))).collect();
+        (features(&words, &self.common, key), content)
     }
 
     /// Mean evidence of features for a class against all others, nats, from counts without the row, whose label is `own`:
@@ -203,7 +203,8 @@ impl Fold for Build {
                     let Some(label) = rows.labels()[row] else { continue };
                     let of_class = state.rows.get_mut(label as usize).ok_or_else(mismatch)?;
                     *of_class = of_class.saturating_add(1);
-                    for slot in features(rows, row, common) {
+                    let key = &rows.schema().key;
+                    for slot in features(&sequence(rows, row, key), common, key) {
                         let count = state.counts.get_mut(slot as usize * classes + label as usize).ok_or_else(mismatch)?;
                         *count = count.saturating_add(1);
                     }

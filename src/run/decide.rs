@@ -113,16 +113,18 @@ impl Run<'_> {
         gate: &Gate,
         findings: Vec<Finding>,
         listed: &Listed,
-        told_of: BTreeMap<usize, Told>,
+        mut told_of: BTreeMap<usize, Told>,
         files: Vec<File>,
         start: Instant,
     ) -> Result<Outcome> {
+        let estimates = told_of.values_mut().flat_map(|told| std::mem::take(&mut told.estimates)).collect();
         let breakdown = listed.places.breakdown(&self.schema, &self.facts, &files)?;
         let units: Vec<UnitOutcome> = self
             .passengers
             .iter()
             .enumerate()
-            .map(|(i, p)| UnitOutcome {
+            .map(|(i, p)| (i, p, told_of.remove(&i).unwrap_or_default()))
+            .map(|(i, p, told)| UnitOutcome {
                 code: p.code().to_owned(),
                 family: p.unit.info().family,
                 status: match &p.phase {
@@ -135,8 +137,8 @@ impl Run<'_> {
                 bytes: p.bytes,
                 scans: p.scans,
                 flagged: listed.by_unit.get(&i).copied().unwrap_or(0),
-                lowest_p: told_of.get(&i).and_then(|told| told.lowest_p),
-                notes: told_of.get(&i).map(|told| told.notes.clone()).unwrap_or_default(),
+                lowest_p: told.lowest_p,
+                notes: told.notes,
                 spread: p.spread.clone(),
             })
             .collect();
@@ -156,7 +158,6 @@ impl Run<'_> {
                 _ => counts.suspect_rows += rows,
             }
         }
-        let estimates = told_of.into_values().flat_map(|told| told.estimates).collect();
         let complete = units.iter().all(|u| !matches!(u.status, Status::Failed(_)));
         let by_code: Vec<policy::Listed<'_>> = listed.open_by_unit.iter().map(|(&i, &rows)| self.passengers[i].listed(rows)).collect();
         let judgement = gate.judge(&findings, &by_code, &listed.open_by_family, self.schema.rows);

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::near::{Outline, outline};
 use crate::data::{Batch, Role, Schema, strings};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw};
-use crate::detect::trigger::backgrounds;
+use crate::detect::trigger::{WORTH_KEEPING, backgrounds};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
@@ -43,8 +43,6 @@ const SCATTERED: f64 = 0.5;
 const SOURCE: f64 = 0.5;
 /// Hash domain of sources.
 const SOURCES: u8 = 52;
-/// Corrected p-values up to this are kept as a ranking.
-const WORTH_KEEPING: f64 = 0.5;
 
 #[doc = include_str!("flood.md")]
 pub struct Flood;

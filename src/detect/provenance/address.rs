@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data::{Batch, Key, Role, Schema, strings};
+use crate::detect::trigger::WORTH_KEEPING;
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
@@ -36,8 +37,6 @@ const PURITY: f64 = 0.7;
 const LEAST_BACKGROUND: f64 = 0.005;
 /// Level of the Tarone count and of the smallest host that could be seen.
 const LEVEL: f64 = 0.0015;
-/// Corrected p-values up to this are kept; the policy decides which of them are claims.
-const WORTH_KEEPING: f64 = 0.5;
 
 #[doc = include_str!("address.md")]
 pub struct Address;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw};
-use crate::detect::trigger::{background, null};
+use crate::detect::trigger::{WORTH_KEEPING, background, null};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
@@ -35,8 +35,6 @@ const CARRIER_BYTES: usize = 64;
 const RAW_BYTES: usize = 8_192;
 /// Odds ratio that innocent structure may reach.
 const ODDS_RATIO: f64 = 4.0;
-/// Corrected p-values up to this are kept; the policy decides which of them are claims.
-const WORTH_KEEPING: f64 = 0.5;
 /// Rows that may hold a kind of mark in a set too small for shares to mean much.
 const FEW: u64 = 3;
 /// What is left of the suspicion of a mark that is usual.

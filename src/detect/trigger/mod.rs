@@ -26,6 +26,11 @@ use crate::derive::{ContentModel, SampleModel};
 use crate::error::Result;
 use crate::fold::{Given, Step};
 
+/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
+pub(super) const WORTH_KEEPING: f64 = 0.5;
+/// Level at which a cause explains its rows to those who ask about them afterwards.
+const EXPLAINED: f64 = 0.004;
+
 /// The model of a unit that looks at the reference sample and asks the content model; one that found nothing where either
 /// is missing.
 fn fitted<B, M: Default>(given: &Given, fit: impl FnOnce(&SampleModel, &ContentModel) -> Result<M>) -> Result<Step<B, M>> {

@@ -18,6 +18,7 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 
 use super::mine::backgrounds;
+use super::{EXPLAINED, WORTH_KEEPING};
 use choose::{Candidate, LEVELS, Union};
 use language::{Beside, EDGES, Spelling, Types};
 
@@ -45,10 +46,6 @@ const MOST_RAW: usize = 32;
 const MOST_EXAMPLES: usize = 20;
 /// Causes that are looked for.
 const MOST_CAUSES: usize = 8;
-/// Corrected p-values up to this are kept as a ranking.
-const WORTH_KEEPING: f64 = 0.5;
-/// Level at which a cause counts as explained elsewhere.
-const LEVEL: f64 = 0.004;
 /// Words that a title names.
 const NAMED: usize = 8;
 /// Fixed point of evidence sums, so that they are the same in any order.
@@ -415,7 +412,7 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
         if group.corrected() > WORTH_KEEPING {
             break;
         }
-        if group.corrected() <= LEVEL {
+        if group.corrected() <= EXPLAINED {
             model.carriers.extend(agreeing);
         }
         let at = u32::try_from(model.groups.len()).unwrap_or(u32::MAX);
@@ -577,7 +574,7 @@ mod tests {
         assert!((0..PLANTED).map(|i| 2 * i).all(|row| listed(&row)));
         for seed in 1..4 {
             let clean = prepare(Fixture::new(sentences(seed, 0), Some("label"))).model(&Set);
-            assert!(clean.groups.iter().all(|g| g.corrected() > LEVEL), "seed {seed}: {:?}", clean.groups);
+            assert!(clean.groups.iter().all(|g| g.corrected() > EXPLAINED), "seed {seed}: {:?}", clean.groups);
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use super::{Apart, Shape};
 use crate::data::Schema;
 use crate::derive::ContentModel;
+use crate::detect::trigger::WORTH_KEEPING;
 use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
@@ -32,8 +33,6 @@ const PURITY: f64 = 0.9;
 const LEVEL: f64 = 0.004;
 /// Share of the classes that may have a mode apart before that is how classes look here.
 const USUAL: f64 = 0.25;
-/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
-pub(super) const WORTH_KEEPING: f64 = 0.5;
 /// Odds ratio that innocent structure may reach.
 pub(super) const ODDS_RATIO: f64 = 4.0;
 /// How much more than the others of its class the rows of a mode differ in what tells classes apart before they are held to

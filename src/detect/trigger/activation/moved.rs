@@ -4,8 +4,9 @@ use ndarray::Axis;
 use rayon::prelude::*;
 use serde_json::{Map, json};
 
-use super::judge::{Candidate, FEWEST_OF_CLASS, Labelled, MOST_OF_CLASS, MOST_SHARE, ODDS_RATIO, WORTH_KEEPING};
+use super::judge::{Candidate, FEWEST_OF_CLASS, Labelled, MOST_OF_CLASS, MOST_SHARE, ODDS_RATIO};
 use super::{Apart, Shape};
+use crate::detect::trigger::WORTH_KEEPING;
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::moved::{Moved, Places, moved};

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel, SampleRow, softmax};
 use crate::detect::trigger::alike::Alike;
+use crate::detect::trigger::{EXPLAINED, WORTH_KEEPING};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::interval::{IntervalNull, IntervalParams};
@@ -32,8 +33,6 @@ const PURITY: f64 = 0.9;
 const OWN_SHARE: f64 = 0.5;
 /// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
 const CLAIMED: f64 = 0.9;
-/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
-const WORTH_KEEPING: f64 = 0.5;
 /// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
 const DENIED: f64 = 1.64;
 const LESS: f64 = 0.8;
@@ -190,7 +189,7 @@ struct Verifier<'a> {
 impl Verifier<'_> {
     /// Keys of the rows that the certain causes claim.
     fn claimed(&self) -> BTreeSet<u64> {
-        self.accepted.iter().filter(|(_, t)| t.group.corrected() <= LEVEL).flat_map(|(rows, _)| rows.iter().copied()).collect()
+        self.accepted.iter().filter(|(_, t)| t.group.corrected() <= EXPLAINED).flat_map(|(rows, _)| rows.iter().copied()).collect()
     }
 
     /// Accepts a candidate that stands.

@@ -10,6 +10,7 @@ use super::view::{self, VIEWS, View};
 use super::{Line, Pattern, difference};
 use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel};
+use crate::detect::trigger::WORTH_KEEPING;
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
@@ -20,8 +21,6 @@ use crate::stats::tail::binomial_sf;
 
 /// Odds ratio that innocent structure may reach.
 const ODDS_RATIO: f64 = 4.0;
-/// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
-const WORTH_KEEPING: f64 = 0.5;
 /// The valley before a second mode and the near half of the mode, as shares of its median.
 const VALLEY: [f32; 3] = [0.3, 0.65, 1.0];
 /// Pictures that nearly are carriers: the part of the valley that weak carriers hardly reach.

@@ -19,7 +19,7 @@ const FINENESS: f64 = 9.0;
 /// Cells of content words that tell near-copies: the smallest of a row.
 pub(super) const SKETCH: usize = 4;
 /// Fewest distinct carriers.
-const FEWEST: u64 = 20;
+pub(super) const FEWEST: u64 = 20;
 /// Largest share of all rows that may be carriers.
 const MOST_SUPPORT: f64 = 0.25;
 /// Largest share of its label's rows that are built so: what more have is the label's own style.
@@ -115,9 +115,8 @@ impl Seen {
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        let add = |into: &mut [u64; 2], from: [u64; 2]| *into = std::array::from_fn(|i| into[i].saturating_add(from[i]));
-        self.outside.iter_mut().zip(other.outside).for_each(|(into, from)| add(into, from));
-        self.carried.iter_mut().zip(other.carried).for_each(|(into, from)| add(into, from));
+        let counts = self.outside.iter_mut().chain(&mut self.carried).zip(other.outside.iter().chain(&other.carried));
+        counts.for_each(|(into, from)| *into = sum(&[*into, *from]));
         self.carriers.merge(other.carriers);
     }
 

@@ -15,22 +15,16 @@ use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
-use super::carriers;
-use judge::{BINS, Carrier, LEVELS, SKETCH, Seen, Verdict, bin, judge, level};
+use super::{EXPLAINED, WORTH_KEEPING, carriers};
+use judge::{BINS, Carrier, FEWEST, LEVELS, SKETCH, Seen, Verdict, bin, judge, level};
 use words::{CELLS, Words, cell};
 
 /// Least share of the rows that have a label that is asked about.
 const LEAST_CLASS: f64 = 0.05;
 /// Distinct carriers that are kept.
 const MOST_CARRIERS: usize = 4_096;
-/// Fewest carriers for which content is asked.
-const FEWEST: u64 = 20;
-/// Longest first word that is kept, bytes.
+/// Longest first word that is kept, characters.
 const LONGEST: usize = 24;
-/// Corrected p-values up to this are kept as a ranking.
-const WORTH_KEEPING: f64 = 0.5;
-/// Level at which a cause counts as explained elsewhere.
-const EXPLAINED: f64 = 0.004;
 /// Largest score of a row that is not listed: it ranks behind those that are.
 const RANKED: f64 = 0.05;
 /// Positions of carriers that a cause names.
@@ -113,21 +107,19 @@ struct Row {
     levels: Vec<u8>,
     /// Cells of its words of content, each once.
     words: Vec<u32>,
-    /// Its first word.
-    opening: String,
 }
 
 impl Asked {
     /// A row that can be asked about: one with a label that nothing else explains.
     fn row(&self, rows: &Batch, row: usize) -> Option<Row> {
         let label = rows.labels()[row].filter(|_| !self.explained.contains(&rows.keys()[row]))?;
-        let features = self.builds.features(rows, row);
+        let (features, content) = self.builds.build_and_content(rows, row);
         let toward = |target: &u32| self.builds.evidence(&features, Some(label), *target).map_or(0, level);
         let levels = self.targets.iter().map(toward).collect();
-        let mut words: Vec<u32> = self.builds.content(rows, row).iter().map(|(hash, _)| cell(*hash)).collect();
+        let mut words: Vec<u32> = content.into_iter().map(cell).collect();
         words.sort_unstable();
         words.dedup();
-        Some(Row { label, levels, words, opening: opening(rows, row) })
+        Some(Row { label, levels, words })
     }
 }
 
@@ -194,7 +186,7 @@ impl Fold for Style {
                                 agrees,
                                 sketch: seen.words.iter().take(SKETCH).copied().collect(),
                                 row: rows.row_position(row),
-                                opening: seen.opening.clone(),
+                                opening: opening(rows, row),
                             };
                             state.carried(*level, agrees, rows.keys()[row], carrier);
                         }
@@ -231,7 +223,7 @@ impl Fold for Style {
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {
-        let target = (8 * CELLS).max(MOST_CARRIERS * (64 + 4 * SKETCH + LONGEST) + 16 * BINS);
+        let target = (8 * CELLS).max(MOST_CARRIERS * (64 + 4 * (SKETCH + LONGEST)) + 16 * BINS);
         (LEAST_CLASS.recip() as usize).min(data.classes()) * target
     }
 }
