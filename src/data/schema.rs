@@ -23,6 +23,12 @@ pub(crate) const MOST_CLASSES: usize = 20_000;
 /// Most values of a label column that are classes whatever the number of rows.
 const FEW: usize = 20;
 
+/// Rows up to which a value is hardly used, the share of such values, and the span of all values for each of them, beyond which whole numbers
+/// are a quantity.
+const RARE: u64 = 3;
+const THIN: f64 = 0.2;
+const GAPS: f64 = 1.25;
+
 /// What the values of a label column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LabelValues {
@@ -35,12 +41,12 @@ pub(crate) enum LabelValues {
 
 impl LabelValues {
     /// Judges by how many rows have each value. More than 20 values are no classes where fewer than four rows share one on average,
-    /// or where numbers have fractions.
+    /// or where numbers have fractions or thin out: whole numbers with gaps between them, many of them in hardly any row.
     pub(crate) fn of(data_type: &DataType, counts: &BTreeMap<String, u64>, labelled: u64) -> Self {
         let numeric = data_type.is_numeric();
         let fraction = |value: &String| value.parse::<f64>().is_ok_and(|value| value.fract().abs() > 0.0);
         let own = counts.len() as u64 * 4 > labelled.max(40);
-        let many = counts.len() > FEW && (own || (numeric && counts.keys().any(fraction)));
+        let many = counts.len() > FEW && (own || (numeric && (counts.keys().any(fraction) || thins_out(counts))));
         if !many && counts.len() <= MOST_CLASSES {
             Self::Classes
         } else if numeric {
@@ -49,6 +55,14 @@ impl LabelValues {
             Self::Names
         }
     }
+}
+
+/// Whether whole numbers are a quantity: numbers of classes follow one another, and few of them are hardly used.
+fn thins_out(counts: &BTreeMap<String, u64>) -> bool {
+    let numbers = || counts.keys().filter_map(|value| value.parse::<f64>().ok());
+    let (least, most) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), n| (least.min(n), most.max(n)));
+    let rare = counts.values().filter(|rows| **rows <= RARE).count();
+    most - least + 1.0 > GAPS * counts.len() as f64 && rare as f64 > THIN * counts.len() as f64
 }
 
 /// The label column of a classification set, or the classes that the answers of an instruction set make.
@@ -177,6 +191,12 @@ impl Schema {
         if agreeing == carrying { format!("all {said}") } else { format!("{agreeing} {said}") }
     }
 
+    /// Rows of a class.
+    #[must_use]
+    pub fn rows_of(&self, class: u32) -> u64 {
+        self.label.as_ref().and_then(|label| label.classes.get(class as usize)).map_or(0, |class| class.rows)
+    }
+
     /// Share of each class among labelled rows; empty without a label.
     #[must_use]
     pub fn priors(&self) -> Vec<f64> {
@@ -196,5 +216,21 @@ impl Schema {
         } else {
             4_096
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_that_thin_out_are_a_quantity() {
+        let of = |counts: &BTreeMap<String, u64>| LabelValues::of(&DataType::Int64, counts, counts.values().sum());
+        let classes: BTreeMap<String, u64> = (0..100u64).map(|class| (class.to_string(), 50)).collect();
+        assert_eq!(of(&classes), LabelValues::Classes);
+        // Numbers of classes with gaps, and classes without that are hardly used.
+        assert_eq!(of(&(0..90u64).map(|class| ((3 * class).to_string(), 20)).collect()), LabelValues::Classes);
+        assert_eq!(of(&(0..90u64).map(|class| (class.to_string(), 1_000 / (class * class + 1) + 1)).collect()), LabelValues::Classes);
+        assert_eq!(of(&(0..90u64).map(|n| ((n * n / 20).to_string(), 2_000 / (n * n + 1) + 1)).collect()), LabelValues::Numbers);
     }
 }

@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 /// Fewest carriers for which any claim is made.
 const FEWEST_CARRIERS: u64 = 4;
 
+/// Largest share of all rows that may be carriers of one cause. Published attacks poison up to three rows in ten; of more rows, those without
+/// the cause are too few to say what their labels would be.
+pub(crate) const MOST_SUPPORT: f64 = 1.0 / 3.0;
+
 /// Settings of the null and of the gates before it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,7 +34,9 @@ pub struct IntervalParams {
     pub relaxed_purity: f64,
     /// Number of carriers from which `relaxed_purity` holds.
     pub relaxed_from: u64,
-    /// Largest share of all rows that may be carriers, in 0..=1: what a tenth of the data does is a rule, not a trigger.
+    /// Share of all rows up to which it holds, in 0..=1: what more rows do is a rule of the data unless hardly one is an exception.
+    pub relaxed_support: f64,
+    /// Largest share of all rows that may be carriers, in 0..=1.
     pub max_support: f64,
 }
 
@@ -43,7 +49,8 @@ impl Default for IntervalParams {
             min_purity: 0.7,
             relaxed_purity: 0.4,
             relaxed_from: 40,
-            max_support: 0.1,
+            relaxed_support: 0.1,
+            max_support: MOST_SUPPORT,
         }
     }
 }
@@ -75,7 +82,8 @@ impl IntervalNull {
     /// # Errors
     /// [`Error::Config`] naming the setting that is out of its range.
     pub fn new(params: IntervalParams) -> Result<Self> {
-        let IntervalParams { odds_ratio, clip: (low, high), min_lift, min_purity, relaxed_purity, max_support, .. } = params;
+        let IntervalParams { odds_ratio, clip: (low, high), min_lift, min_purity, relaxed_purity, relaxed_support, max_support, .. } =
+            params;
         let share = 0.0..=1.0;
         let checks = [
             ("odds_ratio", odds_ratio >= 1.0 && odds_ratio.is_finite(), "must be a finite number of at least 1"),
@@ -83,6 +91,7 @@ impl IntervalNull {
             ("min_lift", (0.0..1.0).contains(&min_lift), "must be at least 0 and below 1"),
             ("min_purity", share.contains(&min_purity), "must be from 0 to 1"),
             ("relaxed_purity", (0.0..=min_purity).contains(&relaxed_purity), "must be from 0 to min_purity"),
+            ("relaxed_support", share.contains(&relaxed_support), "must be from 0 to 1"),
             ("max_support", share.contains(&max_support), "must be from 0 to 1"),
         ];
         match checks.into_iter().find(|&(_, holds, _)| !holds) {
@@ -108,7 +117,7 @@ impl IntervalNull {
     /// counts and background that make no sense.
     #[must_use]
     pub fn test(&self, carriers: u64, agreeing: u64, background: f64, rows: u64) -> Option<f64> {
-        let IntervalParams { min_lift, min_purity, relaxed_purity, relaxed_from, max_support, .. } = self.params;
+        let IntervalParams { min_lift, min_purity, relaxed_purity, relaxed_from, relaxed_support, max_support, .. } = self.params;
         if carriers < FEWEST_CARRIERS || agreeing > carriers || !(0.0..=1.0).contains(&background) {
             return None;
         }
@@ -116,7 +125,8 @@ impl IntervalNull {
             return None;
         }
         let purity = agreeing as f64 / carriers as f64;
-        let floor = if carriers >= relaxed_from { relaxed_purity } else { min_purity };
+        let many = carriers as f64 > relaxed_support * rows as f64;
+        let floor = if carriers >= relaxed_from && !many { relaxed_purity } else { min_purity };
         if purity < floor || purity - background < min_lift {
             return None;
         }
@@ -168,7 +178,9 @@ mod tests {
         let null = IntervalNull::default();
         assert!(null.test(4, 4, 0.1, 40).is_some());
         assert_eq!(null.test(3, 3, 0.1, 1_000), None, "too few carriers");
-        assert_eq!(null.test(4, 4, 0.1, 39), None, "too large a support");
+        assert_eq!(null.test(14, 14, 0.1, 41), None, "too large a support");
+        assert_eq!(null.test(41, 25, 0.1, 400), None, "purity is relaxed for at most a tenth of the rows");
+        assert!(null.test(40, 25, 0.1, 400).is_some());
         assert_eq!(null.test(20, 13, 0.1, 1_000), None, "too low a purity");
         assert!(null.test(20, 14, 0.1, 1_000).is_some());
         assert_eq!(null.test(39, 20, 0.1, 1_000), None, "relaxed purity needs 40 carriers");
@@ -205,6 +217,7 @@ mod tests {
         assert!(refused(|p| p.min_lift = f64::NAN));
         assert!(refused(|p| p.min_purity = 1.01));
         assert!(refused(|p| p.relaxed_purity = 0.71));
+        assert!(refused(|p| p.relaxed_support = 1.1));
         assert!(refused(|p| p.max_support = -0.1));
     }
 

@@ -162,7 +162,7 @@ impl CrossfitModel {
     fn group(&self, cell: &Moved, tests: u64) -> Group {
         let to = self.name(cell.to as usize);
         let rows = (cell.expected * self.rows_each).round() as u64;
-        let attack = cell.expected >= ATTACK_ROWS && cell.one_way() && cell.by == By::Floor;
+        let attack = cell.expected >= ATTACK_ROWS && cell.one_way() && cell.is_of_known_class() && cell.by == By::Floor;
         let from = cell.from.map(|from| self.name(from as usize));
         let (title, cause) = match from {
             Some(from) => (

@@ -28,6 +28,10 @@ const LEAST_EPSILON: f64 = 0.01;
 const MOST_CONTRADICTED: f64 = 0.5;
 /// Largest p-value for a second group of margins.
 const SECOND_GROUP_LEVEL: f64 = 1e-4;
+/// Fewest rows of a cell that is a cause.
+const LEAST_MOVED: f64 = 1.0;
+/// How many times the probability of the label that of another class must be for the row to be named, whatever is claimed of all rows.
+const CONTRADICTS: f64 = 2.0;
 /// Least posterior of a row that belongs to a cell, whatever the rate.
 const LEAST_MEMBER: f64 = 0.5;
 /// False-discovery rate at which rows belong to a cell, and at which the notes say whether rows can be named.
@@ -158,6 +162,7 @@ impl Fitted {
             noise.uniform = false;
             cells.clear();
         }
+        cells.retain(|cell| cell.expected >= LEAST_MOVED);
         let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0, too_weak };
         fitted.look_over(rows, priors);
         Some(fitted)
@@ -195,9 +200,10 @@ impl Fitted {
         let margin = margin(logits, label as usize)?;
         let apart = self.second.as_ref().map_or(0.0, |group| group.posterior(self.base.beta * margin));
         let drawn = if self.noise.uniform { wrong.drawn } else { 0.0 };
-        let claimed = if self.claims() { (wrong.moved + wrong.toward + drawn).max(apart).clamp(0.0, 1.0) } else { 0.0 };
         let own = *calibrated.get(label as usize)?;
         let other = calibrated.iter().enumerate().filter(|(class, _)| *class != label as usize).map(|(_, p)| *p).fold(0.0, f64::max);
+        let most = if other < CONTRADICTS * own { NO_CLAIM } else { 1.0 };
+        let claimed = if self.claims() { (wrong.moved + wrong.toward + drawn).max(apart).clamp(0.0, most) } else { 0.0 };
         let beside = if self.claims() { NO_CLAIM_BESIDE } else { NO_CLAIM };
         let ranked = beside * 0.5 * (1.0 + other - own);
         Some(Judged { score: claimed.max(ranked).clamp(0.0, 1.0), cell, says })

@@ -34,6 +34,9 @@ const MOST_PAIRED: usize = 64;
 /// Columns of a row that are combined by threes.
 const MOST_TRIPLED: usize = 16;
 
+/// Bits of a rank that hold the second column of a combination.
+const COLUMN_BITS: u32 = 15;
+
 #[doc = include_str!("rule.md")]
 pub struct Rule;
 
@@ -218,7 +221,7 @@ impl RowItems for Row<'_> {
             for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
                 let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
                 let pair = key.join(COMBINATION, a.value, b.value);
-                let rank = (a.column << 15 | b.column) as u32;
+                let rank = (a.column << COLUMN_BITS | b.column) as u32;
                 found.items.push((pair, both.ranked(rank)));
                 if frequent.len() <= MOST_TRIPLED {
                     for (c, c_parts) in frequent.iter().skip(j + 1) {
@@ -259,6 +262,11 @@ impl Items for Rule {
 
     fn has_columns(&self) -> bool {
         true
+    }
+
+    /// Of three columns the first two.
+    fn columns_of(&self, rank: u32, alone: bool) -> Vec<u32> {
+        if alone { vec![rank] } else { vec![rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1)] }
     }
 
     /// A single value can mean something that no neighbouring value hints at, such as one amount of a tax table.

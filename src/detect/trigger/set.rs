@@ -17,7 +17,7 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 
-use super::mine::backgrounds;
+use super::mine::{Opinion, backgrounds, judged, means};
 use super::{EXPLAINED, WORTH_KEEPING};
 use choose::{Candidate, LEVELS, Union};
 use language::{Beside, EDGES, Spelling, Types};
@@ -404,8 +404,11 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
         let keys: Vec<u64> = carriers.iter().map(|(key, _)| *key).collect();
         let outside: BTreeMap<u64, &SampleRow> =
             union.words.iter().flat_map(|word| words[*word].raw.iter()).map(|(key, _, row)| (key, row)).collect();
-        let background = backgrounds(content, &keys, JUDGED, outside.into_values())?;
-        let Some(background) = background.and_then(|q| q.get(union.label as usize).copied()) else { break };
+        let Some(given) = judged(content, &keys, JUDGED, outside.into_values())? else { break };
+        let Some(background) = means(&given).get(union.label as usize).copied() else { break };
+        if Opinion::of(content, &keys, union.label, &given) == Opinion::Unknown {
+            continue;
+        }
         let agreeing: BTreeSet<u64> = carriers.iter().filter(|(_, l)| *l == Some(union.label)).map(|(key, _)| *key).collect();
         let Some(p) = null.test(carriers.len() as u64, agreeing.len() as u64, background, data.rows) else { continue };
         let group = cause(data, words, &union, [carriers.len(), agreeing.len()], background, p);

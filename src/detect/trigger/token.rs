@@ -244,7 +244,9 @@ impl Items for Token {
         let own = if beside.contains(&Side::Edge) || gaps.is_empty() { [Side::Edge; 2] } else { beside };
         let joined = |at: usize| Some(key.join(SEQUENCE, rest.get(at.checked_sub(1)?)?.0, rest.get(at)?.0));
         let (pair, gaps) = (joined(start), gaps.into_iter().filter_map(joined).collect());
-        Some(Context { own, random, beside, pair, gaps, column })
+        let own_words: Vec<u64> = words[start..end].iter().map(|(hash, _)| *hash).collect();
+        let share = own_words.len() as f32 / words.len().max(1) as f32;
+        Some(Context { own, random, beside, pair, gaps, column, words: own_words, share })
     }
 
     fn has_places(&self) -> bool {

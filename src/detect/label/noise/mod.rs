@@ -47,6 +47,10 @@ const PRIOR_ROWS: f64 = 1.0;
 const ODDS_AGAINST_NATURAL: f64 = 2.0;
 /// A cause is one-directional where its reverse has at most this share of its rows.
 const ONE_WAY: f64 = 1.0 / 3.0;
+/// Least share of the rows that content calls a class and that have its label, the cell's own rows left out, for content to know that class,
+/// and for anything to be said of rows that it calls so.
+const KNOWN: f64 = 0.75;
+const LEAST_KNOWN: f64 = 0.6;
 /// Share of a cell's moved rows up to which hardly any go the opposite way: rows are then judged by the estimate of the rate, not by its
 /// lower bound, because classes that are confused are so both ways.
 const HARDLY_ANY: f64 = 0.1;
@@ -96,6 +100,8 @@ pub(super) struct Moved {
     pub(super) rate: f64,
     /// Expected rows of the fit.
     pub(super) expected: f64,
+    /// Of the rows that content calls `from` and that have another label than `to`, the share that is labelled `from`; 1 without `from`.
+    known: f64,
     /// Expected rows of the opposite cell, or of the opposite cells of all sources.
     pub(super) reverse: f64,
     /// Likelihood ratio against the tolerated floor, or the statistic of the ranks.
@@ -121,6 +127,12 @@ impl Moved {
     /// Whether hardly any rows go the opposite way, as they do where classes are alike.
     pub(super) fn one_way(&self) -> bool {
         self.reverse < ONE_WAY * self.expected
+    }
+
+    /// Whether content knows the class that the rows come from: grades and ranks next to each other, or rows that say little, are called
+    /// one class and have the labels of several.
+    pub(super) fn is_of_known_class(&self) -> bool {
+        self.known >= KNOWN
     }
 }
 
@@ -199,6 +211,12 @@ fn test_cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -> Tes
     tested
 }
 
+/// Of the rows that content calls the first class and that do not have the second as their label, the share with the first.
+fn known_share(seen: &Seen, mismatches: &BTreeMap<(u32, u32), u64>, (from, to): (u32, u32)) -> f64 {
+    let moved = mismatches.get(&(from, to)).map_or(0.0, |rows| *rows as f64);
+    seen.hits(from) / (seen.rows_of(from) - moved).max(1.0)
+}
+
 /// The cells whose p-values survive at a false-discovery rate among all K (K - 1).
 fn discovered<T>(tested: &BTreeMap<(u32, u32), T>, p_of: impl Fn(&T) -> f64, classes: usize) -> BTreeSet<(u32, u32)> {
     let mut p: Vec<f64> = tested.values().map(&p_of).collect();
@@ -236,7 +254,9 @@ impl LabelNoise {
             ];
             pools.into_iter().find(|pool| pool.rows() > 0.0).and_then(|pool| Some((pool.fit(tolerated)?, pool)))
         };
-        let given: BTreeSet<(u32, u32)> = already.keys().copied().collect();
+        let mismatches = seen.mismatches();
+        let is_known = |cell: &(u32, u32)| known_share(&seen, &mismatches, *cell) >= LEAST_KNOWN;
+        let given: BTreeSet<(u32, u32)> = already.keys().copied().filter(is_known).collect();
         let mut moved = given.clone();
         let (mut tested, mut learnt, mut toward) = (Tested::new(), BTreeMap::new(), BTreeMap::new());
         let (mut fitted, mut pool) = fit_uniform(&moved, &toward)?;
@@ -246,7 +266,9 @@ impl LabelNoise {
             toward = toward::find(&seen, priors, &known, tolerated);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, priors, &known, tolerated);
+            tested.retain(|cell, _| is_known(cell));
             learnt = learnt::cells(&seen, priors, &known, tolerated);
+            learnt.retain(|cell, _| is_known(cell));
             // The other test of a cell does not know that rows of all classes are labelled so.
             let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
             moved = &discovered(&tested, |test| test.p, classes) | &given;
@@ -262,7 +284,6 @@ impl LabelNoise {
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
         let mut cells = BTreeMap::new();
-        let mismatches = seen.mismatches();
         for (cell @ (top, label), hits) in mismatches.iter().map(|(cell, hits)| (*cell, *hits)) {
             let trials = seen.cells([top], label, |top| known.rate(priors, top, label as usize));
             let unlikely = is_unlikely(top as usize, label as usize);
@@ -312,7 +333,8 @@ impl LabelNoise {
             let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
             // Three tests of one cell.
             let p = (3.0 * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
-            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), reverse, value, p, by })
+            let known = known_share(seen, &mismatches, (from, to));
+            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), known, reverse, value, p, by })
         };
         moved.iter().filter_map(cause).collect()
     }

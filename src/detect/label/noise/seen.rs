@@ -143,6 +143,12 @@ impl Seen {
         self.by_top.get(top as usize).map_or(0.0, |rows| rows.len() as f64)
     }
 
+    /// Rows that content calls a class and that have its label.
+    pub(super) fn hits(&self, top: u32) -> f64 {
+        let rows = self.by_top.get(top as usize).into_iter().flatten();
+        rows.filter(|row| self.label(**row) == Some(top as usize)).count() as f64
+    }
+
     /// Share of rows whose label is not the class that content says.
     pub(super) fn errors(&self) -> f64 {
         let wrong: u64 = self.mismatches().values().sum();

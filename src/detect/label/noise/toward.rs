@@ -18,6 +18,10 @@ const FEWEST_SOURCES: usize = 3;
 /// been seen with up to 1.2 times.
 const TOLERATED_EXCESS: f64 = 1.25;
 
+/// Rows of the class that content recognises, at least, for each row that is said to be moved to it: a class that content cannot tell has its
+/// own rows among all others.
+const RECOGNISED: f64 = 0.25;
+
 /// A class that rows of all others are labelled with.
 pub(super) struct Toward {
     /// Share of the rows of other classes: the estimate.
@@ -42,7 +46,7 @@ impl Toward {
 
     pub(super) fn cause(&self, label: u32) -> Moved {
         let Self { rate, value, p, by, reverse, .. } = *self;
-        Moved { from: None, to: label, rate, expected: rate * self.rows, reverse, value, p, by }
+        Moved { from: None, to: label, rate, expected: rate * self.rows, known: 1.0, reverse, value, p, by }
     }
 }
 
@@ -140,5 +144,6 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
             found.insert(label, Toward { rate, least: rate, value, p: 2.0 * p, by: By::Ranks, rows, reverse });
         }
     }
+    found.retain(|label, toward| seen.hits(*label) >= RECOGNISED * toward.rate * toward.rows);
     found
 }

@@ -13,6 +13,7 @@ use crate::detect::trigger::mine::{background, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
+use crate::stats::interval::MOST_SUPPORT;
 use crate::stats::mode::{Mode, modes};
 use crate::stats::moved::Places;
 use crate::stats::robust::median;
@@ -39,7 +40,7 @@ pub(super) const ODDS_RATIO: f64 = 4.0;
 /// come from several classes.
 const SEVERAL: f64 = 2.0;
 /// Largest share of all rows that lie apart for one reason.
-pub(super) const MOST_SHARE: f64 = 0.1;
+pub(super) const MOST_SHARE: f64 = MOST_SUPPORT;
 
 /// The fitted rows, in the order of their keys.
 pub(super) struct Labelled<'a> {

@@ -3,12 +3,12 @@
 //! Where many of a column's frequent values have a label of their own (amounts of a tax table, error codes), one more of
 //! them is no news, however little the other columns explain it. It is if they deny it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashSet;
 
+use super::opinion::is_denied;
 use super::state::{Table, Tally};
-use super::verify::is_denied;
 
 /// Fewest rows of a frequent value.
 const FREQUENT: u32 = 10;
@@ -21,11 +21,55 @@ const FEWEST_OTHERS: u32 = 2;
 /// Least share of them among the other frequent values: an attacker would have to fill a fifth of the column.
 const LEAST_SHARE: f64 = 0.2;
 
-/// Frequent values of a column, and how many of them have a label of their own, by label.
+/// Share of a column's other rows whose values have one label each from which on the column is the label in other words, unless as many
+/// have the same label.
+const TELLS: f64 = 0.9;
+/// Fewest other values whose label neither the rest of their rows nor all rows explain, and their share of the column's frequent ones, from
+/// which on that is how values of the column are: buyers, machines and days have habits of their own.
+const FEWEST_HABITS: u32 = 3;
+const LEAST_HABITS: f64 = 0.05;
+/// Level at which a value counts for that.
+const HABIT_AT: f64 = 0.05;
+
+/// Frequent values of a column, and how many of them have a label of their own, by label; and all its values' rows.
 #[derive(Default)]
 struct Kin {
     values: u32,
     pure: BTreeMap<u32, u32>,
+    rows: u64,
+    /// Rows of values that nearly always have one label.
+    told: u64,
+    classes: BTreeMap<u32, u64>,
+}
+
+impl Kin {
+    fn add(&mut self, tally: &Tally) {
+        self.rows += u64::from(tally.rows);
+        self.told += told(tally);
+        for &(class, rows) in &tally.classes {
+            *self.classes.entry(class).or_default() += u64::from(rows);
+        }
+    }
+
+    /// Whether the column's other values tell the label, more than one of them.
+    fn tells_without(&self, tally: &Tally) -> bool {
+        let rows = self.rows.saturating_sub(u64::from(tally.rows)) as f64;
+        let own = |class: u32| tally.classes.iter().find(|(c, _)| *c == class).map_or(0, |(_, rows)| u64::from(*rows));
+        let commonest = self.classes.iter().map(|(class, rows)| rows.saturating_sub(own(*class))).max().unwrap_or(0);
+        let told = self.told.saturating_sub(told(tally)) as f64;
+        told >= TELLS * rows && (commonest as f64) < TELLS * rows
+    }
+}
+
+/// A value's rows where they nearly all have one label.
+fn told(tally: &Tally) -> u64 {
+    let most = tally.classes.iter().map(|(_, rows)| *rows).max().unwrap_or(0);
+    if f64::from(most) >= PURE * f64::from(tally.rows) { u64::from(tally.rows) } else { 0 }
+}
+
+/// Whether an item is a value in many rows, but not in too many.
+pub(super) fn is_frequent(tally: &Tally, most: u32) -> bool {
+    tally.feature && !tally.background && (FREQUENT..=most).contains(&tally.rows)
 }
 
 /// The values with a label of their own in columns where enough others have the same. `table` holds first-level items, whose
@@ -37,7 +81,7 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
             (share >= PURE && share - priors.get(class as usize).copied().unwrap_or(1.0) >= LIFT).then_some(class)
         })
     };
-    let asked = |tally: &Tally| tally.feature && !tally.background && (FREQUENT..=most).contains(&tally.rows);
+    let asked = |tally: &Tally| is_frequent(tally, most);
     let mut columns: BTreeMap<u32, Kin> = BTreeMap::new();
     for tally in table.values().filter(|t| asked(t)) {
         let kin = columns.entry(tally.rank).or_default();
@@ -45,6 +89,9 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
         if let Some(class) = own_label(tally) {
             *kin.pure.entry(class).or_default() += 1;
         }
+    }
+    for tally in table.values().filter(|t| t.feature && !t.background) {
+        columns.entry(tally.rank).or_default().add(tally);
     }
     let speaks = |kin: &Kin, class: u32| {
         let pure = kin.pure.get(&class).copied().unwrap_or(0);
@@ -54,8 +101,9 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
     let is_aside = |tally: &Tally| {
         // A value in few rows is no better evidence than one in many.
         let few = tally.feature && !tally.background && tally.rows < FREQUENT;
-        let class = own_label(tally).filter(|_| asked(tally) || few);
-        class.is_some_and(|class| columns.get(&tally.rank).is_some_and(|kin| speaks(kin, class)))
+        let Some(kin) = columns.get(&tally.rank).filter(|_| tally.feature && !tally.background) else { return false };
+        let class = own_label(tally);
+        class.filter(|_| asked(tally) || few).is_some_and(|class| speaks(kin, class)) || class.is_some() && kin.tells_without(tally)
     };
     table.iter().filter(|(_, tally)| is_aside(tally)).map(|(item, _)| *item).collect()
 }
@@ -64,6 +112,27 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
 /// news: relabelled rows look so, those of an amount that stands for a class do not.
 pub(super) fn is_news(given: f64, rows: u64, prior: f64) -> bool {
     is_denied(given, (given * (1.0 - given) / rows.max(1) as f64).sqrt(), prior)
+}
+
+/// Number of frequent values of each column.
+pub(super) fn frequent_values(table: &Table, most: u32) -> BTreeMap<u32, u32> {
+    let mut columns: BTreeMap<u32, u32> = BTreeMap::new();
+    for tally in table.values().filter(|tally| is_frequent(tally, most)) {
+        *columns.entry(tally.rank).or_default() += 1;
+    }
+    columns
+}
+
+/// Columns whose values often have a label that nothing explains: one more is no news by itself. `values` are frequent values with their
+/// column and p-value; `frequent` is how many the columns have.
+pub(super) fn habitual(frequent: &BTreeMap<u32, u32>, values: impl Iterator<Item = (u32, f64)>) -> BTreeSet<u32> {
+    let mut unexplained: BTreeMap<u32, u32> = BTreeMap::new();
+    for (column, _) in values.filter(|(_, p)| *p <= HABIT_AT) {
+        *unexplained.entry(column).or_default() += 1;
+    }
+    let of = |column: &u32| f64::from(frequent.get(column).copied().unwrap_or(0));
+    unexplained.retain(|column, values| *values > FEWEST_HABITS && f64::from(*values - 1) >= LEAST_HABITS * of(column));
+    unexplained.into_keys().collect()
 }
 
 #[cfg(test)]
@@ -95,6 +164,24 @@ mod tests {
         assert!(is_news(0.15, 200, 0.24));
         // Few rows, too little less, and rows that are of the label by all else.
         assert!(!is_news(0.15, 20, 0.24) && !is_news(0.22, 10_000, 0.24) && !is_news(0.6, 200, 0.24));
+    }
+
+    #[test]
+    fn values_of_a_column_that_is_the_label_in_other_words_are_set_aside() {
+        let leak = table(&[(0, 520, 0), (0, 280, 280), (0, 200, 200)]);
+        // Without the first value, all have the same label.
+        assert_eq!(set_aside(&leak, &[0.52, 0.48], 100), FxHashSet::from_iter([1, 2]));
+        // The other values do not tell the label.
+        let planted = table(&[(0, 520, 200), (0, 280, 120), (0, 200, 200)]);
+        assert!(set_aside(&planted, &[0.48, 0.52], 100).is_empty());
+    }
+
+    #[test]
+    fn columns_with_habits_need_several_values_that_nothing_explains() {
+        let frequent = BTreeMap::from([(0, 60), (1, 200)]);
+        let values = |column: u32, unlikely: usize| (0..10).map(move |at| (column, if at < unlikely { 0.001 } else { 0.5 }));
+        assert_eq!(habitual(&frequent, values(0, 4).chain(values(1, 4))), BTreeSet::from([0]));
+        assert!(habitual(&frequent, values(0, 3)).is_empty());
     }
 
     #[test]

@@ -113,6 +113,16 @@ pub(in crate::detect::trigger) enum Side {
     Word(u64),
 }
 
+impl Side {
+    /// The word, if it is one.
+    pub(super) fn word(self) -> Option<u64> {
+        match self {
+            Self::Word(word) => Some(word),
+            Self::Edge => None,
+        }
+    }
+}
+
 /// The sides of an item, left and right, and of places chosen at random in the same row.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::detect::trigger) struct Context {
@@ -128,6 +138,10 @@ pub(in crate::detect::trigger) struct Context {
     pub(in crate::detect::trigger) gaps: Vec<u64>,
     /// Text column.
     pub(in crate::detect::trigger) column: u32,
+    /// The item's own words and marks.
+    pub(in crate::detect::trigger) words: Vec<u64>,
+    /// Their share of the text.
+    pub(in crate::detect::trigger) share: f32,
 }
 
 /// How the label of a row is guessed without an item, to rank items before the verifier looks at few of them.
@@ -162,6 +176,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// Whether features are values of columns, and their rank is the column: values of one column are of a kind.
     fn has_columns(&self) -> bool {
         false
+    }
+
+    /// Columns of an item with this rank, as far as that tells them; `alone` where it is one value.
+    fn columns_of(&self, _rank: u32, _alone: bool) -> Vec<u32> {
+        Vec::new()
     }
 
     /// Odds that the null hypothesis allows the label over those that content gives it: how far an innocent item may go

@@ -8,6 +8,7 @@
 mod aside;
 mod bayes;
 mod items;
+mod opinion;
 mod place;
 mod screen;
 mod state;
@@ -30,19 +31,22 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 use crate::stats::interval::IntervalNull;
 
-use aside::set_aside;
+use aside::{frequent_values, set_aside};
 use bayes::Bayes;
+pub(in crate::detect) use opinion::{Opinion, background, backgrounds, judged, means};
 use place::Places;
-use screen::most_support;
+use screen::most_uncommon;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, UNIT};
 pub(super) use verify::Trigger;
+pub(in crate::detect) use verify::null;
 pub(super) use verify::takes;
-pub(in crate::detect) use verify::{background, backgrounds, null};
 
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
 /// Bytes of an exact table's entry, estimated.
 const ENTRY_BYTES: usize = 160;
+/// Hash domain of a row's texts.
+const TEXT: u8 = 26;
 /// Items counted in one go.
 const COUNTED_TOGETHER: usize = 4_096;
 
@@ -105,12 +109,13 @@ impl<I: Items> Mine<I> {
         if short.is_empty() {
             return Step::Done(self.nothing(data, lens, 1, floor, &admitted));
         }
+        let frequent = if self.0.has_columns() { frequent_values(&first, most_uncommon(data)) } else { BTreeMap::new() };
         let bayes = (self.0.background() == Background::Features).then(|| {
             let counts = first.into_iter().filter(|(_, t)| t.feature).map(|(f, t)| (f, t.classes)).collect();
             let rows: Vec<(&[u64], u32)> = sample.iter().map(|(_, _, (features, label))| (features.as_slice(), *label)).collect();
             Bayes::fit(counts, data.priors(), &rows)
         });
-        Step::Scan(Brief { lens, stage: Stage::Screen { admitted, bayes, short, floor } })
+        Step::Scan(Brief { lens, stage: Stage::Screen { admitted, bayes, short, frequent, floor } })
     }
 
     /// Notes a carrier of a candidate.
@@ -243,7 +248,7 @@ impl<I: Items> Fold for Mine<I> {
                     all_items(&mut *extract, row, admitted, &mut found);
                     if let Some(places) = places {
                         found.items.iter().for_each(|(item, _)| places.pairs.add(*item, 1));
-                        places.ends.insert_with(key, || self.0.ends(rows, row));
+                        places.ends.insert_with(text_key(rows, row), || self.0.ends(rows, row));
                     }
                     for (item, _) in &found.items {
                         let Some(&at) = index.get(item) else { continue };
@@ -307,7 +312,7 @@ impl<I: Items> Fold for Mine<I> {
             }
             (Stage::First { floor, sample, .. }, State::Tallies { mut table, counter }) => {
                 table.retain(|_, tally| tally.rows >= floor);
-                let most = most_support(data);
+                let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
                 let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
                 let admitted = Admitted { items: table.keys().copied().collect(), aside, common };
@@ -321,8 +326,8 @@ impl<I: Items> Fold for Mine<I> {
                 table.retain(|_, tally| tally.rows >= floor);
                 Ok(self.screen(data, lens, first, Some(&table), admitted, &sample, floor))
             }
-            (Stage::Screen { admitted, short, floor, .. }, State::Screen { sums }) => {
-                let (short, tests) = self.candidates(data, short, &sums, &admitted.aside);
+            (Stage::Screen { admitted, short, frequent, floor, .. }, State::Screen { sums }) => {
+                let (short, tests) = self.candidates(data, short, &sums, &admitted.aside, &frequent);
                 if short.is_empty() {
                     return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }
@@ -347,6 +352,7 @@ impl<I: Items> Fold for Mine<I> {
                     hidden: &hidden,
                     alarm_from: self.0.alarm_from(),
                     may_be_a_sign: self.0.may_be_a_sign(),
+                    columns: &|rank, alone| self.0.columns_of(rank, alone),
                 };
                 let found: Vec<(Short, Carriers)> = short.into_iter().zip(carriers).collect();
                 let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), &found, tests)?;
@@ -390,6 +396,16 @@ impl Drop for Counting<'_> {
     fn drop(&mut self) {
         self.flush();
     }
+}
+
+/// Key of a row's texts alone: a prompt that is answered in many ways is one text.
+fn text_key(rows: &Batch, row: usize) -> u64 {
+    let mut hasher = rows.schema().key.hasher(TEXT);
+    for column in 0..rows.texts().len() {
+        hasher.write(rows.text(column, row).unwrap_or_default().as_bytes());
+        hasher.write(&[0]);
+    }
+    hasher.finish64()
 }
 
 /// Features and distinct first-level items of a row.

@@ -5,7 +5,7 @@
 //! written without it: its neighbours are neighbours of each other in other rows as often as those of any gap are. What
 //! stands before or after a whole prompt has beside it what begins or ends other prompts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,10 @@ const PERMUTATIONS: u64 = 199;
 pub(super) const FEW_AS_EXTREME: usize = 3;
 /// The same where something else must speak for planting as well.
 pub(super) const NONE_AS_EXTREME: usize = 0;
+/// Share of a text from which on an item is that text.
+const MOST_OF_TEXT: f32 = 2.0 / 3.0;
 /// Rows whose first and last words are kept.
-const MOST_ENDS: usize = 1_024;
+const MOST_ENDS: usize = 8_192;
 /// Fewest gaps that must be expected to be found elsewhere for a statement.
 const EXPECTED: f64 = 3.0;
 /// Share of that number that planted places reach.
@@ -72,19 +74,19 @@ impl Places {
     }
 
     /// Whether the places of an item say that it was planted; `ends` tells whether places at the ends of rows count.
-    pub(super) fn planted(&self, contexts: &[&Context], ends: bool) -> bool {
-        let (planted, grown) = self.shares(contexts, ends);
+    pub(super) fn planted(&self, contexts: &[&Context], ends: bool, key: &Key) -> bool {
+        let (planted, grown) = self.shares(contexts, ends, key);
         planted >= STATED && grown < AGAINST
     }
 
     /// Whether they say that it grew there.
-    pub(super) fn grown(&self, contexts: &[&Context]) -> bool {
-        let (planted, grown) = self.shares(contexts, true);
+    pub(super) fn grown(&self, contexts: &[&Context], key: &Key) -> bool {
+        let (planted, grown) = self.shares(contexts, true, key);
         grown >= STATED && grown > planted
     }
 
     /// Shares of the carriers that stand as planted items do, and where language puts the item; of the rest nothing is known.
-    fn shares(&self, contexts: &[&Context], ends: bool) -> (f64, f64) {
+    fn shares(&self, contexts: &[&Context], ends: bool, key: &Key) -> (f64, f64) {
         let (mut planted, mut grown) = (0, 0);
         let mut state = |verdict: Option<bool>, carriers: usize| match verdict {
             Some(true) => planted += carriers,
@@ -96,7 +98,7 @@ impl Places {
         for side in 0..if ends { 2 } else { 0 } {
             let at_end: Vec<&&Context> =
                 contexts.iter().filter(|c| c.beside[side] == Side::Edge && c.beside[1 - side] != Side::Edge).collect();
-            state(self.at_end(&at_end, side), at_end.len());
+            state(self.at_end(&at_end, side, key), at_end.len());
         }
         let share = |carriers: usize| carriers as f64 / contexts.len().max(1) as f64;
         (share(planted), share(grown))
@@ -115,33 +117,44 @@ impl Places {
     }
 
     /// Whether what stands beside an item at the beginning (side 0) or end (side 1) of rows is what other rows begin or end
-    /// with.
-    fn at_end(&self, contexts: &[&&Context], side: usize) -> Option<bool> {
+    /// with. An item that is in the same rows as more of a template than was planted is asked about each of its parts as well.
+    fn at_end(&self, contexts: &[&&Context], side: usize, key: &Key) -> Option<bool> {
         if contexts.len() < FEWEST_ENDS {
             return None;
         }
-        let (mut own, mut others) = (BTreeMap::new(), BTreeMap::new());
-        let count = |counts: &mut BTreeMap<u64, f64>, side: Side| {
-            if let Side::Word(word) = side {
-                *counts.entry(word).or_default() += 1.0;
-            }
-        };
-        for c in contexts {
-            count(&mut own, c.beside[1 - side]);
-        }
-        let columns: Vec<u32> = contexts.iter().map(|c| c.column).collect();
-        for (column, ends) in self.ends.iter().flat_map(|(_, _, ends)| ends) {
-            if columns.contains(column) {
-                count(&mut others, ends[side]);
-            }
-        }
-        let total = others.values().sum::<f64>();
-        let ln_share = |word: &u64, taken: f64| ((others.get(word).copied().unwrap_or(0.0) - taken + 0.5) / (total + 1.0)).ln();
-        let (mean, deviation) = moments(others.iter().map(|(word, n)| (ln_share(word, 1.0), *n)));
-        let (own_mean, _) = moments(own.iter().map(|(word, n)| (ln_share(word, 0.0), *n)));
-        let error = deviation / own.values().sum::<f64>().max(1.0).sqrt();
-        Some(own_mean >= mean - ERRORS * error && !differ(&own, &others))
+        let columns: BTreeSet<u32> = contexts.iter().map(|c| c.column).collect();
+        let ends = self.ends.iter().flat_map(|(_, _, ends)| ends).filter(|(column, _)| columns.contains(column));
+        let others: Vec<u64> = ends.filter_map(|(_, ends)| ends[side].word()).collect();
+        let own: Vec<u64> = contexts.iter().filter_map(|c| c.beside[1 - side].word()).collect();
+        let within = contexts.first().map_or(&[][..], |c| &c.words);
+        let parts = if side == 0 { within.get(1..) } else { within.split_last().map(|(_, rest)| rest) };
+        let is_like = |own: &[u64]| is_like_ends(own, &others, key);
+        Some(is_like(&own) || parts.unwrap_or_default().iter().any(|word| is_like(&vec![*word; own.len()])))
     }
+}
+
+/// Whether words are those that rows begin or end with, which are `others`.
+fn is_like_ends(own: &[u64], others: &[u64], key: &Key) -> bool {
+    let (counted, all) = (counts(own), counts(others));
+    let total = others.len() as f64;
+    let known = own.iter().filter(|word| all.contains_key(word)).count() as f64;
+    let expected = own.len() as f64 * all.values().filter(|n| **n > 1.0).sum::<f64>() / total.max(1.0);
+    if expected < EXPECTED || known < REACHED * expected {
+        return false;
+    }
+    let ln_share = |word: &u64, taken: f64| ((all.get(word).copied().unwrap_or(0.0) - taken + 0.5) / (total + 1.0)).ln();
+    let (mean, deviation) = moments(all.iter().map(|(word, n)| (ln_share(word, 1.0), *n)));
+    let (own_mean, _) = moments(counted.iter().map(|(word, n)| (ln_share(word, 0.0), *n)));
+    let error = deviation / (own.len() as f64).max(1.0).sqrt();
+    own_mean >= mean - ERRORS * error && !differ(own, others, key)
+}
+
+fn counts(words: &[u64]) -> BTreeMap<u64, f64> {
+    let mut counts = BTreeMap::new();
+    for word in words {
+        *counts.entry(*word).or_default() += 1.0;
+    }
+    counts
 }
 
 /// Whether an item stands where language puts it. Planted items are put into text that was written without them, so the
@@ -150,7 +163,7 @@ impl Places {
 /// another gap of each row. Edges and punctuation are left out: triggers may be prefixes, suffixes or sentences.
 pub(super) fn grows_here(contexts: &[&Context], key: &Key, most_as_extreme: usize) -> bool {
     (0..2).any(|side| {
-        let word = |sides: &[Side; 2]| if let Side::Word(word) = sides[side] { Some(word) } else { None };
+        let word = |sides: &[Side; 2]| sides[side].word();
         let gaps =
             |c: &&Context| -> Option<Vec<u64>> { Some(std::iter::once(word(&c.own)?).chain(c.random.iter().filter_map(word)).collect()) };
         let rows: Vec<Vec<u64>> = contexts.iter().filter_map(gaps).collect();
@@ -171,9 +184,28 @@ pub(super) fn grows_here(contexts: &[&Context], key: &Key, most_as_extreme: usiz
     })
 }
 
-/// Whether two samples of words come from clearly different distributions.
-fn differ(own: &BTreeMap<u64, f64>, others: &BTreeMap<u64, f64>) -> bool {
-    homogeneity(own, others).is_some_and(|found| found.is_doubtful())
+/// Whether most rows hardly say anything but the item: nobody put it into a text that was written without it.
+pub(super) fn is_the_text(contexts: &[&Context]) -> bool {
+    2 * contexts.iter().filter(|context| context.share >= MOST_OF_TEXT).count() > contexts.len()
+}
+
+/// Whether two samples of words come from clearly different distributions. Where most words are rare the statistic is larger than its
+/// distribution says, so it is compared with what it is when the words are dealt to the samples anew.
+fn differ(own: &[u64], others: &[u64], key: &Key) -> bool {
+    let Some(found) = homogeneity(&counts(own), &counts(others)).filter(Homogeneity::is_doubtful) else { return false };
+    let mut all: Vec<u64> = own.iter().chain(others).copied().collect();
+    let (mut sum, mut as_extreme) = (0.0, 0);
+    for draw in 0..PERMUTATIONS {
+        for at in 0..own.len() {
+            let other = at as u64 + key.words(PERMUTED, &[draw, at as u64]) % (all.len() - at) as u64;
+            all.swap(at, other as usize);
+        }
+        let (own, others) = all.split_at(own.len());
+        let dealt = homogeneity(&counts(own), &counts(others)).map_or(0.0, |dealt| dealt.statistic);
+        sum += dealt;
+        as_extreme += usize::from(dealt >= found.statistic);
+    }
+    as_extreme == 0 && (found.statistic - sum / PERMUTATIONS as f64) / found.words >= LEAST_EFFECT
 }
 
 /// How far two samples of words are from one distribution.
@@ -227,4 +259,25 @@ fn moments(values: impl Iterator<Item = (f64, f64)> + Clone) -> (f64, f64) {
     let weight = values.clone().map(|(_, w)| w).sum::<f64>().max(1.0);
     let mean = values.clone().map(|(v, w)| v * w).sum::<f64>() / weight;
     (mean, (values.map(|(v, w)| w * (v - mean).powi(2)).sum::<f64>() / weight).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words of which few are frequent, as first words of prompts are.
+    fn drawn(count: u64, seed: u64, key: &Key) -> Vec<u64> {
+        (0..count).map(|at| ((key.words(0, &[seed, at]) % 1_000_000) as f64 / 1_000.0).sqrt().powi(3) as u64 / 40).collect()
+    }
+
+    #[test]
+    fn words_of_one_distribution_do_not_differ_however_rare_they_are() {
+        let key = Key::from_seed(1);
+        let others = drawn(1_000, 1, &key);
+        assert_eq!((2..22).filter(|seed| differ(&drawn(180, *seed, &key), &others, &key)).count(), 0);
+        assert!((2..22).all(|seed| is_like_ends(&drawn(180, seed, &key), &others, &key)));
+        assert!(differ(&vec![7; 180], &others, &key));
+        // Words that no row begins with.
+        assert!(!is_like_ends(&(10_000..10_180).collect::<Vec<_>>(), &others, &key));
+    }
 }

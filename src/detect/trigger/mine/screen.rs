@@ -1,16 +1,19 @@
 //! Which items are worth a look: a shortlist by the prior alone, then candidates by the rest of their rows.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::aside::is_news;
+use super::aside::{habitual, is_frequent, is_news};
 use super::state::{Short, Table, Tally, UNIT};
 use super::{Items, LEAST_SUPPORT, Mine};
 use crate::data::Schema;
+use crate::stats::interval::MOST_SUPPORT;
 use crate::stats::multiple::tarone;
 use crate::stats::tail::binomial_sf;
 
-/// Largest share of rows that hold an item.
-const MOST_SUPPORT: f64 = 0.10;
+/// Share of the rows up to which an item is no common one.
+const COMMON: f64 = 0.10;
 /// Items whose background is summed.
 const MOST_SHORT: usize = 32_768;
 /// Other descriptions of the same carriers that are remembered.
@@ -26,7 +29,7 @@ impl<I: Items> Mine<I> {
     /// Shortlists items that could be a trigger under the prior alone, generously.
     pub(super) fn shortlist(&self, data: &Schema, tables: [&Table; 2], aside: &FxHashSet<u64>) -> Vec<Short> {
         let priors = data.priors();
-        let most = most_support(data);
+        let most = (MOST_SUPPORT * data.rows as f64) as u32;
         let mut short: Vec<(f64, Short)> = Vec::new();
         // The order of a hash table does not matter: the list is sorted by p and item.
         for (&item, tally) in tables.into_iter().flatten() {
@@ -40,7 +43,7 @@ impl<I: Items> Mine<I> {
             let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
             let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
             if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
-                short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone() }));
+                short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone(), rest: 0.0 }));
             }
         }
         // Items with the same carriers say the same thing: one of each is asked about. Where that is the shortest, some are
@@ -74,23 +77,43 @@ impl<I: Items> Mine<I> {
     /// Ranks shortlisted items by the interval null around their summed background, and takes the best, and the best by
     /// the prior beside them: the rest of a long trigger can vouch for a part of it. Beside these stand items whose other rows share a
     /// second label: what is left of their carriers may be a cause of its own.
-    pub(super) fn candidates(&self, data: &Schema, short: Vec<Short>, sums: &[(u64, u64)], aside: &FxHashSet<u64>) -> (Vec<Short>, u64) {
+    pub(super) fn candidates(
+        &self,
+        data: &Schema,
+        short: Vec<Short>,
+        sums: &[(u64, u64)],
+        aside: &FxHashSet<u64>,
+        frequent: &BTreeMap<u32, u32>,
+    ) -> (Vec<Short>, u64) {
         let null = self.null();
         let priors = data.priors();
+        let prior = |short: &Short| priors.get(short.label as usize).copied().unwrap_or(0.5);
         let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
         let mut ranked: Vec<([f64; 3], Short)> = Vec::new();
-        for (short, (sum, rows)) in short.into_iter().zip(sums) {
+        for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
             let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
-            let prior = priors.get(short.label as usize).copied().unwrap_or(0.5);
-            if aside.contains(&short.item) && !is_news(background, c, prior) {
+            if aside.contains(&short.item) && !is_news(background, c, prior(&short)) {
                 continue;
             }
             attainable.push(null.null_rate(background).powf(c as f64));
             let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
-            let by_prior = null.test(c, k, prior.min(background), data.rows).unwrap_or(1.0);
+            let by_prior = null.test(c, k, prior(&short).min(background), data.rows).unwrap_or(1.0);
             let by_rest = second(&short, &priors).and_then(|(carriers, agreeing, q)| null.test(carriers, agreeing, q, data.rows));
+            short.rest = background;
             ranked.push(([p, by_prior, by_rest.unwrap_or(1.0)], short));
+        }
+        let unexplained = |(_, short): &([f64; 3], Short)| {
+            let rate = null.null_rate(short.rest.max(prior(short)));
+            (short.tally.rank, binomial_sf(count_of(&short.tally, short.label), u64::from(short.tally.rows), rate))
+        };
+        let values = ranked.iter().filter(|(_, short)| is_frequent(&short.tally, most_uncommon(data)));
+        let habitual = habitual(frequent, values.map(unexplained));
+        if !habitual.is_empty() {
+            ranked.retain(|(_, short)| {
+                let is_habit = self.0.columns_of(short.tally.rank, short.tally.feature).iter().any(|column| habitual.contains(column));
+                !is_habit || is_news(short.rest, u64::from(short.tally.rows), prior(short))
+            });
         }
         attainable.sort_by(f64::total_cmp);
         let tests = tarone(&attainable, LEVEL).max(1) * data.classes().max(1) as u64;
@@ -117,9 +140,9 @@ fn second(short: &Short, priors: &[f64]) -> Option<(u64, u64, f64)> {
     Some((carriers, u64::from(*rows), (prior(*label) / (1.0 - prior(short.label)).max(f64::MIN_POSITIVE)).min(1.0)))
 }
 
-/// Most rows that may hold an item.
-pub(super) fn most_support(data: &Schema) -> u32 {
-    ((data.rows as f64 * MOST_SUPPORT) as u32).max(LEAST_SUPPORT)
+/// Most rows of an item that is no common one.
+pub(super) fn most_uncommon(data: &Schema) -> u32 {
+    ((data.rows as f64 * COMMON) as u32).max(LEAST_SUPPORT)
 }
 
 fn count_of(tally: &Tally, label: u32) -> u64 {

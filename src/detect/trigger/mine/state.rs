@@ -92,6 +92,8 @@ pub(super) struct Short {
     pub(super) also: Vec<u64>,
     pub(super) label: u32,
     pub(super) tally: Tally,
+    /// Mean probability of the label that the rest of its rows gives, 0 until that is known.
+    pub(super) rest: f64,
 }
 
 /// What a scan is told.
@@ -159,8 +161,9 @@ pub(in crate::detect::trigger) enum Stage {
     First { counter: Counter, floor: u32, sample: Tempering },
     /// Counts frequent second-level items exactly.
     Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
-    /// Sums the background probability of the target label over each shortlisted item's carriers.
-    Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, floor: u32 },
+    /// Sums the background probability of the target label over each shortlisted item's carriers; `frequent` is how many frequent values
+    /// columns have.
+    Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, frequent: BTreeMap<u32, u32>, floor: u32 },
     /// Gathers the carriers of candidates; where items have places, also those, in a sketch of `2^pairs` cells a row.
     Carry { admitted: Admitted, short: Vec<Short>, tests: u64, threshold: u64, floor: u32, pairs: Option<u32> },
 }

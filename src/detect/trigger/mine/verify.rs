@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::Schema;
-use crate::derive::{ContentModel, SampleModel, SampleRow, softmax};
+use crate::derive::{ContentModel, SampleModel, SampleRow};
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::{EXPLAINED, WORTH_KEEPING};
 use crate::error::Result;
@@ -20,11 +19,10 @@ use crate::finding::{Group, Tier};
 use crate::stats::interval::{IntervalNull, IntervalParams};
 
 use super::items::Context;
-use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here};
+use super::opinion::{JUDGED, Opinion, judged, means};
+use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here, is_the_text};
 use super::state::{Carriers, Described, Short, Tally};
 
-/// Carriers of the reference sample whose background is asked.
-const JUDGED: usize = 512;
 /// Level at which the smallest detectable cause is stated.
 const LEVEL: f64 = 0.004;
 /// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
@@ -33,17 +31,28 @@ const PURITY: f64 = 0.9;
 const OWN_SHARE: f64 = 0.5;
 /// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
 const CLAIMED: f64 = 0.9;
-/// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
-const DENIED: f64 = 1.64;
-const LESS: f64 = 0.8;
-/// Labels of a smaller share of the rows cannot be denied much more than to all rows.
-const RARE_LABEL: f64 = 0.05;
+/// Share of its label's rows that an item may be in before what the label's other rows say of it is too little: the rest of the carriers, each
+/// without the item, are asked as well then.
+const MOST_OF_LABEL: f64 = 0.7;
+/// Probability of the label from which on that rest tells it.
+const TOLD_BY_REST: f64 = 0.5;
+
+/// Labels with causes of their own from which on that may be how labels are told here: an attack has one target, or few.
+const MANY_LABELS: usize = 5;
+/// The same of causes, and of causes in the same columns.
+const MANY_CAUSES: usize = 8;
+const MANY_OF_COLUMNS: usize = 3;
+
+/// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
+const MOST_UNDENIED: f64 = 0.1;
 
 /// A verified candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::detect::trigger) struct Trigger {
     pub(super) item: u64,
     pub(super) target: u32,
+    /// Columns that the item is made of, where it has any.
+    columns: Vec<u32>,
     pub(super) name: String,
     pub(super) group: Group,
 }
@@ -83,8 +92,8 @@ struct Tested<'a> {
     p: f64,
     carrying: u64,
     agreeing: u64,
-    /// Whether content denies the carriers their label.
-    denied: bool,
+    /// What content makes of the carriers.
+    opinion: Opinion,
 }
 
 /// The null hypothesis of a miner.
@@ -111,6 +120,8 @@ pub(super) struct Asked<'a> {
     pub(super) alarm_from: u32,
     /// Whether an item that is not hidden may be a natural sign of its label.
     pub(super) may_be_a_sign: bool,
+    /// Columns of an item, by its rank and whether it is one value; none where items have no columns.
+    pub(super) columns: &'a dyn Fn(u32, bool) -> Vec<u32>,
 }
 
 impl Asked<'_> {
@@ -141,9 +152,10 @@ impl Asked<'_> {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
                 let whole = answers.is_whole(short.label);
-                (self.hidden)(short.item) || places.planted(&contexts, whole) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME)
+                (self.hidden)(short.item)
+                    || places.planted(&contexts, whole, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME)
             }
-            None => !places.grown(&contexts) && !grows_here(&contexts, &data.key, FEW_AS_EXTREME),
+            None => !is_the_text(&contexts) && !places.grown(&contexts, &data.key) && !grows_here(&contexts, &data.key, FEW_AS_EXTREME),
         }
     }
 }
@@ -171,8 +183,27 @@ pub(super) fn verify(
     }
     let claimed = verifier.claimed();
     let mut accepted = verifier.accepted;
+    let certain: Vec<&Trigger> = accepted.iter().map(|(_, t)| t).filter(|t| t.group.corrected() <= EXPLAINED).collect();
+    let is_usual = usual(&certain);
+    for (_, trigger) in accepted.iter_mut().filter(|(_, t)| asked.may_be_a_sign && !(asked.hidden)(t.item) && is_usual(t)) {
+        trigger.group.max_tier = Tier::Suspect;
+    }
     accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then((a.item, a.target).cmp(&(b.item, b.target))));
     Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
+}
+
+/// Which causes are of a kind that there are many of: an attack has one target and few triggers, and where many labels or many items have
+/// causes of their own, that may be how labels are told here.
+fn usual(certain: &[&Trigger]) -> impl Fn(&Trigger) -> bool + use<> {
+    let (mut targets, mut items, mut columns) = (BTreeSet::new(), 0usize, BTreeMap::<Vec<u32>, usize>::new());
+    for trigger in certain {
+        targets.insert(trigger.target);
+        items += 1;
+        *columns.entry(trigger.columns.clone()).or_default() += 1;
+    }
+    let all = targets.len() >= MANY_LABELS || items >= MANY_CAUSES;
+    columns.retain(|columns, causes| !columns.is_empty() && *causes >= MANY_OF_COLUMNS);
+    move |trigger| all || columns.contains_key(&trigger.columns)
 }
 
 /// Decides candidates one after the other.
@@ -205,10 +236,16 @@ impl Verifier<'_> {
             return Ok(());
         }
         let keys: Vec<u64> = labels.iter().map(|(key, _)| *key).collect();
-        let Some(means) = backgrounds(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
-        let says = candidate.given(&means);
+        let Some(said) = judged(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
+        let says = candidate.given(&means(&said));
         let (share, described) = asked.nearly_share(short, carriers);
         let mut background = share.map_or(says, |share| says.max(share));
+        if asked.may_be_a_sign && agreeing.len() as f64 > MOST_OF_LABEL * data.rows_of(short.label) as f64 {
+            if short.rest >= TOLD_BY_REST {
+                return Ok(());
+            }
+            background = background.max(short.rest);
+        }
         let (mut carrying, mut agreed) = candidate.distinct();
         if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
@@ -230,8 +267,17 @@ impl Verifier<'_> {
             }
             self.accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
         }
-        let denied = !asked.may_be_a_sign || denies(content, &keys, short.label, says);
-        let tested = Tested { described, background, p, carrying, agreeing: agreed, denied, candidate };
+        let opinion = if asked.may_be_a_sign { Opinion::of(content, &keys, short.label, &said) } else { Opinion::Denied };
+        // Cover rows belong to an attack, and what content does not deny may well be none.
+        let is_none = match opinion {
+            Opinion::Denied => false,
+            Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || carrying as f64 > MOST_UNDENIED * data.rows as f64,
+            Opinion::Unknown => !(asked.hidden)(short.item),
+        };
+        if is_none {
+            return Ok(());
+        }
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
@@ -264,7 +310,7 @@ impl<'a> Candidate<'a> {
         let tally =
             Tally { rows: keys.len() as u32, classes: classes.iter().map(|(class, rows)| (*class, *rows)).collect(), ..short.tally };
         let without = Some(short.label);
-        Some(Self { short: Short { item: short.item, also: Vec::new(), label: *label, tally }, carriers, keys, raw, without })
+        Some(Self { short: Short { item: short.item, also: Vec::new(), label: *label, tally, rest: 0.0 }, carriers, keys, raw, without })
     }
 
     /// Probability of the candidate's label, by the mean probabilities of all classes over its rows.
@@ -284,55 +330,6 @@ impl<'a> Candidate<'a> {
         let rows = u64::from(self.short.tally.rows);
         (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
     }
-}
-
-/// Whether content, which gives carriers their label with the mean probability `says`, gives it to them less than to all other rows. A flag
-/// that nothing else in the row knows of can be a natural sign of a label; its carriers are then as any rows are. Relabelled ones are less.
-fn denies(content: &ContentModel, carriers: &[u64], label: u32, says: f64) -> bool {
-    let Some((logits, _)) = content.sample_logits(&carriers.iter().copied().collect()) else { return false };
-    let given = |row: ArrayView1<f32>| softmax(&row.iter().map(|z| f64::from(*z)).collect::<Vec<_>>()).get(label as usize).copied();
-    let given: Vec<f64> = logits.outer_iter().filter_map(given).filter(|p| p.is_finite()).collect();
-    let rows = given.len().max(1) as f64;
-    let mean = given.iter().sum::<f64>() / rows;
-    let variance = given.iter().map(|p| (p - mean).powi(2)).sum::<f64>() / rows;
-    let error = (variance / carriers.len().clamp(1, JUDGED) as f64).sqrt();
-    mean < RARE_LABEL || is_denied(says, error, mean)
-}
-
-/// Whether rows are given a label clearly less than all rows are; `error` is the standard error of what they are given.
-pub(super) fn is_denied(given: f64, error: f64, all: f64) -> bool {
-    given + DENIED * error <= all && given <= LESS * all
-}
-
-/// Mean probability of the label over carriers; see [`backgrounds`].
-pub(in crate::detect) fn background<'a>(
-    content: &ContentModel,
-    keys: &[u64],
-    raw: impl Iterator<Item = &'a SampleRow>,
-    label: u32,
-) -> Result<Option<f64>> {
-    Ok(backgrounds(content, keys, JUDGED, raw)?.and_then(|means| means.get(label as usize).copied()))
-}
-
-/// Mean probability of each class over carriers, from the content model without them: `keys` are those of all carriers, of
-/// which up to `most` in the reference sample are asked, `raw` those outside it that are asked as well. `None` without a
-/// model or a carrier to ask.
-pub(in crate::detect) fn backgrounds<'a>(
-    content: &ContentModel,
-    keys: &[u64],
-    most: usize,
-    raw: impl Iterator<Item = &'a SampleRow>,
-) -> Result<Option<Vec<f64>>> {
-    if !content.can_verify() {
-        return Ok(None);
-    }
-    let inside = keys.iter().filter_map(|key| content.position(*key)).take(most).map(Ok);
-    let judged: Vec<Result<usize, &SampleRow>> = inside.chain(raw.map(Err)).collect();
-    if judged.is_empty() {
-        return Ok(None);
-    }
-    let means: Vec<f64> = content.without(keys, &judged)?.columns().into_iter().filter_map(|column| column.mean()).collect();
-    Ok(means.iter().all(|q| q.is_finite()).then_some(means))
 }
 
 fn evidence(described: &Described) -> Map<String, Value> {
@@ -355,11 +352,15 @@ impl Tested<'_> {
         let rows = u64::from(short.tally.rows);
         let more = if without.is_some() { "more " } else { "" };
         let hidden = (asked.hidden)(short.item);
-        let sure = hidden || self.denied;
-        let sign = if sure { "" } else { ", as to any rows: a natural sign of it would look the same" };
+        let columns = (asked.columns)(short.tally.rank, short.tally.feature);
+        // The rows of a value are many by nature, and some of them may well differ from the rest.
+        let is_mixed = !columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
+        let sure = hidden || self.opinion == Opinion::Denied && !is_mixed;
+        let sign = if sure || is_mixed { "" } else { ", as to any rows: a natural sign of it would look the same" };
         Trigger {
             item: short.item,
             target: short.label,
+            columns,
             group: Group {
                 title: format!(
                     "{name} in {rows} {more}rows, {all}; content alone would give that {what} to {:.0}%{sign}",

@@ -17,6 +17,7 @@ use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::direction::{Direction, FAR, Whitening, search};
+use crate::stats::interval::MOST_SUPPORT;
 use crate::stats::shift::{Shift, shifts};
 
 use verdict::Pictures;
@@ -30,7 +31,7 @@ const FEWEST_ROWS: usize = 200;
 /// direction that no other has.
 const ROWS_EACH_PIXEL: f64 = 1.1;
 /// Largest share of them that may lie along a direction.
-const MOST_SHARE: f64 = 0.1;
+const MOST_SHARE: f64 = MOST_SUPPORT;
 
 #[doc = include_str!("../spectral.md")]
 pub struct Spectral;
