@@ -178,10 +178,14 @@ impl Schema {
         self.label.as_ref().map_or(0, |label| label.classes.len())
     }
 
+    fn class(&self, class: u32) -> Option<&Class> {
+        self.label.as_ref()?.classes.get(class as usize)
+    }
+
     /// Name of a class as a person reads it; empty for one that is not there.
     #[must_use]
     pub fn class_name(&self, class: u32) -> &str {
-        self.label.as_ref().and_then(|label| label.classes.get(class as usize)).map_or("", |class| class.name.as_str())
+        self.class(class).map_or("", |class| class.name.as_str())
     }
 
     /// What carriers have in common, as a title says it: `all labelled spam`, `40 answered no`.
@@ -191,10 +195,10 @@ impl Schema {
         if agreeing == carrying { format!("all {said}") } else { format!("{agreeing} {said}") }
     }
 
-    /// Rows of a class.
+    /// Rows of a class; 0 for one that is not there.
     #[must_use]
     pub fn rows_of(&self, class: u32) -> u64 {
-        self.label.as_ref().and_then(|label| label.classes.get(class as usize)).map_or(0, |class| class.rows)
+        self.class(class).map_or(0, |class| class.rows)
     }
 
     /// Share of each class among labelled rows; empty without a label.

@@ -40,8 +40,8 @@ impl Opinion {
     /// The opinion of rows × classes probabilities of carriers, given their keys and the label that they share.
     pub(in crate::detect) fn of(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>) -> Self {
         let Some((logits, labels)) = content.sample_logits(&carriers.iter().copied().collect()) else { return Self::AsAny };
-        let given: Vec<(Vec<f64>, u32)> = logits.outer_iter().zip(labels).map(|(row, own)| (probabilities(row), own)).collect();
-        let given: Vec<&(Vec<f64>, u32)> = given.iter().filter(|(p, _)| p.iter().all(|p| p.is_finite())).collect();
+        let given = logits.outer_iter().zip(labels).map(|(row, own)| (probabilities(row), own));
+        let given: Vec<(Vec<f64>, u32)> = given.filter(|(p, _)| p.iter().all(|p| p.is_finite())).collect();
         let label = label as usize;
         let says = mean(judged.outer_iter().filter_map(|row| row.get(label).copied()));
         let all = mean(given.iter().filter_map(|(p, _)| p.get(label).copied()));
@@ -61,10 +61,12 @@ impl Opinion {
         let commonest = counts.iter().copied().fold(0.0, f64::max) / given.len().max(1) as f64;
         let way = (surely - commonest).max(0.0);
         let gone = mean(judged.outer_iter().map(|row| likeliest_other(&row.to_vec(), label))) - commonest;
-        match () {
-            () if way >= KNOWS && gone < UNKNOWN * way => Self::Unknown,
-            () if less && gone >= RECOGNISED * way => Self::Denied,
-            () => Self::AsAny,
+        if way >= KNOWS && gone < UNKNOWN * way {
+            Self::Unknown
+        } else if less && gone >= RECOGNISED * way {
+            Self::Denied
+        } else {
+            Self::AsAny
         }
     }
 }

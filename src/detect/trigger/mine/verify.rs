@@ -36,13 +36,11 @@ const CLAIMED: f64 = 0.9;
 const MOST_OF_LABEL: f64 = 0.7;
 /// Probability of the label from which on that rest tells it.
 const TOLD_BY_REST: f64 = 0.5;
-
 /// Labels with causes of their own from which on that may be how labels are told here: an attack has one target, or few.
 const MANY_LABELS: usize = 5;
 /// The same of causes, and of causes in the same columns.
 const MANY_CAUSES: usize = 8;
 const MANY_OF_COLUMNS: usize = 3;
-
 /// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
 const MOST_UNDENIED: f64 = 0.1;
 
@@ -195,13 +193,12 @@ pub(super) fn verify(
 /// Which causes are of a kind that there are many of: an attack has one target and few triggers, and where many labels or many items have
 /// causes of their own, that may be how labels are told here.
 fn usual(certain: &[&Trigger]) -> impl Fn(&Trigger) -> bool + use<> {
-    let (mut targets, mut items, mut columns) = (BTreeSet::new(), 0usize, BTreeMap::<Vec<u32>, usize>::new());
+    let targets: BTreeSet<u32> = certain.iter().map(|trigger| trigger.target).collect();
+    let mut columns: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
     for trigger in certain {
-        targets.insert(trigger.target);
-        items += 1;
         *columns.entry(trigger.columns.clone()).or_default() += 1;
     }
-    let all = targets.len() >= MANY_LABELS || items >= MANY_CAUSES;
+    let all = targets.len() >= MANY_LABELS || certain.len() >= MANY_CAUSES;
     columns.retain(|columns, causes| !columns.is_empty() && *causes >= MANY_OF_COLUMNS);
     move |trigger| all || columns.contains_key(&trigger.columns)
 }
@@ -261,11 +258,8 @@ impl Verifier<'_> {
             return Ok(());
         }
         let Some(p) = null.test(carrying, agreed, background, data.rows) else { return Ok(()) };
-        if let Some(at) = widened {
-            if self.accepted[at].1.group.p <= p {
-                return Ok(());
-            }
-            self.accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
+        if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
+            return Ok(());
         }
         let opinion = if asked.may_be_a_sign { Opinion::of(content, &keys, short.label, &said) } else { Opinion::Denied };
         // Cover rows belong to an attack, and what content does not deny may well be none.
@@ -276,6 +270,9 @@ impl Verifier<'_> {
         };
         if is_none {
             return Ok(());
+        }
+        if widened.is_some() {
+            self.accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
         }
         let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
