@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::near::{Outline, outline};
 use crate::data::{Batch, Role, Schema, strings};
 use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw};
-use crate::detect::trigger::{Opinion, WORTH_KEEPING, judged, means};
+use crate::detect::trigger::{WORTH_KEEPING, backgrounds};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
@@ -402,8 +402,7 @@ fn flood(
     if carrying < u64::from(FEWEST) {
         return Ok(None);
     }
-    let Some(said) = judged(content, &keys, keys.len(), found.raw.iter().map(|(_, _, row)| row))? else { return Ok(None) };
-    let means = means(&said);
+    let Some(means) = backgrounds(content, &keys, keys.len(), found.raw.iter().map(|(_, _, row)| row))? else { return Ok(None) };
     let Some(background) = means.get(label as usize).copied() else { return Ok(None) };
     let Some(p) = null.test(carrying, agreeing, background, data.rows) else { return Ok(None) };
     // Rows of one template are no independent witnesses of a label that content does not know. What speaks for a flood is
@@ -412,9 +411,6 @@ fn flood(
     let altered = found.scattered();
     let one_source = has_source && found.sources.len() == 1;
     if p * tests as f64 > WORTH_KEEPING || !(original.is_some() || altered || one_source) {
-        return Ok(None);
-    }
-    if !one_source && original.is_none() && Opinion::of(content, &keys, label, &said) == Opinion::Unknown {
         return Ok(None);
     }
     let all = data.shared(label, agreeing, carrying);

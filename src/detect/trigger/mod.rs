@@ -12,7 +12,7 @@ mod token;
 
 pub use activation::{Activation, ActivationModel};
 pub use mine::MineModel;
-pub(super) use mine::{Opinion, background, judged, means, null};
+pub(super) use mine::{background, backgrounds, null};
 pub use patch::{Patch, patch};
 pub use rule::{Cuts, Rule, rule};
 pub use set::{Set, SetModel};

@@ -33,7 +33,8 @@ use crate::stats::interval::IntervalNull;
 
 use aside::{frequent_values, set_aside};
 use bayes::Bayes;
-pub(in crate::detect) use opinion::{Opinion, background, backgrounds, judged, means};
+pub(super) use opinion::{Opinion, judged, means};
+pub(in crate::detect) use opinion::{background, backgrounds};
 use place::Places;
 use screen::most_uncommon;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, UNIT};

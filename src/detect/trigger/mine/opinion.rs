@@ -27,7 +27,7 @@ const KNOWS: f64 = 0.2;
 
 /// What content makes of carriers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::detect) enum Opinion {
+pub(in crate::detect::trigger) enum Opinion {
     /// They are rows of other labels.
     Denied,
     /// They are as any rows are.
@@ -38,7 +38,7 @@ pub(in crate::detect) enum Opinion {
 
 impl Opinion {
     /// The opinion of rows × classes probabilities of carriers, given their keys and the label that they share.
-    pub(in crate::detect) fn of(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>) -> Self {
+    pub(in crate::detect::trigger) fn of(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>) -> Self {
         let Some((logits, labels)) = content.sample_logits(&carriers.iter().copied().collect()) else { return Self::AsAny };
         let given = logits.outer_iter().zip(labels).map(|(row, own)| (probabilities(row), own));
         let given: Vec<(Vec<f64>, u32)> = given.filter(|(p, _)| p.iter().all(|p| p.is_finite())).collect();
@@ -92,7 +92,7 @@ pub(super) fn is_denied(given: f64, error: f64, all: f64) -> bool {
 /// Probabilities of the classes for carriers, rows × classes, from the content model without them: `keys` are those of all carriers, of
 /// which up to `most` in the reference sample are asked, `raw` those outside it that are asked as well. `None` without a
 /// model or a carrier to ask.
-pub(in crate::detect) fn judged<'a>(
+pub(in crate::detect::trigger) fn judged<'a>(
     content: &ContentModel,
     keys: &[u64],
     most: usize,
@@ -121,7 +121,7 @@ pub(in crate::detect) fn backgrounds<'a>(
 }
 
 /// Mean probability of each class.
-pub(in crate::detect) fn means(judged: &Array2<f64>) -> Vec<f64> {
+pub(in crate::detect::trigger) fn means(judged: &Array2<f64>) -> Vec<f64> {
     judged.mean_axis(Axis(0)).map(|means| means.to_vec()).unwrap_or_default()
 }
 
