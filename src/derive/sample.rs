@@ -22,6 +22,10 @@ const SIDE: usize = 32;
 const MOST_TOKENS: usize = 1_024;
 /// Hash domain of tokens.
 const TOKEN: u8 = 10;
+/// Lengths of the runs of letters that are taken.
+const LETTERS: std::ops::RangeInclusive<usize> = 2..=4;
+/// Longest word that is read so.
+const MOST_LETTERS: usize = 64;
 
 /// One row in raw form.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -114,7 +118,14 @@ pub fn word_hash(key: &Key, word: &str) -> u64 {
     key.bytes(TOKEN, word.to_lowercase().as_bytes())
 }
 
-/// Distinct 32-bit hashes of words and word pairs of a row's texts, ascending.
+/// Hashes of the runs of letters in a word, its beginning and end marked by a space.
+fn letters(key: &Key, word: &str) -> impl Iterator<Item = u64> {
+    let spelt: Vec<char> = format!(" {} ", word.to_lowercase()).chars().take(MOST_LETTERS).collect();
+    let run = move |n: usize| spelt.windows(n).map(|run| run.iter().collect::<String>()).collect::<Vec<_>>();
+    LETTERS.flat_map(run).map(|run| key.bytes(TOKEN, run.as_bytes()))
+}
+
+/// Distinct 32-bit hashes of words and word pairs of a row's texts, and of the letters of those that are one word, ascending.
 pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
     let key = &rows.schema().key;
     let mut out = BTreeSet::new();
@@ -131,6 +142,11 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
             if out.len() >= MOST_TOKENS {
                 break;
             }
+        }
+        let mut all = words(text);
+        // Single words have nothing in common but their letters.
+        if let (Some(word), None) = (all.next(), all.next()) {
+            out.extend(letters(key, word).map(|hash| hash as u32));
         }
     }
     out.into_iter().collect()

@@ -15,6 +15,15 @@ pub enum Fusion {
     Surprisal,
 }
 
+/// Odds against a row of surprisal 0 being an outlier: as if one row in a thousand were.
+const ODDS_AGAINST: f64 = 1_000.0;
+
+/// What a fused surprisal (nats) says beside the posteriors of other families, 0 to 1: an ordinary row's is next to nothing.
+#[must_use]
+pub fn chance(surprisal: f64) -> f64 {
+    1.0 / (1.0 + ODDS_AGAINST * (-surprisal).exp())
+}
+
 /// How the detectors of a family are fused.
 #[must_use]
 pub fn fusion(family: Family) -> Fusion {

@@ -13,7 +13,7 @@ use crate::data::{Batch, File, Role, Schema, strings as texts_of};
 use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Finding, Standing, Tier};
 use crate::fold::{AnyModel, Unit};
-use crate::policy::{Fusion, Listing, Surprisal, fusion, root_mean_square};
+use crate::policy::{Fusion, Listing, Surprisal, chance, fusion, root_mean_square};
 
 use super::Passenger;
 use super::facts::month;
@@ -376,7 +376,8 @@ impl<'a> Lister<'a> {
         let scores = scores.filter_map(|j| Some((j.unit, j.scores[row]?)));
         match fusion(family) {
             Fusion::Largest => scores.map(|(_, score)| squash(score)).reduce(f64::max),
-            Fusion::Surprisal => root_mean_square(scores.filter_map(|(unit, score)| Some(self.rarity.get(&unit)?.of(score)))).map(squash),
+            Fusion::Surprisal => root_mean_square(scores.filter_map(|(unit, score)| Some(self.rarity.get(&unit)?.of(score))))
+                .map(|surprisal| squash(chance(surprisal))),
         }
     }
 

@@ -91,7 +91,7 @@ impl Default for Trials {
 pub struct Fit {
     /// The most likely curve.
     pub free: Curve,
-    /// The most likely one with the tolerated floor.
+    /// The most likely one with a tolerated floor.
     pub held: Curve,
     /// Twice the gain in log likelihood of the free curve; 0 where its floor is no higher than the tolerated one.
     pub lrt: f64,
@@ -135,13 +135,16 @@ impl Trials {
         Flat::new(filled.iter().map(|(ln_p, bin)| (ln_p.exp(), bin.trials, bin.hits)))
     }
 
-    /// Fits the curve by maximum likelihood (labels as Poisson counts), freely and with the floor held at `tolerated`.
+    /// Fits the curve by maximum likelihood (labels as Poisson counts), freely and with a tolerated floor: `tolerated` or none, whichever
+    /// is more likely, because without one confusion may fade at another pace.
     ///
     /// `None` where there are no rows.
     #[must_use]
     pub fn fit(&self, tolerated: f64) -> Option<Fit> {
         let filled = self.filled();
-        let ((most, free), (least, held)) = (best(&filled, None)?, best(&filled, Some(tolerated))?);
+        let ((most, free), full) = (best(&filled, None)?, best(&filled, Some(tolerated))?);
+        let none = if tolerated > 0.0 { best(&filled, Some(0.0))? } else { full };
+        let (least, held) = if none.0 > full.0 { none } else { full };
         let lrt = if free.floor > tolerated { (2.0 * (most - least)).max(0.0) } else { 0.0 };
         Some(Fit { free, held, lrt })
     }

@@ -2,6 +2,7 @@
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bayes;
+pub mod boost;
 pub mod bottom_k;
 pub mod confident;
 pub mod conformal;

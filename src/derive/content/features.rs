@@ -73,7 +73,7 @@ impl Features {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
         let widths =
             Widths { numeric: width(|r| r.numeric.len()), pixels: width(|r| r.pixels.len()), embedding: width(|r| r.embedding.len()) };
-        let cuts = (0..widths.numeric).into_par_iter().map(|column| cuts(rows, column)).collect();
+        let cuts = (0..widths.numeric).into_par_iter().map(|column| cuts(rows, column, RANGES)).collect();
         let is_dense = rows.iter().all(|row| row.cells.is_empty() && row.tokens.is_empty());
         let mut features = Self { widths, scaler: None, fourier: None, cuts, is_dense, vocabulary: Vocabulary::default() };
         features.vocabulary = Vocabulary::new(rows.iter().map(|row| features.items(row)), room.vocabulary.min(ITEMS_PER_ROW * rows.len()));
@@ -181,11 +181,11 @@ fn numeric(raw: &Array2<f32>, width: usize) -> Array2<f32> {
     raw.select(Axis(1), &(0..width).collect::<Vec<_>>())
 }
 
-/// Where the ranges of a numeric column begin, at most [`RANGES`] of them.
-fn cuts(rows: &[SampleRow], column: usize) -> Vec<f32> {
+/// Where the ranges of a numeric column begin, at most `ranges` of them.
+pub(super) fn cuts(rows: &[SampleRow], column: usize, ranges: usize) -> Vec<f32> {
     let mut values: Vec<f32> = rows.iter().filter_map(|r| r.numeric.get(column).copied()).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f32::total_cmp);
-    let quantiles = |values: &[f32]| (1..RANGES / 2).filter_map(|r| values.get(r * values.len() * 2 / RANGES).copied()).collect::<Vec<_>>();
+    let quantiles = |values: &[f32]| (1..ranges / 2).filter_map(|r| values.get(r * values.len() * 2 / ranges).copied()).collect::<Vec<_>>();
     let mut cuts = quantiles(&values);
     values.dedup();
     cuts.extend(quantiles(&values));

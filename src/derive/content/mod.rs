@@ -11,6 +11,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod trees;
 mod vocabulary;
 mod words;
 
@@ -48,6 +49,9 @@ const MOST_CELLS: usize = 1 << 25;
 const MAPPED_AT_ONCE: usize = 1_024;
 /// Rows that must hold a feature for a model to know it.
 const KNOWN_FROM: u32 = 3;
+/// Least share of a row's squared length that is left for what other rows do not know to be made up for: the little that is left of a
+/// row that is mostly unknown says little.
+const LEAST_LEFT: f32 = 0.25;
 /// Smallest probability of a user's model that is believed.
 const FLOOR: f32 = 1e-6;
 
@@ -177,7 +181,7 @@ fn known_only(design: &Design, known: &[bool]) -> Result<Design> {
         let entries = design.sparse_part().row(row);
         let length = entries.clone().map(|(_, v)| v * v).sum::<f32>();
         let kept = entries.clone().filter(|(c, _)| known[*c]).map(|(_, v)| v * v).sum::<f32>();
-        let scale = if kept > 0.0 { (length / kept).sqrt() } else { 0.0 };
+        let scale = if kept > 0.0 { (length / kept.max(LEAST_LEFT * length)).sqrt() } else { 0.0 };
         sparse.push(entries.filter(|(c, _)| known[*c]).map(|(column, value)| (column as u32, value * scale)))?;
     }
     Design::new(design.dense_part().to_owned(), sparse)

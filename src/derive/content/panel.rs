@@ -12,6 +12,7 @@ use crate::stats::ridge::Ridge;
 use super::features::Features;
 use super::near::Near;
 use super::pictures::Pictures;
+use super::trees::Trees;
 use super::words::Words;
 
 /// Most cells of rows × classes for which several opinions are held at once.
@@ -24,6 +25,7 @@ enum Member {
     Linear,
     Pictures(Box<Pictures>),
     Words(Box<Words>),
+    Trees(Box<Trees>),
 }
 
 /// Opinions with their weights; those without weight are not kept.
@@ -66,6 +68,9 @@ impl Panel {
             if let Some((words, logits)) = Words::fit(rows, labels, classes)? {
                 found.push((Member::Words(Box::new(words)), logits));
             }
+            if let Some((trees, logits)) = Trees::fit(rows, labels, classes, seed) {
+                found.push((Member::Trees(Box::new(trees)), logits));
+            }
             near = Near::fit(features, rows, labels, seed)?;
         }
         let known: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).collect();
@@ -103,6 +108,7 @@ impl Panel {
                 Member::Linear => ridge.predict(&features.map(rows)?)?,
                 Member::Pictures(pictures) => pictures.scores(features, rows)?,
                 Member::Words(words) => words.logits(rows)?,
+                Member::Trees(trees) => trees.logits(rows),
             };
             out.scaled_add(*factor, &logits);
         }

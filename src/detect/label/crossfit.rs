@@ -8,6 +8,7 @@ use super::judge::{Fitted, Judged, Rows};
 use super::noise::{By, Moved};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::Neighbours;
+use crate::detect::duplicate::{CopiesModel, Repeated};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::without_scan;
@@ -15,6 +16,8 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 /// Code of the unit whose column holds the logits.
 const CONTENT: &str = "derive.content";
+/// Code of the unit that counts equal contents.
+const COPIES: &str = "duplicate.exact";
 /// Fewest rows of a cell that may be called an attack.
 const ATTACK_ROWS: f64 = 10.0;
 /// Where less than this share of the wrong labels can be named, the notes say so.
@@ -37,6 +40,7 @@ static INFO: Info = Info {
     after: &[
         "derive.sample",
         CONTENT,
+        COPIES,
         "trigger.activation",
         "trigger.patch",
         "trigger.rule",
@@ -65,6 +69,8 @@ pub struct CrossfitModel {
     rows_each: f64,
     /// `None` where no content could be judged.
     fitted: Option<Fitted>,
+    /// Contents of several labels, ascending by hash, with the label that most of their rows have and the share that have another.
+    disputed: Vec<(u128, u32, f64)>,
     /// Finds the rows that a listed row is most like.
     neighbours: Option<Neighbours>,
 }
@@ -90,7 +96,14 @@ impl CrossfitModel {
         let fitted = rows.and_then(|rows| Fitted::new(&rows, &priors, trusted));
         let labelled: u64 = classes().map(|class| class.rows).sum();
         let rows_each = fitted.as_ref().map_or(1.0, |fitted| labelled as f64 / fitted.base.rows.max(1) as f64).max(1.0);
-        Self { names: classes().map(|class| class.name.clone()).collect(), priors, rows_each, fitted, neighbours: None }
+        Self {
+            names: classes().map(|class| class.name.clone()).collect(),
+            priors,
+            rows_each,
+            fitted,
+            disputed: Vec::new(),
+            neighbours: None,
+        }
     }
 
     fn judge(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<Judged> {
@@ -113,6 +126,14 @@ impl CrossfitModel {
         let claims = self.fitted.iter().flat_map(|fitted| fitted.cells.iter().map(move |cell| (cell, &fitted.noise)));
         let toward = claims.filter(|(cell, _)| cell.from.is_none());
         toward.map(|(cell, noise)| Toward { to: cell.to, p: cell.p, rows: noise.unexplained(cell.to) })
+    }
+
+    /// What is left of a doubt about a label: equal rows that were labelled otherwise are why content contradicts the label that most of
+    /// them have, so it is their share; 1 elsewhere.
+    fn dissent(&self, content: u128, label: u32) -> f64 {
+        let found = self.disputed.binary_search_by_key(&content, |disputed| disputed.0);
+        let found = found.ok().and_then(|at| self.disputed.get(at)).filter(|disputed| disputed.1 == label);
+        found.map_or(1.0, |disputed| disputed.2)
     }
 
     pub(super) fn is_fitted(&self) -> bool {
@@ -212,6 +233,14 @@ impl Crossfit {
     }
 }
 
+/// A content whose rows have several labels, with the one that more than half of them have and the share of the others.
+fn disputed(repeated: &Repeated) -> Option<(u128, u32, f64)> {
+    let labelled = || repeated.labels.iter().filter_map(|part| Some((part.label?, part.rows)));
+    let all: u64 = labelled().map(|(_, rows)| rows).sum();
+    let (label, most) = labelled().max_by_key(|(_, rows)| *rows).filter(|(_, most)| *most < all && 2 * most > all)?;
+    Some((repeated.content, label, 1.0 - most as f64 / all as f64))
+}
+
 impl Fold for Crossfit {
     type Model = CrossfitModel;
 
@@ -222,13 +251,21 @@ impl Fold for Crossfit {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), CrossfitModel>> {
-        Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), ..CrossfitModel::fit(data, (self.logits)(given)) }))
+        let copies = given.model::<CopiesModel>(COPIES);
+        let disputed = copies.iter().flat_map(|copies| copies.contents()).filter_map(disputed).collect();
+        let fitted = CrossfitModel::fit(data, (self.logits)(given));
+        Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), disputed, ..fitted }))
     }
 }
 
 impl Detect for Crossfit {
     fn score(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         model.each(CONTENT, rows, out, |judged| Some(judged.score));
+        for ((slot, label), content) in out.iter_mut().zip(rows.labels()).zip(rows.content()) {
+            if let (Some(score), Some(label)) = (slot, label) {
+                *score *= model.dissent(*content, *label);
+            }
+        }
         Ok(())
     }
 

@@ -26,6 +26,8 @@ const TOLERATED_ODDS: f64 = 4.0;
 const LEAST_EPSILON: f64 = 0.01;
 /// Share of the labels that probabilities of the user's may contradict before they are no judge of any.
 const MOST_CONTRADICTED: f64 = 0.5;
+/// The same of own content, of two classes, for a second group of margins to be asked.
+const MOST_CONTRADICTED_OF_TWO: f64 = 0.1;
 /// Largest p-value for a second group of margins.
 const SECOND_GROUP_LEVEL: f64 = 1e-4;
 /// Fewest rows of a cell that is a cause.
@@ -157,7 +159,9 @@ impl Fitted {
         let already = exceeding(rows, priors, &base)?;
         let (mut noise, mut cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
         let too_weak = trusted.then(|| contradicted(rows)).filter(|share| *share > MOST_CONTRADICTED);
-        let second = if trusted && too_weak.is_none() { second_group(rows, base.beta) } else { None };
+        // Of two classes all errors are of one kind, and only a hill of its own tells wrong labels from confusion.
+        let tells = if trusted { too_weak.is_none() } else { priors.len() == 2 && contradicted(rows) <= MOST_CONTRADICTED_OF_TWO };
+        let second = if tells { second_group(rows, base.beta) } else { None };
         if too_weak.is_some() {
             noise.uniform = false;
             cells.clear();

@@ -34,7 +34,7 @@ const UNITS: f64 = 1_048_576.0;
 /// Fewest contradictions of a region.
 const FEWEST: u64 = 10;
 /// Least difference between the share of contradictions in the region and outside.
-const LEAST_LIFT: f64 = 0.1;
+const LEAST_LIFT: f64 = 0.05;
 /// Largest share of the sure rows that a region may hold.
 const MOST_SUPPORT: f64 = 0.5;
 /// Bytes of a part, estimated.
@@ -254,7 +254,8 @@ impl RegionModel {
                 let rest = state.all.rows.saturating_sub(tally.rows);
                 let outside = state.all.contradicting.saturating_sub(tally.contradicting) as f64;
                 // Content is off by as much outside: that is not this region's doing.
-                let off = (outside / (expected(&state.all) - expected(tally)).max(1.0)).max(1.0);
+                let few = FEWEST as f64;
+                let off = (outside + few) / ((expected(&state.all) - expected(tally)).max(0.0) + few);
                 let outside = outside / rest.max(1) as f64;
                 let background = (off * expected(tally) / tally.rows as f64).max(outside).min(1.0);
                 let null = interval.null_rate(background);

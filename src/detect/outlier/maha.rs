@@ -109,7 +109,7 @@ impl MahaModel {
         far.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
         let distinct: Vec<f64> = far.iter().map(|row| row.1).collect();
         let all: Vec<f64> = far.iter().flat_map(|&(_, deviation, n)| std::iter::repeat_n(deviation, n)).collect();
-        let mut end = Side::fit(&all, &distinct, quantile(&all, 0.5)?)?;
+        let mut end = Side::fit(&all, &distinct, quantile(&all, 0.5)?, 0)?;
         let peers = Peers::new(sample, &copies(sample), seed);
         end.mark(self.ln_tests, |is_beyond| peers.are_grouped(None, |row| of_row.get(row).is_some_and(|&far| is_beyond(far))));
         Some(end)

@@ -48,26 +48,26 @@ pub(super) fn level_rows(n: usize) -> usize {
 }
 
 impl Side {
-    /// Fits values in ascending order, and those of distinct rows alone in the same order. `None` where nothing spreads on this
-    /// side.
-    pub(super) fn fit(sorted: &[f64], distinct: &[f64], centre: f64) -> Option<Self> {
-        let (plain, fitted) = Self::fit_scale(sorted, distinct, centre, None)?;
+    /// Fits values in ascending order, and those of distinct rows alone in the same order. The `apart` outermost are known to be no
+    /// part of the rest. `None` where nothing spreads on this side.
+    pub(super) fn fit(sorted: &[f64], distinct: &[f64], centre: f64, apart: usize) -> Option<Self> {
+        let (plain, fitted) = Self::fit_scale(sorted, distinct, centre, None, apart)?;
         if !fitted || plain.shape < HEAVY {
             return Some(plain);
         }
         let above = sorted.get(sorted.partition_point(|&x| x <= centre)..)?;
         let spread = quantile(above, 0.5)? - centre;
-        let folded = (spread > 0.0 && spread.is_finite()).then(|| Self::fit_scale(sorted, distinct, centre, Some(spread))).flatten();
+        let folded = (spread > 0.0 && spread.is_finite()).then(|| Self::fit_scale(sorted, distinct, centre, Some(spread), apart)).flatten();
         Some(folded.map_or(plain, |(side, _)| side))
     }
 
     /// The side, and whether its tail was fitted rather than assumed.
-    fn fit_scale(sorted: &[f64], distinct: &[f64], centre: f64, spread: Option<f64>) -> Option<(Self, bool)> {
+    fn fit_scale(sorted: &[f64], distinct: &[f64], centre: f64, spread: Option<f64>, apart: usize) -> Option<(Self, bool)> {
         let mut side = Self { centre, spread, threshold: 0.0, share: 1.0, shape: 0.0, scale: 1.0, damping: 1.0, end: End::default() };
         let far: Vec<f64> = sorted.iter().map(|&x| side.distance(x)).collect();
-        let fitted = side.fit_tail(&far)?;
+        let fitted = side.fit_tail(far.get(..far.len().saturating_sub(apart))?)?;
         let rows: Vec<f64> = distinct.iter().map(|&x| side.distance(x)).collect();
-        side.climb(&far, &rows);
+        side.climb(&far, &rows, apart);
         Some((side, fitted))
     }
 
@@ -138,9 +138,9 @@ impl Side {
         (self.scale > 0.0 && self.scale.is_finite()).then_some(())
     }
 
-    /// Takes down the end of the side, from the outermost level or, without one, so many rows that they could be one: distances
-    /// of all rows and of distinct ones.
-    fn climb(&mut self, far: &[f64], distinct: &[f64]) {
+    /// Takes down the end of the side, from the outermost level or, without one, so many rows that they could be one, but all of
+    /// the `apart` outermost: distances of all rows and of distinct ones.
+    fn climb(&mut self, far: &[f64], distinct: &[f64], apart: usize) {
         let n = far.len();
         let most = level_rows(n);
         let mut points: Vec<Point> = Vec::new();
@@ -150,7 +150,7 @@ impl Side {
             let rows = (distinct.len() - distinct.partition_point(|&y| y < x)) as u64;
             let (surprisal, ln_distance, same) = (self.fitted(x), self.ln_plain(x), (end - start) as u64);
             points.push(Point { surprisal, ln_distance, rows, same, beyond: Beyond::More });
-            let is_level = n - start > most || end - start >= most;
+            let is_level = n - start > most.max(apart) || end - start >= most;
             end = start;
             if is_level {
                 break;

@@ -17,6 +17,7 @@ use crate::finding::{Evidence, Family, Tier};
 use crate::fold::without_scan;
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::robust::quantile;
+use kind::in_another_unit;
 
 #[doc = include_str!("univariate.md")]
 pub struct Univariate;
@@ -86,16 +87,18 @@ impl Numeric {
             return None;
         }
         let centre = quantile(&values, 0.5)?;
-        let usual = (quantile(&values, 0.01)?, quantile(&values, 0.99)?);
         let rows = values.len() as u64;
-        let upper = Side::fit(&values, &distinct, centre);
+        let above = in_another_unit(&values, centre);
+        let within = values.get(..values.len() - above)?;
+        let usual = (quantile(within, 0.01)?, quantile(within, 0.99)?);
+        let upper = Side::fit(&values, &distinct, centre, above);
         for side in [&mut values, &mut distinct] {
             side.reverse();
             for x in side.iter_mut() {
                 *x = -*x;
             }
         }
-        let lower = Side::fit(&values, &distinct, -centre);
+        let lower = Side::fit(&values, &distinct, -centre, in_another_unit(&values, -centre));
         Some(Self { column, name: name.to_owned(), usual, middle: centre, rows, lower, upper })
     }
 

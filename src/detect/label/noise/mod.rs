@@ -20,7 +20,7 @@ use toward::Toward;
 use two_way::TwoWay;
 
 /// Largest p-value for a claim that labels were given without regard to content.
-const UNIFORM_LEVEL: f64 = 0.001;
+const UNIFORM_LEVEL: f64 = 0.01;
 /// Largest share of cells wrongly said to be moved.
 const CELL_RATE: f64 = 0.05;
 /// Largest p-value, over all cells, of a cell that the notes name without a claim.
@@ -29,8 +29,10 @@ const DOUBT_LEVEL: f64 = 0.01;
 /// classes that are alike.
 const TOLERATED: f64 = 0.005;
 /// The same where there is one other class, so that natural errors have nowhere else to go. Human-labelled test sets have
-/// 3.3 % of errors on average (Northcutt, Athalye, Mueller 2021), most of them where content is unsure.
+/// 3.3 % of errors on average (Northcutt, Athalye, Mueller 2021), most of them where content is unsure: no more than a share of what
+/// content gets wrong at all.
 const TOLERATED_OF_TWO: f64 = 0.025;
+const TOLERATED_OF_FEW: f64 = 1.0 / 3.0;
 /// Of the rows that content gets wrong, the share that it may get wrong however sure it is: weak content is also a poor judge of
 /// where it is sure.
 const TOLERATED_OF_ERRORS: f64 = 1.0 / 20.0;
@@ -239,8 +241,9 @@ impl LabelNoise {
     ) -> Option<(Self, Vec<Moved>)> {
         let classes = priors.len();
         let seen = Seen::new(rows, base, classes);
-        let least = if classes == 2 { TOLERATED_OF_TWO } else { TOLERATED };
-        let tolerated = f64::max(least, TOLERATED_OF_ERRORS * seen.errors());
+        let errors = seen.errors();
+        let least = if classes == 2 { (TOLERATED_OF_FEW * errors).clamp(TOLERATED, TOLERATED_OF_TWO) } else { TOLERATED };
+        let tolerated = f64::max(least, TOLERATED_OF_ERRORS * errors);
         let unlikely = seen.unlikely(priors);
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
         let none = Known::default();
@@ -264,6 +267,7 @@ impl LabelNoise {
         for _ in 1..ROUNDS {
             let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
             toward = toward::find(&seen, priors, &known, tolerated);
+            toward.retain(|label, _| seen.known_beside(*label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, priors, &known, tolerated);
             tested.retain(|cell, _| is_known(cell));

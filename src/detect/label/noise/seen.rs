@@ -149,6 +149,13 @@ impl Seen {
         rows.filter(|row| self.label(**row) == Some(top as usize)).count() as f64
     }
 
+    /// Of the rows that have other labels than this, the share that content calls by their label.
+    pub(super) fn known_beside(&self, label: u32) -> f64 {
+        let others = self.labels.iter().filter(|own| **own != label).count();
+        let wrong: u64 = self.mismatches().iter().filter(|((_, own), _)| *own != label).map(|(_, rows)| rows).sum();
+        1.0 - wrong as f64 / others.max(1) as f64
+    }
+
     /// Share of rows whose label is not the class that content says.
     pub(super) fn errors(&self) -> f64 {
         let wrong: u64 = self.mismatches().values().sum();

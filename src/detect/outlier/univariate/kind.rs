@@ -7,11 +7,36 @@ use serde_json::{Value, json};
 use super::super::short;
 use super::{Numeric, UnivariateModel};
 use crate::data::Batch;
+use crate::stats::robust::quantile;
 
 /// Rows with one and the same odd value that make it a code.
 const CODE_ROWS: u64 = 5;
 /// By what values in another unit are larger or smaller: decimal places, and minutes for hours or seconds for minutes.
 const FACTORS: [f64; 4] = [10.0, 60.0, 100.0, 1_000.0];
+
+/// Largest share of a column's values that may stand in another unit, and the least share of those beyond a gap that would then be usual.
+const MOST_IN_ANOTHER: f64 = 0.02;
+const LEAST_USUAL: f64 = 0.9;
+/// Least ratio of distances from the centre at the gap that sets values in another unit apart.
+const LEAST_RATIO: f64 = 2.0;
+
+/// How many of the outermost values, ascending, lie beyond a gap and would be usual if they stood in another unit; 0 where they are no
+/// such group. They may be more than a level has rows: no other part of the data is a multiple of the rest.
+pub(super) fn in_another_unit(sorted: &[f64], centre: f64) -> usize {
+    let n = sorted.len();
+    let from = n - (MOST_IN_ANOTHER * n as f64) as usize;
+    let ratio = |i: usize| {
+        let (near, far) = (sorted[i - 1] - centre, sorted[i] - centre);
+        if near > 0.0 { far / near } else { 1.0 }
+    };
+    let widest = (from.max(1)..n).map(|i| (ratio(i), i)).reduce(|best, next| if next.0 > best.0 { next } else { best });
+    let Some((_, start)) = widest.filter(|(ratio, _)| *ratio >= LEAST_RATIO && ratio.is_finite()) else { return 0 };
+    let (inside, beyond) = sorted.split_at(start);
+    let Some((low, high)) = quantile(inside, 0.01).zip(quantile(inside, 0.99)) else { return 0 };
+    let usual = |factor: &f64| beyond.iter().filter(|x| (low..=high).contains(&(**x / factor))).count();
+    let most = FACTORS.iter().map(usual).max().unwrap_or(0);
+    if most as f64 >= LEAST_USUAL * beyond.len() as f64 { beyond.len() } else { 0 }
+}
 
 /// A kind of error.
 #[derive(Debug, Clone, PartialEq)]
