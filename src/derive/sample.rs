@@ -283,3 +283,19 @@ impl Derive for Sample {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_share_letters_share_hashes() {
+        let key = Key::from_seed(5);
+        let of = |word: &str| letters(&key, word).collect::<BTreeSet<u64>>();
+        let shared = |a: &str, b: &str| of(a).intersection(&of(b)).count();
+        assert!(shared("Lesende", "lesend") > 10 && shared("lesend", "lecteur") >= 3 && shared("lesend", "χώρα") == 0);
+        // Where a word begins is told from where it ends.
+        assert_eq!(shared("ab", "ba"), 0);
+        assert!(of(&"long".repeat(100_000)).len() < 20 && of("").len() <= 1);
+    }
+}

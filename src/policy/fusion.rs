@@ -91,6 +91,12 @@ mod tests {
     }
 
     #[test]
+    fn an_ordinary_outlier_score_drowns_no_other() {
+        assert!(chance(1.0) < 0.01 && chance(3.0) < 0.05, "rows as rare as one in twenty");
+        assert!(chance(12.0) > 0.9 && chance(5.0) < chance(6.0));
+    }
+
+    #[test]
     fn one_that_is_sure_outweighs_many_that_are_not() {
         let fused = |values: [f64; 3]| root_mean_square(values.into_iter()).unwrap();
         assert!(fused([9.0, 0.5, 0.5]) > fused([4.0, 4.0, 4.0]));

@@ -17,9 +17,10 @@ pub const MISSING: u8 = 63;
 const LAMBDA: f64 = 1.0;
 /// Weight of rows by which a level's mean is drawn to nothing before levels are put in order, so that rare ones do not lead.
 const SMOOTH: f64 = 10.0;
-/// Share of labels that are taken to be drawn from nowhere. A model of labels some of which are wrong can be no surer of any than they
+/// How likely any label is beside what the scores make of it. A model of labels some of which are wrong can be no surer of any than they
 /// are right; this one is not held back by what it takes for wrong (the loss of a mixture, its weights those of expectation maximisation).
-const STRAY: f64 = 0.2;
+/// Not shared out among the classes: wrong labels may all be of one.
+const STRAY: f64 = 0.125;
 /// Least curvature of a row: one taken for wrong still counts as a row.
 const LEAST_CURVATURE: f64 = 1e-6;
 /// Gain below which a leaf stays whole.
@@ -179,7 +180,7 @@ fn loss(scores: &[f32], label: u32) -> f64 {
     let logits: Vec<f64> = spread(scores).map(f64::from).collect();
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let own = (logits[label as usize] - top).exp() / logits.iter().map(|z| (z - top).exp()).sum::<f64>();
-    -(STRAY / logits.len() as f64 + (1.0 - STRAY) * own).ln()
+    -(STRAY + own).ln()
 }
 
 /// Slope and curvature of every row's loss in each output, outputs × rows. A label that looks drawn from nowhere weighs as much less.
@@ -187,9 +188,9 @@ fn slopes(scores: &[Vec<f64>], labels: &[u32]) -> Vec<Vec<[f64; 2]>> {
     let mut out: Vec<Vec<[f64; 2]>> = scores.iter().map(|_| Vec::with_capacity(labels.len())).collect();
     let mut odds = vec![0.0; scores.len()];
     for (row, &label) in labels.iter().enumerate() {
-        let (first, classes) = if let [one] = scores {
+        let first = if let [one] = scores {
             odds[0] = 1.0 / (1.0 + (-one[row]).exp());
-            (1, 2)
+            1
         } else {
             let top = scores.iter().map(|score| score[row]).fold(f64::NEG_INFINITY, f64::max);
             for (odds, score) in odds.iter_mut().zip(scores) {
@@ -199,10 +200,10 @@ fn slopes(scores: &[Vec<f64>], labels: &[u32]) -> Vec<Vec<[f64; 2]>> {
             for odds in &mut odds {
                 *odds /= sum;
             }
-            (0, scores.len())
+            0
         };
         let own = if label < first { 1.0 - odds[0] } else { odds[(label - first) as usize] };
-        let weight = (1.0 - STRAY) * own / ((1.0 - STRAY) * own + STRAY / classes as f64);
+        let weight = own / (own + STRAY);
         for ((slopes, p), class) in out.iter_mut().zip(&odds).zip(first..) {
             let slope = weight * (p - f64::from(u8::from(class == label)));
             slopes.push([slope, (weight * p * (1.0 - p)).max(LEAST_CURVATURE)]);
@@ -429,8 +430,8 @@ mod tests {
         let labels: Vec<u32> = (0..40).map(|i| u32::from(i >= 20)).collect();
         let one = Growth { rounds: 1, leaves: 2, rate: 0.5, ..GROWTH };
         let logits = Boosted::fit(Binned { bins: rows.view(), ordered: &[true] }, &labels, 2, one, 1).logits(rows.view());
-        // p = ½ everywhere, and 1 − STRAY of the labels are not stray: G = −20 × ½ × w, H = 20 × ¼ × w.
-        let weight = 1.0 - STRAY;
+        // p = ½ everywhere, weighed by how little of it is stray: G = −20 × ½ × w, H = 20 × ¼ × w.
+        let weight = 0.5 / (0.5 + STRAY);
         let step = 0.5 * 10.0 * weight / (5.0 * weight + LAMBDA);
         assert!((f64::from(logits[(39, 1)] - logits[(39, 0)]) - step).abs() < 1e-6);
         assert!((f64::from(logits[(0, 1)] - logits[(0, 0)]) + step).abs() < 1e-6);

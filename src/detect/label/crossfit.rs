@@ -111,7 +111,7 @@ impl CrossfitModel {
         if logits.len() != self.priors.len() {
             return None;
         }
-        self.fitted.as_ref()?.judge(&logits, label?, &self.priors)
+        self.fitted.as_ref()?.judge(&logits, label?)
     }
 
     /// Claims no more than labels toward some of the classes that they are claimed toward.

@@ -26,8 +26,10 @@ const TOLERATED_ODDS: f64 = 4.0;
 const LEAST_EPSILON: f64 = 0.01;
 /// Share of the labels that probabilities of the user's may contradict before they are no judge of any.
 const MOST_CONTRADICTED: f64 = 0.5;
-/// The same of own content, of two classes, for a second group of margins to be asked.
+/// The same of own content, of two classes, for a second group of margins to be asked; and the least share of each class that content must
+/// recognise, because the rows of a class that it does not see are a group of their own as well.
 const MOST_CONTRADICTED_OF_TWO: f64 = 0.1;
+const LEAST_RECOGNISED: f64 = 0.6;
 /// Largest p-value for a second group of margins.
 const SECOND_GROUP_LEVEL: f64 = 1e-4;
 /// Fewest rows of a cell that is a cause.
@@ -153,6 +155,18 @@ fn contradicted(rows: &Rows) -> f64 {
     against as f64 / all.max(1) as f64
 }
 
+/// Whether own content tells two classes apart well enough for a group of margins to be wrong labels.
+fn tells_two_apart(rows: &Rows) -> bool {
+    let (mut own, mut all) = ([0u64; 2], [0u64; 2]);
+    for (row, label) in rows.iter() {
+        let Some((own, all)) = own.get_mut(label as usize).zip(all.get_mut(label as usize)) else { continue };
+        *all += 1;
+        *own += u64::from(margin(row, label as usize).is_some_and(|margin| margin > 0.0));
+    }
+    let recognised = |class: usize| own[class] as f64 >= LEAST_RECOGNISED * all[class] as f64;
+    rows.classes == 2 && contradicted(rows) <= MOST_CONTRADICTED_OF_TWO && recognised(0) && recognised(1)
+}
+
 impl Fitted {
     pub(super) fn new(rows: &Rows, priors: &[f64], trusted: bool) -> Option<Self> {
         let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
@@ -160,7 +174,7 @@ impl Fitted {
         let (mut noise, mut cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
         let too_weak = trusted.then(|| contradicted(rows)).filter(|share| *share > MOST_CONTRADICTED);
         // Of two classes all errors are of one kind, and only a hill of its own tells wrong labels from confusion.
-        let tells = if trusted { too_weak.is_none() } else { priors.len() == 2 && contradicted(rows) <= MOST_CONTRADICTED_OF_TWO };
+        let tells = if trusted { too_weak.is_none() } else { tells_two_apart(rows) };
         let second = if tells { second_group(rows, base.beta) } else { None };
         if too_weak.is_some() {
             noise.uniform = false;
@@ -168,13 +182,13 @@ impl Fitted {
         }
         cells.retain(|cell| cell.expected >= LEAST_MOVED);
         let mut fitted = Self { base, noise, second, cells, wrong: 0.0, lowest: None, named: 0.0, too_weak };
-        fitted.look_over(rows, priors);
+        fitted.look_over(rows);
         Some(fitted)
     }
 
     /// Estimates how many labels of these rows are wrong, and how many of them would be listed.
-    fn look_over(&mut self, rows: &Rows, priors: &[f64]) {
-        let judged: Vec<f64> = rows.iter().filter_map(|(row, label)| Some(self.judge(row, label, priors)?.score)).collect();
+    fn look_over(&mut self, rows: &Rows) {
+        let judged: Vec<f64> = rows.iter().filter_map(|(row, label)| Some(self.judge(row, label)?.score)).collect();
         let mut histogram = PosteriorHistogram::default();
         for score in &judged {
             histogram.add(*score);
@@ -188,13 +202,13 @@ impl Fitted {
         (self.wrong, self.named) = ((moved + drawn).max(apart), named as f64 / count);
     }
 
-    pub(super) fn judge(&self, logits: &[f32], label: u32, priors: &[f64]) -> Option<Judged> {
+    pub(super) fn judge(&self, logits: &[f32], label: u32) -> Option<Judged> {
         if !logits.iter().all(|z| z.is_finite()) {
             return None;
         }
         let calibrated = self.base.calibrated(logits);
         let says = most_likely(&calibrated)?;
-        let wrong = self.noise.wrong(&calibrated, label, priors)?;
+        let wrong = self.noise.wrong(&calibrated, label)?;
         let of = |from: Option<u32>, posterior: f64| {
             let at = self.cells.iter().position(|cell| (cell.from, cell.to) == (from, label))?;
             (says.0 != label as usize).then_some((at, posterior))
@@ -232,5 +246,54 @@ impl Fitted {
 
     pub(super) fn claims(&self) -> bool {
         self.noise.uniform || self.second.is_some() || !self.cells.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Rows of two classes, one in ten of the second, which content is now sure and now unsure of; a share of the labels is turned. Of the
+    /// second class content sees the share `seen`.
+    fn rows(turned: f64, seen: f64) -> (Rows, Vec<bool>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let (mut flat, mut labels, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..8_000u32 {
+            let class = u32::from(row % 10 == 0);
+            let says = if rng.random::<f64>() < seen { class } else { 0 };
+            let sure: f64 = rng.random_range(0.0..10.0);
+            let errs = rng.random::<f64>() < 1.0 / (1.0 + sure.exp());
+            let margin = if (says == 1) == errs { sure } else { -sure };
+            flat.extend([margin / 2.0, -margin / 2.0].map(|z| z as f32));
+            let is_wrong = rng.random::<f64>() < turned;
+            labels.push(if is_wrong { 1 - class } else { class });
+            wrong.push(is_wrong);
+        }
+        (Rows::new(&Array2::from_shape_vec((labels.len(), 2), flat).unwrap(), &labels, 2).unwrap(), wrong)
+    }
+
+    fn listed(rows: &Rows) -> Vec<bool> {
+        let fitted = Fitted::new(rows, &[0.9, 0.1], false).unwrap();
+        rows.iter().map(|(row, label)| fitted.judge(row, label).unwrap().score >= 0.8).collect()
+    }
+
+    #[test]
+    fn wrong_labels_of_two_classes_that_content_knows_are_a_group() {
+        let (rows, wrong) = rows(0.03, 1.0);
+        let listed = listed(&rows);
+        let right = listed.iter().zip(&wrong).filter(|(listed, wrong)| **listed && **wrong).count();
+        let (all, planted) = (listed.iter().filter(|listed| **listed).count(), wrong.iter().filter(|wrong| **wrong).count());
+        assert!(2 * right >= planted && 10 * right >= 9 * all, "{right} of {all}, {planted} planted");
+    }
+
+    #[test]
+    fn a_class_that_content_does_not_see_is_no_group() {
+        assert!(!listed(&rows(0.0, 1.0).0).contains(&true), "labels are right");
+        for (seen, tells) in [(1.0, true), (0.8, true), (0.4, false), (0.0, false)] {
+            assert_eq!(tells_two_apart(&rows(0.0, seen).0), tells, "of the second class content sees {seen}");
+        }
     }
 }

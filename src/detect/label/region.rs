@@ -35,6 +35,8 @@ const UNITS: f64 = 1_048_576.0;
 const FEWEST: u64 = 10;
 /// Least difference between the share of contradictions in the region and outside.
 const LEAST_LIFT: f64 = 0.05;
+/// Least background that is believed: hardly any set is without wrong labels.
+const LEAST_BACKGROUND: f64 = 0.005;
 /// Largest share of the sure rows that a region may hold.
 const MOST_SUPPORT: f64 = 0.5;
 /// Bytes of a part, estimated.
@@ -235,9 +237,9 @@ fn ranges(sample: &SampleModel, at: usize) -> Vec<f64> {
 }
 
 fn null() -> Result<IntervalNull> {
-    let lenient =
-        IntervalParams { min_purity: 0.0, relaxed_purity: 0.0, min_lift: LEAST_LIFT, max_support: 1.0, ..IntervalParams::default() };
-    IntervalNull::new(lenient)
+    let usual = IntervalParams::default();
+    let clip = (LEAST_BACKGROUND, usual.clip.1);
+    IntervalNull::new(IntervalParams { min_purity: 0.0, relaxed_purity: 0.0, min_lift: LEAST_LIFT, max_support: 1.0, clip, ..usual })
 }
 
 impl RegionModel {

@@ -147,6 +147,8 @@ pub(super) struct LabelNoise {
     known: Known,
     /// Whether labels given so are beyond doubt.
     pub(super) uniform: bool,
+    /// How often each class is drawn for them.
+    drawn: Vec<f64>,
     /// Curves of likely and of unlikely confusions.
     curves: [Curve; 2],
     /// Whether a confusion is unlikely: classes × classes, by the class that content says.
@@ -246,6 +248,8 @@ impl LabelNoise {
         let tolerated = f64::max(least, TOLERATED_OF_ERRORS * errors);
         let unlikely = seen.unlikely(priors);
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
+        let drawn = seen.drawn_from(priors, is_unlikely);
+        let priors = drawn.as_slice();
         let none = Known::default();
         let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>| {
             let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32)) && !toward.contains_key(&(label as u32));
@@ -310,7 +314,7 @@ impl LabelNoise {
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
-        let noise = Self { share, known, uniform, curves, unlikely, classes, cells, two_way, doubtful };
+        let noise = Self { share, known, uniform, drawn: drawn.clone(), curves, unlikely, classes, cells, two_way, doubtful };
         let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
@@ -335,6 +339,9 @@ impl LabelNoise {
             };
             let back = mismatches.get(&(to, from)).map_or(0.0, |hits| *hits as f64);
             let reverse = tested.get(&(to, from)).map_or(back, |test| test.fit.free.floor * rows(to));
+            // Labels of two classes that are drawn anew are moved both ways, at one rate whatever the classes' sizes.
+            let as_many = if self.classes == 2 { reverse * rows(from) / rows(to).max(1.0) } else { 0.0 };
+            let reverse = reverse.max(as_many);
             // Three tests of one cell.
             let p = (3.0 * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
             let known = known_share(seen, &mismatches, (from, to));
@@ -349,14 +356,14 @@ impl LabelNoise {
     }
 
     /// What may be wrong with a label, given the calibrated probabilities of its row.
-    pub(super) fn wrong(&self, calibrated: &[f64], label: u32, priors: &[f64]) -> Option<Wrong> {
+    pub(super) fn wrong(&self, calibrated: &[f64], label: u32) -> Option<Wrong> {
         let own = *calibrated.get(label as usize)?;
         let (top, _) = most_likely(calibrated)?;
-        let drawn = self.known.epsilon * unit(priors, top, label as usize);
+        let drawn = self.known.epsilon * unit(&self.drawn, top, label as usize);
         let toward = self.known.toward(label as usize);
         if top == label as usize {
             // Drawn from the other classes' rows, so far as content leaves room for them.
-            let room = self.known.epsilon * priors.get(top).copied().unwrap_or(0.0) * (1.0 - own);
+            let room = self.known.epsilon * self.drawn.get(top).copied().unwrap_or(0.0) * (1.0 - own);
             return Some(Wrong { drawn: room / (own + room), ..Wrong::default() });
         }
         let [likely, unlikely] = self.curves;

@@ -11,6 +11,11 @@ use crate::stats::mixture::LabelMixture;
 /// Classes up to which likely and unlikely confusions are told apart.
 const MOST_TOLD_APART: usize = 1_024;
 
+/// Probability up to which content finds a label least likely, where it is asked what wrong labels are drawn from.
+const LEAST_LIKELY: f64 = 0.02;
+/// Gain in log likelihood from which wrong labels are drawn from all classes alike.
+const ALIKE: f64 = 3.0;
+
 /// Rates of wrong labels that are known when others are estimated.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Known {
@@ -96,6 +101,31 @@ impl Seen {
         table
     }
 
+    /// How often each class is drawn where labels are given without regard to content: by its share of the labels, or all alike,
+    /// whichever explains the labels that content finds least likely. Of the cells that are asked for.
+    pub(super) fn drawn_from(&self, priors: &[f64], wanted: impl Fn(usize, usize) -> bool) -> Vec<f64> {
+        let alike = vec![1.0 / self.classes.max(1) as f64; self.classes];
+        let mut cells: Vec<(usize, usize, f64, f64)> = Vec::new();
+        for (top, rows) in self.by_top.iter().enumerate() {
+            for label in (0..self.classes).filter(|label| *label != top && wanted(top, *label)) {
+                let least = |row: &&usize| self.row(**row).get(label).is_some_and(|ln_p| f64::from(*ln_p) <= LEAST_LIKELY.ln());
+                let (mut trials, mut hits) = (0.0, 0.0);
+                for row in rows.iter().filter(least) {
+                    trials += 1.0;
+                    hits += f64::from(u8::from(self.label(*row) == Some(label)));
+                }
+                cells.push((top, label, trials, hits));
+            }
+        }
+        let value = |from: &[f64]| {
+            let unit = |top: usize, label: usize| unit(from, top, label).max(f64::MIN_POSITIVE);
+            let (hits, units) = cells.iter().fold((0.0, 0.0), |(h, u), (top, label, n, hits)| (h + hits, u + n * unit(*top, *label)));
+            cells.iter().map(|(top, label, _, h)| if *h > 0.0 { h * (unit(*top, *label) * hits / units).ln() } else { 0.0 }).sum::<f64>()
+        };
+        // Of two classes the other one is drawn, whatever its share.
+        if self.classes > 2 && value(&alike) > value(priors) + ALIKE { alike } else { priors.to_vec() }
+    }
+
     /// Trials of the cells that are asked for, with the floor in units of uniform noise.
     pub(super) fn pooled(&self, priors: &[f64], known: &Known, wanted: impl Fn(usize, usize) -> bool) -> Trials {
         let mut trials = Trials::default();
@@ -171,5 +201,50 @@ impl Seen {
             }
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const PRIORS: [f64; 4] = [0.6, 0.3, 0.07, 0.03];
+
+    fn drawn(rng: &mut ChaCha8Rng, from: &[f64]) -> u32 {
+        let mut left = rng.random::<f64>();
+        let class = from.iter().position(|share| {
+            left -= share;
+            left < 0.0
+        });
+        class.unwrap_or(0) as u32
+    }
+
+    /// Rows of four classes that content is sure of; one label in ten is drawn anew.
+    fn seen(from: &[f64]) -> Seen {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut rows = Vec::new();
+        for _ in 0..6_000 {
+            let class = drawn(&mut rng, &PRIORS);
+            let label = if rng.random::<f64>() < 0.1 { drawn(&mut rng, from) } else { class };
+            let logits: Vec<f32> = (0..4).map(|k| if k == class { 8.0 } else { rng.random_range(0.0..2.0) }).collect();
+            rows.push((logits, label));
+        }
+        let base = LabelMixture { beta: 1.0, epsilon: 0.1, log_likelihood: 0.0, lrt: 0.0, p: 1.0, rows: 6_000 };
+        Seen::new(rows.iter().map(|(row, label)| (row.as_slice(), *label)), &base, 4)
+    }
+
+    #[test]
+    fn what_wrong_labels_are_drawn_from_is_told() {
+        assert_eq!(seen(&[0.25; 4]).drawn_from(&PRIORS, |_, _| true), [0.25; 4]);
+        assert_eq!(seen(&PRIORS).drawn_from(&PRIORS, |_, _| true), PRIORS);
+    }
+
+    #[test]
+    fn rows_of_other_labels_tell_whether_content_knows_them() {
+        let seen = seen(&[0.0, 0.0, 0.0, 1.0]);
+        assert!(seen.known_beside(3) > 0.99 && seen.known_beside(0) < 0.95);
     }
 }

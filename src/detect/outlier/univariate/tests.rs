@@ -90,6 +90,20 @@ fn sentinels_are_found() {
     }
 }
 
+/// One in a hundred of the values, more than a level has rows, stands in grams where kilograms belong.
+#[test]
+fn values_in_another_unit_are_found_however_many() {
+    for (kind, shift) in [("normal", 50.0), ("age", 0.0)] {
+        let mut weights: Vec<f64> = values(kind, 3).iter().map(|x| 5.0 * x + shift).collect();
+        weights.iter_mut().step_by(100).for_each(|x| *x *= 1_000.0);
+        let run = run(vec![("weight", Role::Numeric, numbers(&weights)), ("other", Role::Numeric, numbers(&values("normal", 4)))]);
+        let right = run.listed.iter().filter(|row| **row % 100 == 0).count();
+        assert!(right >= ROWS / 100 - 2 && run.listed.len() <= right + 1, "{kind}: {right} of {}", run.listed.len());
+        let evidence = Univariate.explain(&run.model, &run.rows, 100).unwrap();
+        assert!(evidence.reason.contains("divided by 1000 it would be usual"), "{}", evidence.reason);
+    }
+}
+
 #[test]
 fn a_code_close_to_the_values_of_a_continuous_column_is_found() {
     for seed in 0..5 {
