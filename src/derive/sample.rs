@@ -22,9 +22,11 @@ const SIDE: usize = 32;
 const MOST_TOKENS: usize = 1_024;
 /// Hash domain of tokens.
 const TOKEN: u8 = 10;
+/// Hash domain of runs of letters.
+const LETTER: u8 = 11;
 /// Lengths of the runs of letters that are taken.
 const LETTERS: std::ops::RangeInclusive<usize> = 2..=4;
-/// Longest word that is read so.
+/// Letters of a word that are read so.
 const MOST_LETTERS: usize = 64;
 
 /// One row in raw form.
@@ -40,6 +42,8 @@ pub struct SampleRow {
     pub cells: Vec<u64>,
     /// Keyed hashes of the distinct words and word pairs of all texts, ascending.
     pub tokens: Vec<u32>,
+    /// Keyed hashes of the distinct runs of two to four letters in texts that are one word, ascending.
+    pub letters: Vec<u32>,
     /// Picture as samples of [`SampleModel::side`]² pixels, channels last; empty where there is none.
     pub pixels: Vec<u8>,
     /// Embedding.
@@ -52,7 +56,7 @@ pub struct SampleRow {
 /// order or partition, and rows that are equal in content and label are one row in it.
 pub struct Sample;
 
-static INFO: Info = Info { code: "derive.sample", summary: "rows in raw form that models are fitted on", ..DERIVED };
+static INFO: Info = Info { code: "derive.sample", summary: "rows in raw form that models are fitted on", version: 2, ..DERIVED };
 
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -120,12 +124,13 @@ pub fn word_hash(key: &Key, word: &str) -> u64 {
 
 /// Hashes of the runs of letters in a word, its beginning and end marked by a space.
 fn letters(key: &Key, word: &str) -> impl Iterator<Item = u64> {
-    let spelt: Vec<char> = format!(" {} ", word.to_lowercase()).chars().take(MOST_LETTERS).collect();
+    let lower = word.chars().take(MOST_LETTERS).flat_map(char::to_lowercase);
+    let spelt: Vec<char> = std::iter::once(' ').chain(lower).chain([' ']).collect();
     let run = move |n: usize| spelt.windows(n).map(|run| run.iter().collect::<String>()).collect::<Vec<_>>();
-    LETTERS.flat_map(run).map(|run| key.bytes(TOKEN, run.as_bytes()))
+    LETTERS.flat_map(run).map(|run| key.bytes(LETTER, run.as_bytes()))
 }
 
-/// Distinct 32-bit hashes of words and word pairs of a row's texts, and of the letters of those that are one word, ascending.
+/// Distinct 32-bit hashes of words and word pairs of a row's texts, ascending.
 pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
     let key = &rows.schema().key;
     let mut out = BTreeSet::new();
@@ -143,10 +148,17 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
                 break;
             }
         }
+    }
+    out.into_iter().collect()
+}
+
+/// What single words have in common: distinct 32-bit hashes of the runs of letters of a row's texts that are one word, ascending.
+fn spellings(rows: &Batch, row: usize) -> Vec<u32> {
+    let mut out = BTreeSet::new();
+    for text in (0..rows.texts().len()).filter_map(|column| rows.text(column, row)) {
         let mut all = words(text);
-        // Single words have nothing in common but their letters.
         if let (Some(word), None) = (all.next(), all.next()) {
-            out.extend(letters(key, word).map(|hash| hash as u32));
+            out.extend(letters(&rows.schema().key, word).map(|hash| hash as u32));
         }
     }
     out.into_iter().collect()
@@ -181,6 +193,7 @@ pub(crate) fn raw(rows: &Batch, row: usize, vectors: &Vectors) -> SampleRow {
         numeric: rows.numeric().row(row).iter().map(|v| *v as f32).collect(),
         cells: rows.cells().iter().map(|column| column[row].unwrap_or(0)).collect(),
         tokens: if rows.texts().is_empty() { Vec::new() } else { tokens(rows, row) },
+        letters: spellings(rows, row),
         pixels,
         embedding: vectors.embedding.as_ref().map_or_else(Vec::new, |e| e.row(row).to_vec()),
         probabilities: vectors.probabilities.as_ref().map_or_else(Vec::new, |p| p.row(row).to_vec()),

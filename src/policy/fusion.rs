@@ -11,7 +11,7 @@ pub enum Fusion {
     /// its own is enough.
     Largest,
     /// The root mean square of [`Surprisal`]s: detectors look for the same thing, each with blind spots, and their scores
-    /// have no common scale. The square gives a detector that is sure more weight than several that see nothing.
+    /// have no common scale; [`chance`] brings it to 0..1. The square gives a detector that is sure more weight than several that see nothing.
     Surprisal,
 }
 

@@ -68,7 +68,6 @@ impl Tree {
 /// A boosted classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Boosted {
-    columns: usize,
     classes: usize,
     /// Logits before the first tree, one for each output.
     start: Vec<f32>,
@@ -113,7 +112,7 @@ impl Boosted {
                 trees.push(Grower::new(rows, slopes, columns, growth).grow(scores));
             }
         }
-        Self { columns: rows.bins.ncols(), classes, start: start.into_iter().map(|z| z as f32).collect(), trees }
+        Self { classes, start: start.into_iter().map(|z| z as f32).collect(), trees }
     }
 
     /// Number of rounds.
@@ -167,17 +166,12 @@ fn add(round: &[Tree], row: ArrayView1<u8>, scores: &mut [f32]) {
 }
 
 /// One logit a class: the single output of two classes is the distance between them.
-fn spread(scores: &[f32]) -> impl Iterator<Item = f32> {
-    let pair = match scores {
-        [one] => Some([-one / 2.0, one / 2.0]),
-        _ => None,
-    };
-    let several = if pair.is_some() { &[] } else { scores };
-    pair.into_iter().flatten().chain(several.iter().copied())
+fn spread(scores: &[f32]) -> Vec<f32> {
+    if let [one] = scores { vec![-one / 2.0, one / 2.0] } else { scores.to_vec() }
 }
 
 fn loss(scores: &[f32], label: u32) -> f64 {
-    let logits: Vec<f64> = spread(scores).map(f64::from).collect();
+    let logits: Vec<f64> = spread(scores).into_iter().map(f64::from).collect();
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let own = (logits[label as usize] - top).exp() / logits.iter().map(|z| (z - top).exp()).sum::<f64>();
     -(STRAY + own).ln()
@@ -345,7 +339,8 @@ impl<'a, 's> Grower<'a, 's> {
             let mut left = 0u64;
             let mut left_sums = [0.0; 3];
             for bin in held {
-                left |= 1 << bin;
+                // A cut takes all that is lower, whether or not a row of this leaf is there.
+                left = if is_ordered { u64::MAX >> (MISSING - bin) } else { left | 1 << bin };
                 left_sums = plus(left_sums, bins[bin as usize]);
                 let with = missing.map(|sums| (left | 1 << MISSING, plus(left_sums, sums)));
                 for (left, left_sums) in std::iter::once((left, left_sums)).chain(with) {
@@ -410,6 +405,15 @@ mod tests {
         assert!(short.rounds() == 3 && model.rounds() == 60);
         let (early, late) = (model.losses(rows.view(), &labels)[3], *short.losses(rows.view(), &labels).last().unwrap());
         assert!((early - late).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_cut_takes_bins_that_no_row_of_the_leaf_is_in() {
+        let rows = Array2::from_shape_fn((100, 1), |(i, _)| if i % 2 == 0 { 2 } else { 9 });
+        let labels: Vec<u32> = (0..100).map(|i| i % 2).collect();
+        let model = Boosted::fit(Binned { bins: rows.view(), ordered: &[true] }, &labels, 2, GROWTH, 1);
+        let logits = model.logits(Array2::from_shape_fn((3, 1), |(i, _)| [0, 1, 2][i]).view());
+        assert!(logits.outer_iter().all(|row| row[0] > row[1] + 1.0), "{logits}");
     }
 
     #[test]

@@ -149,6 +149,12 @@ impl Trials {
         Some(Fit { free, held, lrt })
     }
 
+    /// The most likely curve with this floor. `None` where there are no rows.
+    #[must_use]
+    pub fn with_floor(&self, floor: f64) -> Option<Curve> {
+        best(&self.filled(), Some(floor)).map(|(_, curve)| curve)
+    }
+
     /// The most likely curve with the least floor that these rows do not refute at 10 %, one-sided (profile likelihood): a
     /// lower floor makes room for confusion that fades more slowly.
     ///

@@ -124,7 +124,7 @@ impl Features {
                 }
             }
         }
-        items.extend(row.tokens.iter().map(|t| u64::from(*t)));
+        items.extend(row.tokens.iter().chain(&row.letters).map(|t| u64::from(*t)));
         items
     }
 

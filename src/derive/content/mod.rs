@@ -65,7 +65,7 @@ static INFO: Info = Info {
     summary: "what a row's content says its label should be",
     needs: &[Need::Targets],
     after: &["derive.sample"],
-    version: 2,
+    version: 3,
     ..DERIVED
 };
 
@@ -173,7 +173,7 @@ fn known_features(sparse: &Csr, out: &[usize]) -> Vec<bool> {
     others.into_iter().map(|n| n >= KNOWN_FROM).collect()
 }
 
-/// The same rows with the sparse features that nobody else holds taken out, at the same length: what a row is judged by
+/// The same rows with the sparse features that nobody else holds taken out, at the same length where a quarter or more is left: what a row is judged by
 /// must not fade because it also holds something unknown.
 fn known_only(design: &Design, known: &[bool]) -> Result<Design> {
     let mut sparse = Csr::empty(known.len());

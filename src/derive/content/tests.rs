@@ -26,6 +26,7 @@ fn empty() -> SampleRow {
         numeric: Vec::new(),
         cells: Vec::new(),
         tokens: Vec::new(),
+        letters: Vec::new(),
         pixels: Vec::new(),
         embedding: Vec::new(),
         probabilities: Vec::new(),

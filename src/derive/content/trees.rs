@@ -84,19 +84,25 @@ impl Trees {
     /// Grows trees and returns the logits of all rows, each of the labelled ones from trees that did not see it. `None` where there is
     /// no table, or the classes are too many for it.
     pub(super) fn fit(rows: &[SampleRow], labels: &[Option<u32>], classes: usize, seed: u64) -> Option<(Self, Array2<f32>)> {
+        let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
+        let columns = width(|row| row.numeric.len()) + width(|row| row.cells.len());
+        if columns == 0 || columns > MOST_COLUMNS || classes < 2 {
+            return None;
+        }
         let bins = Bins::fit(rows);
         let ordered = bins.ordered();
         let outputs = if classes == 2 { 1 } else { classes };
         let asked = ordered.len().min(COLUMNS) * outputs;
         // Rows come in the order of their keyed hashes: the first are as good a sample as any.
-        let most = MOST_WORK / (asked * ROUNDS.1).max(1);
+        let most = MOST_WORK / (asked * ROUNDS.1);
         let known: Vec<usize> = (0..labels.len()).filter(|&i| labels[i].is_some()).take(most).collect();
-        if ordered.is_empty() || ordered.len() > MOST_COLUMNS || classes < 2 || known.len() < FEWEST_ROWS.max(10 * classes) {
+        if known.len() < FEWEST_ROWS.max(10 * classes) {
             return None;
         }
         let table = bins.map(rows);
         let growth = Growth {
-            rounds: (MOST_WORK / (asked * known.len())).clamp(ROUNDS.1, ROUNDS.0),
+            // A tree of few rows still looks over the bins of its leaves.
+            rounds: (MOST_WORK / (asked * known.len().max(2 * LEAVES * BINS))).clamp(ROUNDS.1, ROUNDS.0),
             leaves: LEAVES,
             least_rows: ((LEAF_SHARE * known.len() as f64) as usize).clamp(LEAF_ROWS.0, LEAF_ROWS.1),
             rate: 0.1,
@@ -104,11 +110,16 @@ impl Trees {
         };
         let of = |part: &[usize]| (table.select(Axis(0), part), part.iter().filter_map(|&i| labels[i]).collect::<Vec<u32>>());
         let grown = |fold: usize| {
-            let (held, learnt): (Vec<usize>, Vec<usize>) = (0..known.len()).partition(|at| at % FOLDS == fold);
-            let side = |at: Vec<usize>| of(&at.into_iter().map(|at| known[at]).collect::<Vec<_>>());
+            let (held, learnt): (Vec<(usize, &usize)>, Vec<_>) = known.iter().enumerate().partition(|(at, _)| at % FOLDS == fold);
+            let side = |part: Vec<(usize, &usize)>| of(&part.into_iter().map(|(_, row)| *row).collect::<Vec<_>>());
             let ((held, held_labels), (learnt, learnt_labels)) = (side(held), side(learnt));
-            let boosted =
-                Boosted::fit(Binned { bins: learnt.view(), ordered: &ordered }, &learnt_labels, classes, growth, seed + fold as u64);
+            let boosted = Boosted::fit(
+                Binned { bins: learnt.view(), ordered: &ordered },
+                &learnt_labels,
+                classes,
+                growth,
+                seed.wrapping_add(fold as u64),
+            );
             let losses = boosted.losses(held.view(), &held_labels);
             (boosted, losses)
         };
@@ -118,6 +129,7 @@ impl Trees {
         for (boosted, _) in &mut folds {
             boosted.truncate(rounds);
         }
+        // The first part's trees saw neither its own rows nor those beyond the known ones; they judge all that come later as well.
         let (first, _) = folds.first()?;
         let mut logits = first.logits(table.view());
         for (fold, (boosted, _)) in folds.iter().enumerate().skip(1) {

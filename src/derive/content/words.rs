@@ -1,4 +1,4 @@
-//! The opinion on text: naive Bayes on every word and word pair.
+//! The opinion on text: naive Bayes on every word and word pair, and on the letters of single words.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -41,5 +41,5 @@ impl Words {
 }
 
 fn tokens(row: &SampleRow) -> Vec<u64> {
-    row.tokens.iter().map(|token| u64::from(*token)).collect()
+    row.tokens.iter().chain(&row.letters).map(|token| u64::from(*token)).collect()
 }

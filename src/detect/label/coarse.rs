@@ -47,7 +47,7 @@ static INFO: Info = Info {
     ],
     reads: &[COARSE],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: false,
     max_tier: Tier::Alarm,

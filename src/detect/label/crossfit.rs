@@ -51,7 +51,7 @@ static INFO: Info = Info {
     ],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Posterior,
     fused: false,
     max_tier: Tier::Alarm,
@@ -106,12 +106,16 @@ impl CrossfitModel {
         }
     }
 
-    fn judge(&self, logits: ArrayView1<f32>, label: Option<u32>) -> Option<Judged> {
+    /// What is thought of one row's label, given its logits.
+    fn judge(&self, logits: ArrayView1<f32>, rows: &Batch, row: usize) -> Option<Judged> {
         let logits = logits.to_vec();
+        let label = rows.labels().get(row).copied().flatten()?;
         if logits.len() != self.priors.len() {
             return None;
         }
-        self.fitted.as_ref()?.judge(&logits, label?)
+        let judged = self.fitted.as_ref()?.judge(&logits, label)?;
+        let dissent = self.dissent(rows, row, label);
+        Some(Judged { score: dissent * judged.score, cell: judged.cell.map(|(at, posterior)| (at, dissent * posterior)), ..judged })
     }
 
     /// Claims no more than labels toward some of the classes that they are claimed toward.
@@ -130,9 +134,13 @@ impl CrossfitModel {
 
     /// What is left of a doubt about a label: equal rows that were labelled otherwise are why content contradicts the label that most of
     /// them have, so it is their share; 1 elsewhere.
-    fn dissent(&self, content: u128, label: u32) -> f64 {
-        let found = self.disputed.binary_search_by_key(&content, |disputed| disputed.0);
-        let found = found.ok().and_then(|at| self.disputed.get(at)).filter(|disputed| disputed.1 == label);
+    fn dissent(&self, rows: &Batch, row: usize, label: u32) -> f64 {
+        if self.disputed.is_empty() {
+            return 1.0;
+        }
+        let content = rows.content().get(row);
+        let found = content.and_then(|content| self.disputed.binary_search_by_key(content, |disputed| disputed.0).ok());
+        let found = found.and_then(|at| self.disputed.get(at)).filter(|disputed| disputed.1 == label);
         found.map_or(1.0, |disputed| disputed.2)
     }
 
@@ -143,8 +151,8 @@ impl CrossfitModel {
     /// Says something of every row that can be judged by the logits in a column.
     pub(super) fn each<T>(&self, column: &str, rows: &Batch, out: &mut [Option<T>], say: impl Fn(&Judged) -> Option<T>) {
         let Some(logits) = rows.derived(column) else { return };
-        for ((slot, row), &label) in out.iter_mut().zip(logits.outer_iter()).zip(rows.labels()) {
-            *slot = self.judge(row, label).and_then(|judged| say(&judged));
+        for (row, (slot, logits)) in out.iter_mut().zip(logits.outer_iter()).enumerate() {
+            *slot = self.judge(logits, rows, row).and_then(|judged| say(&judged));
         }
     }
 
@@ -159,7 +167,7 @@ impl CrossfitModel {
         let wrong = |reason: String| Error::Detector { code, reason };
         let logits = rows.derived(column).ok_or_else(|| wrong(format!("the column {column} is missing")))?;
         let label = rows.labels().get(row).copied().flatten();
-        let judged = (row < logits.nrows()).then(|| self.judge(logits.row(row), label)).flatten();
+        let judged = (row < logits.nrows()).then(|| self.judge(logits.row(row), rows, row)).flatten();
         let (judged, label) = judged.zip(label).ok_or_else(|| wrong("a row that was not judged cannot be explained".to_owned()))?;
         Ok((self.name(label as usize), self.name(judged.says.0), judged))
     }
@@ -261,11 +269,6 @@ impl Fold for Crossfit {
 impl Detect for Crossfit {
     fn score(&self, model: &CrossfitModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         model.each(CONTENT, rows, out, |judged| Some(judged.score));
-        for ((slot, label), content) in out.iter_mut().zip(rows.labels()).zip(rows.content()) {
-            if let (Some(score), Some(label)) = (slot, label) {
-                *score *= model.dissent(*content, *label);
-            }
-        }
         Ok(())
     }
 

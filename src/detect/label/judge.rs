@@ -157,14 +157,17 @@ fn contradicted(rows: &Rows) -> f64 {
 
 /// Whether own content tells two classes apart well enough for a group of margins to be wrong labels.
 fn tells_two_apart(rows: &Rows) -> bool {
+    if rows.classes != 2 || contradicted(rows) > MOST_CONTRADICTED_OF_TWO {
+        return false;
+    }
     let (mut own, mut all) = ([0u64; 2], [0u64; 2]);
     for (row, label) in rows.iter() {
         let Some((own, all)) = own.get_mut(label as usize).zip(all.get_mut(label as usize)) else { continue };
         *all += 1;
         *own += u64::from(margin(row, label as usize).is_some_and(|margin| margin > 0.0));
     }
-    let recognised = |class: usize| own[class] as f64 >= LEAST_RECOGNISED * all[class] as f64;
-    rows.classes == 2 && contradicted(rows) <= MOST_CONTRADICTED_OF_TWO && recognised(0) && recognised(1)
+    let recognised = |class: usize| all[class] > 0 && own[class] as f64 >= LEAST_RECOGNISED * all[class] as f64;
+    recognised(0) && recognised(1)
 }
 
 impl Fitted {

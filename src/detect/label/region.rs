@@ -57,7 +57,7 @@ static INFO: Info = Info {
     after: &["derive.sample", CONTENT],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: false,
     max_tier: Tier::Suspect,

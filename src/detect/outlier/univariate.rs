@@ -30,7 +30,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Posterior,
     fused: true,
     max_tier: Tier::Suspect,
@@ -82,23 +82,23 @@ impl Numeric {
     fn fit(column: usize, name: &str, mut cells: Vec<(f64, usize)>) -> Option<Self> {
         cells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let mut distinct: Vec<f64> = cells.iter().map(|cell| cell.0).collect();
-        let mut values: Vec<f64> = cells.into_iter().flat_map(|(x, n)| std::iter::repeat_n(x, n)).collect();
+        let values: Vec<f64> = cells.into_iter().flat_map(|(x, n)| std::iter::repeat_n(x, n)).collect();
         if values.len() < FEWEST {
             return None;
         }
         let centre = quantile(&values, 0.5)?;
         let rows = values.len() as u64;
         let above = in_another_unit(&values, centre);
-        let within = values.get(..values.len() - above)?;
+        let mirrored: Vec<f64> = values.iter().rev().map(|x| -x).collect();
+        let below = in_another_unit(&mirrored, -centre);
+        let within = values.get(below..values.len() - above)?;
         let usual = (quantile(within, 0.01)?, quantile(within, 0.99)?);
         let upper = Side::fit(&values, &distinct, centre, above);
-        for side in [&mut values, &mut distinct] {
-            side.reverse();
-            for x in side.iter_mut() {
-                *x = -*x;
-            }
+        distinct.reverse();
+        for x in &mut distinct {
+            *x = -*x;
         }
-        let lower = Side::fit(&values, &distinct, -centre, in_another_unit(&values, -centre));
+        let lower = Side::fit(&mirrored, &distinct, -centre, below);
         Some(Self { column, name: name.to_owned(), usual, middle: centre, rows, lower, upper })
     }
 

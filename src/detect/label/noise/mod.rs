@@ -271,7 +271,7 @@ impl LabelNoise {
         for _ in 1..ROUNDS {
             let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
             toward = toward::find(&seen, priors, &known, tolerated);
-            toward.retain(|label, _| seen.known_beside(*label) >= LEAST_KNOWN);
+            toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, priors, &known, tolerated);
             tested.retain(|cell, _| is_known(cell));
@@ -298,7 +298,7 @@ impl LabelNoise {
             let [of_likely, of_unlikely] = curves;
             let of_kind = if unlikely { of_unlikely } else { of_likely };
             let cell = if let Some(learnt) = learnt.get(&cell) {
-                trials.fit(learnt.rate).map(|fit| Cell::moved(fit.held))
+                trials.with_floor(learnt.rate).map(Cell::moved)
             } else if moved.contains(&cell) {
                 let back = mismatches.get(&(label, top)).map_or(0.0, |rows| *rows as f64);
                 let one_way = |curve: &Curve| back < HARDLY_ANY * curve.floor * seen.rows_of(top);

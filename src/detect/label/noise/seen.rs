@@ -104,9 +104,15 @@ impl Seen {
     /// How often each class is drawn where labels are given without regard to content: by its share of the labels, or all alike,
     /// whichever explains the labels that content finds least likely. Of the cells that are asked for.
     pub(super) fn drawn_from(&self, priors: &[f64], wanted: impl Fn(usize, usize) -> bool) -> Vec<f64> {
-        let alike = vec![1.0 / self.classes.max(1) as f64; self.classes];
-        let mut cells: Vec<(usize, usize, f64, f64)> = Vec::new();
-        for (top, rows) in self.by_top.iter().enumerate() {
+        // Of two classes the other one is drawn, whatever its share.
+        if self.classes < 3 {
+            return priors.to_vec();
+        }
+        let alike = vec![1.0 / self.classes as f64; self.classes];
+        // Of either way: expected rows, and the sum of the logarithms of their shares over the rows that there are.
+        let mut sums = [[0.0; 2]; 2];
+        let mut all = 0.0;
+        for (top, rows) in self.by_top.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             for label in (0..self.classes).filter(|label| *label != top && wanted(top, *label)) {
                 let least = |row: &&usize| self.row(**row).get(label).is_some_and(|ln_p| f64::from(*ln_p) <= LEAST_LIKELY.ln());
                 let (mut trials, mut hits) = (0.0, 0.0);
@@ -114,16 +120,16 @@ impl Seen {
                     trials += 1.0;
                     hits += f64::from(u8::from(self.label(*row) == Some(label)));
                 }
-                cells.push((top, label, trials, hits));
+                all += hits;
+                for ([units, logarithms], from) in sums.iter_mut().zip([priors, alike.as_slice()]) {
+                    let unit = unit(from, top, label).max(f64::MIN_POSITIVE);
+                    *units += trials * unit;
+                    *logarithms += hits * unit.ln();
+                }
             }
         }
-        let value = |from: &[f64]| {
-            let unit = |top: usize, label: usize| unit(from, top, label).max(f64::MIN_POSITIVE);
-            let (hits, units) = cells.iter().fold((0.0, 0.0), |(h, u), (top, label, n, hits)| (h + hits, u + n * unit(*top, *label)));
-            cells.iter().map(|(top, label, _, h)| if *h > 0.0 { h * (unit(*top, *label) * hits / units).ln() } else { 0.0 }).sum::<f64>()
-        };
-        // Of two classes the other one is drawn, whatever its share.
-        if self.classes > 2 && value(&alike) > value(priors) + ALIKE { alike } else { priors.to_vec() }
+        let [by_share, by_all] = sums.map(|[units, logarithms]| logarithms - all * units.max(f64::MIN_POSITIVE).ln());
+        if by_all > by_share + ALIKE { alike } else { priors.to_vec() }
     }
 
     /// Trials of the cells that are asked for, with the floor in units of uniform noise.
@@ -180,9 +186,9 @@ impl Seen {
     }
 
     /// Of the rows that have other labels than this, the share that content calls by their label.
-    pub(super) fn known_beside(&self, label: u32) -> f64 {
+    pub(super) fn known_beside(&self, mismatches: &BTreeMap<(u32, u32), u64>, label: u32) -> f64 {
         let others = self.labels.iter().filter(|own| **own != label).count();
-        let wrong: u64 = self.mismatches().iter().filter(|((_, own), _)| *own != label).map(|(_, rows)| rows).sum();
+        let wrong: u64 = mismatches.iter().filter(|((_, own), _)| *own != label).map(|(_, rows)| rows).sum();
         1.0 - wrong as f64 / others.max(1) as f64
     }
 
@@ -245,6 +251,7 @@ mod tests {
     #[test]
     fn rows_of_other_labels_tell_whether_content_knows_them() {
         let seen = seen(&[0.0, 0.0, 0.0, 1.0]);
-        assert!(seen.known_beside(3) > 0.99 && seen.known_beside(0) < 0.95);
+        let counts = seen.mismatches();
+        assert!(seen.known_beside(&counts, 3) > 0.99 && seen.known_beside(&counts, 0) < 0.95);
     }
 }

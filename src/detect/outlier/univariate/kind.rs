@@ -17,6 +17,8 @@ const FACTORS: [f64; 4] = [10.0, 60.0, 100.0, 1_000.0];
 /// Largest share of a column's values that may stand in another unit, and the least share of those beyond a gap that would then be usual.
 const MOST_IN_ANOTHER: f64 = 0.02;
 const LEAST_USUAL: f64 = 0.9;
+/// Least spread of such values, put in the column's unit, in parts of the others': a code or a few rows of one kind repeat one value, not all.
+const LEAST_SPREAD: f64 = 0.3;
 /// Least ratio of distances from the centre at the gap that sets values in another unit apart.
 const LEAST_RATIO: f64 = 2.0;
 
@@ -34,8 +36,11 @@ pub(super) fn in_another_unit(sorted: &[f64], centre: f64) -> usize {
     let (inside, beyond) = sorted.split_at(start);
     let Some((low, high)) = quantile(inside, 0.01).zip(quantile(inside, 0.99)) else { return 0 };
     let usual = |factor: &f64| beyond.iter().filter(|x| (low..=high).contains(&(**x / factor))).count();
-    let most = FACTORS.iter().map(usual).max().unwrap_or(0);
-    if most as f64 >= LEAST_USUAL * beyond.len() as f64 { beyond.len() } else { 0 }
+    let spread = |values: &[f64]| quantile(values, 0.9).zip(quantile(values, 0.1)).map_or(0.0, |(high, low)| high - low);
+    let fits = |factor: &f64| {
+        usual(factor) as f64 >= LEAST_USUAL * beyond.len() as f64 && spread(beyond) / factor >= LEAST_SPREAD * spread(inside)
+    };
+    if FACTORS.iter().any(fits) { beyond.len() } else { 0 }
 }
 
 /// A kind of error.
