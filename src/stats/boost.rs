@@ -8,6 +8,8 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::mixture::softmax;
+
 /// Bins of a column; a split is a mask of them.
 pub const BINS: usize = 64;
 /// The bin of missing values in ordered columns: tried on both sides of every cut.
@@ -171,10 +173,7 @@ fn spread(scores: &[f32]) -> Vec<f32> {
 }
 
 fn loss(scores: &[f32], label: u32) -> f64 {
-    let logits: Vec<f64> = spread(scores).into_iter().map(f64::from).collect();
-    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let own = (logits[label as usize] - top).exp() / logits.iter().map(|z| (z - top).exp()).sum::<f64>();
-    -(STRAY + own).ln()
+    -(STRAY + softmax(&spread(scores), 1.0)[label as usize]).ln()
 }
 
 /// Slope and curvature of every row's loss in each output, outputs × rows. A label that looks drawn from nowhere weighs as much less.

@@ -38,12 +38,13 @@ struct Bins {
 }
 
 impl Bins {
-    fn fit(rows: &[SampleRow]) -> Self {
-        let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
-        let cuts = (0..width(|row| row.numeric.len())).into_par_iter().map(|column| cuts(rows, column, BINS - 2)).collect();
+    fn fit(rows: &[SampleRow], numbers: usize, categories: usize) -> Self {
+        let cuts = (0..numbers).into_par_iter().map(|column| cuts(rows, column, BINS - 2)).collect();
         let cells = |column: usize| rows.iter().filter_map(move |row| row.cells.get(column).copied());
-        let levels = (0..width(|row| row.cells.len())).into_par_iter();
-        let levels = levels.map(|column| frequent(cells(column), BINS - 1).into_iter().map(|(level, _)| level).collect()).collect();
+        let levels = (0..categories)
+            .into_par_iter()
+            .map(|column| frequent(cells(column), BINS - 1).into_iter().map(|(level, _)| level).collect())
+            .collect();
         Self { cuts, levels }
     }
 
@@ -85,11 +86,11 @@ impl Trees {
     /// no table, or the classes are too many for it.
     pub(super) fn fit(rows: &[SampleRow], labels: &[Option<u32>], classes: usize, seed: u64) -> Option<(Self, Array2<f32>)> {
         let width = |of: fn(&SampleRow) -> usize| rows.iter().map(of).max().unwrap_or(0);
-        let columns = width(|row| row.numeric.len()) + width(|row| row.cells.len());
-        if columns == 0 || columns > MOST_COLUMNS || classes < 2 {
+        let (numbers, categories) = (width(|row| row.numeric.len()), width(|row| row.cells.len()));
+        if !(1..=MOST_COLUMNS).contains(&(numbers + categories)) || classes < 2 {
             return None;
         }
-        let bins = Bins::fit(rows);
+        let bins = Bins::fit(rows, numbers, categories);
         let ordered = bins.ordered();
         let outputs = if classes == 2 { 1 } else { classes };
         let asked = ordered.len().min(COLUMNS) * outputs;

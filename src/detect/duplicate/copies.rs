@@ -140,6 +140,9 @@ pub struct CopiesModel {
 }
 
 impl CopiesModel {
+    /// Code of the unit that counts them.
+    pub const CODE: &str = "duplicate.exact";
+
     /// Contents that repeat, ascending by hash.
     #[must_use]
     pub fn contents(&self) -> &[Repeated] {

@@ -17,7 +17,7 @@ const FEWEST: usize = 256;
 pub struct Exact;
 
 static INFO: Info = Info {
-    code: "duplicate.exact",
+    code: CopiesModel::CODE,
     family: Family::Duplicate,
     summary: "rows with equal content",
     needs: &[Need::Content],

@@ -13,8 +13,6 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step, without_sca
 use crate::stats::interval::IntervalNull;
 use crate::stats::tail::binomial_sf;
 
-/// Unit whose counts are read.
-const COPIES: &str = "duplicate.exact";
 /// Largest share of contents that may repeat: beyond it equal rows are ordinary, and no copies.
 const MOST_REPEATING: f64 = 0.05;
 /// Share of repeated contents with more than one label below which agreement is the rule.
@@ -36,7 +34,7 @@ static INFO: Info = Info {
     family: Family::Label,
     summary: "equal content with different labels",
     needs: &[Need::Classes, Need::Content],
-    after: &[COPIES],
+    after: &[CopiesModel::CODE],
     reads: &[],
     law: Law::Exact,
     version: 1,
@@ -248,9 +246,11 @@ impl Fold for Conflict {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), ConflictModel>> {
-        Ok(Step::Done(match given.model::<CopiesModel>(COPIES) {
+        Ok(Step::Done(match given.model::<CopiesModel>(CopiesModel::CODE) {
             Some(copies) => judge(data, copies),
-            None => ConflictModel { notes: vec![format!("nothing was judged: {COPIES} did not run")], ..ConflictModel::default() },
+            None => {
+                ConflictModel { notes: vec![format!("nothing was judged: {} did not run", CopiesModel::CODE)], ..ConflictModel::default() }
+            }
         }))
     }
 }

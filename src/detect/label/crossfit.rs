@@ -16,8 +16,6 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 
 /// Code of the unit whose column holds the logits.
 const CONTENT: &str = "derive.content";
-/// Code of the unit that counts equal contents.
-const COPIES: &str = "duplicate.exact";
 /// Fewest rows of a cell that may be called an attack.
 const ATTACK_ROWS: f64 = 10.0;
 /// Where less than this share of the wrong labels can be named, the notes say so.
@@ -40,7 +38,7 @@ static INFO: Info = Info {
     after: &[
         "derive.sample",
         CONTENT,
-        COPIES,
+        CopiesModel::CODE,
         "trigger.activation",
         "trigger.patch",
         "trigger.rule",
@@ -259,7 +257,7 @@ impl Fold for Crossfit {
     }
 
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), CrossfitModel>> {
-        let copies = given.model::<CopiesModel>(COPIES);
+        let copies = given.model::<CopiesModel>(CopiesModel::CODE);
         let disputed = copies.iter().flat_map(|copies| copies.contents()).filter_map(disputed).collect();
         let fitted = CrossfitModel::fit(data, (self.logits)(given));
         Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), disputed, ..fitted }))

@@ -249,15 +249,14 @@ impl LabelNoise {
         let unlikely = seen.unlikely(priors);
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
         let drawn = seen.drawn_from(priors, is_unlikely);
-        let priors = drawn.as_slice();
         let none = Known::default();
         let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>| {
             let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32)) && !toward.contains_key(&(label as u32));
             // Where every unlikely cell is moved, the likely ones have to do; with none left, all.
             let pools = [
-                seen.pooled(priors, &none, |top, label| is_unlikely(top, label) && kept(top, label)),
-                seen.pooled(priors, &none, kept),
-                seen.pooled(priors, &none, |_, _| true),
+                seen.pooled(&drawn, &none, |top, label| is_unlikely(top, label) && kept(top, label)),
+                seen.pooled(&drawn, &none, kept),
+                seen.pooled(&drawn, &none, |_, _| true),
             ];
             pools.into_iter().find(|pool| pool.rows() > 0.0).and_then(|pool| Some((pool.fit(tolerated)?, pool)))
         };
@@ -270,12 +269,12 @@ impl LabelNoise {
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
             let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
-            toward = toward::find(&seen, priors, &known, tolerated);
+            toward = toward::find(&seen, &drawn, &known, tolerated);
             toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
-            tested = test_cells(&seen, priors, &known, tolerated);
+            tested = test_cells(&seen, &drawn, &known, tolerated);
             tested.retain(|cell, _| is_known(cell));
-            learnt = learnt::cells(&seen, priors, &known, tolerated);
+            learnt = learnt::cells(&seen, &drawn, &known, tolerated);
             learnt.retain(|cell, _| is_known(cell));
             // The other test of a cell does not know that rows of all classes are labelled so.
             let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
@@ -288,12 +287,12 @@ impl LabelNoise {
         let curve = if uniform { pool.least_floor()? } else { fitted.free };
         let known =
             Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect() };
-        let likely = seen.pooled(priors, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
+        let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
         let mut cells = BTreeMap::new();
         for (cell @ (top, label), hits) in mismatches.iter().map(|(cell, hits)| (*cell, *hits)) {
-            let trials = seen.cells([top], label, |top| known.rate(priors, top, label as usize));
+            let trials = seen.cells([top], label, |top| known.rate(&drawn, top, label as usize));
             let unlikely = is_unlikely(top as usize, label as usize);
             let [of_likely, of_unlikely] = curves;
             let of_kind = if unlikely { of_unlikely } else { of_likely };
@@ -314,7 +313,7 @@ impl LabelNoise {
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
-        let noise = Self { share, known, uniform, drawn: drawn.clone(), curves, unlikely, classes, cells, two_way, doubtful };
+        let noise = Self { share, known, uniform, drawn, curves, unlikely, classes, cells, two_way, doubtful };
         let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
