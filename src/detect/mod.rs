@@ -84,4 +84,5 @@ pub fn for_planted() -> Vec<Box<dyn Unit>> {
 
 fn crossfit() -> label::Crossfit {
     label::Crossfit::new(|given| given.model::<ContentModel>("derive.content")?.sample_logits(&trigger::carriers(given)))
+        .under(|given| given.model::<ContentModel>("derive.content")?.linear_logits(&trigger::carriers(given)))
 }

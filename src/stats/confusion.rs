@@ -122,6 +122,12 @@ impl Trials {
         self.bins.iter().map(|bin| bin.trials).sum()
     }
 
+    /// What one unit of the floor adds to the rates of all rows.
+    #[must_use]
+    pub fn units(&self) -> f64 {
+        self.bins.iter().map(|bin| bin.units).sum()
+    }
+
     /// The bins that hold rows, with the `ln c` at their middle.
     fn filled(&self) -> Vec<(f64, Bin)> {
         let middle = |at: usize| (at as f64 + 0.5 - BINS as f64) / PER_NAT;

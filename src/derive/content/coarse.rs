@@ -60,7 +60,7 @@ impl Fold for Coarse {
     fn begin(&self, _: &Schema, given: &Given) -> Result<Step<(), CoarseModel>> {
         let content = given.model::<ContentModel>("derive.content").and_then(|model| model.fitted.as_ref());
         Ok(Step::Done(CoarseModel(content.and_then(|content| {
-            let held = content.coarse.clone()?;
+            let held = content.linear.clone().filter(|_| content.panel.sees_fine_structure())?;
             Some(Fitted { features: content.features.clone(), ridge: content.ridge.clone(), beta: content.beta, held })
         }))))
     }

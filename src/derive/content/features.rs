@@ -151,11 +151,6 @@ impl Features {
         self.fourier.is_some() && self.is_dense
     }
 
-    /// Whether there are pictures among the rows.
-    pub(super) fn has_pictures(&self) -> bool {
-        self.widths.pixels > 0
-    }
-
     /// The scale alone, to compare rows by.
     pub(super) fn scale_alone(&self) -> Self {
         let (widths, scaler, is_dense) = (self.widths, self.scaler.clone(), self.is_dense);

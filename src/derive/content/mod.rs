@@ -87,9 +87,10 @@ struct Fitted {
     /// What all opinions together say, not only the ridge classifier.
     panel: Panel,
     held: HeldOut,
-    /// What the ridge classifier says alone of pictures whose fine structure others look at; it stays where the model was fitted.
+    /// What the ridge classifier says alone, where others join it that can learn a trigger or moved labels; it stays where the model was
+    /// fitted.
     #[serde(skip)]
-    coarse: Option<HeldOut>,
+    linear: Option<HeldOut>,
     /// Features and targets of the sample; they stay where the model was fitted.
     #[serde(skip)]
     design: Option<(Design, Array2<f32>)>,
@@ -105,6 +106,13 @@ impl ContentModel {
             return Some((logits.select(Axis(0), &rows), rows.iter().map(|&i| labels[i]).collect()));
         }
         Some(self.fitted.as_ref()?.held.labelled(left_out))
+    }
+
+    /// The same rows' logits from the ridge classifier by itself, where trees join it: they can learn which rows have moved labels.
+    #[must_use]
+    pub fn linear_logits(&self, left_out: &BTreeSet<u64>) -> Option<Array2<f32>> {
+        let fitted = self.fitted.as_ref().filter(|fitted| self.given.is_none() && fitted.panel.grows_trees())?;
+        Some(fitted.linear.as_ref()?.labelled(left_out).0)
     }
 
     /// Whether carriers can be taken out of this model: it was fitted here.
@@ -239,13 +247,13 @@ impl Fitted {
         }
         let given: Vec<u32> = labels.iter().flatten().copied().collect();
         let beta = calibration(&own, &given) as f32;
-        let alone_says = features.has_pictures().then(|| linear.mapv(|z| z * beta));
+        let alone_says = linear.mapv(|z| z * beta);
         let (panel, together) =
             Panel::fit(Fitting { features: &features, rows: &sample.rows, labels: &labels, targets: &targets, linear, seed, alone })?;
         let held = |logits| HeldOut { keys: sample.keys.clone(), threshold: sample.threshold, labels: labels.clone(), logits };
-        let coarse = alone_says.filter(|_| panel.sees_fine_structure()).map(held);
+        let linear = (panel.sees_fine_structure() || panel.grows_trees()).then(|| held(alone_says));
         let held = held(together);
-        Ok(Some(Self { features, ridge, beta, panel, held, coarse, design: Some((design, targets)) }))
+        Ok(Some(Self { features, ridge, beta, panel, held, linear, design: Some((design, targets)) }))
     }
 
     /// Logits of a block's rows, rows × classes.

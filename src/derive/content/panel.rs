@@ -95,6 +95,11 @@ impl Panel {
         self.members.iter().any(|(member, _)| matches!(member, Member::Pictures(_)))
     }
 
+    /// Whether one of the opinions is that of trees.
+    pub(super) fn grows_trees(&self) -> bool {
+        self.members.iter().any(|(member, _)| matches!(member, Member::Trees(_)))
+    }
+
     /// Those whose rows may be shown.
     pub(super) fn near(&self) -> Option<&Near> {
         self.near.as_ref()

@@ -23,10 +23,13 @@ const FEW_NAMED: f64 = 0.2;
 
 /// Finds the logits of the sample's labelled rows (rows × classes) and their labels in the models given.
 pub type SampleLogits = fn(&Given) -> Option<(Array2<f32>, Vec<u32>)>;
+/// Finds the logits of the same rows from a model that is too simple to learn which of them have moved labels.
+pub type LinearLogits = fn(&Given) -> Option<Array2<f32>>;
 
 #[doc = include_str!("crossfit.md")]
 pub struct Crossfit {
     logits: SampleLogits,
+    linear: LinearLogits,
     neighbours: fn(&Given) -> Option<Neighbours>,
 }
 
@@ -85,13 +88,14 @@ pub struct Toward {
 }
 
 impl CrossfitModel {
-    pub(super) fn fit(data: &Schema, given: Option<(Array2<f32>, Vec<u32>)>) -> Self {
+    pub(super) fn fit(data: &Schema, given: Option<(Array2<f32>, Vec<u32>)>, linear: Option<Array2<f32>>) -> Self {
         let priors = data.priors();
         let classes = || data.label.iter().flat_map(|label| &label.classes);
-        let rows = given.and_then(|(logits, labels)| Rows::new(&logits, &labels, priors.len()));
+        let rows = given.as_ref().and_then(|(logits, labels)| Rows::new(logits, labels, priors.len()));
+        let linear = linear.zip(given.as_ref()).and_then(|(logits, (_, labels))| Rows::new(&logits, labels, priors.len()));
         // Given probabilities are taken to know the class wherever they are sure; our own content may be sure and blind.
         let trusted = data.first(Role::Probabilities).is_some();
-        let fitted = rows.and_then(|rows| Fitted::new(&rows, &priors, trusted));
+        let fitted = rows.and_then(|rows| Fitted::new(&rows, linear.as_ref(), &priors, trusted));
         let labelled: u64 = classes().map(|class| class.rows).sum();
         let rows_each = fitted.as_ref().map_or(1.0, |fitted| labelled as f64 / fitted.base.rows.max(1) as f64).max(1.0);
         Self {
@@ -229,7 +233,13 @@ impl Crossfit {
     /// The detector, with a way to find the logits that it is fitted to.
     #[must_use]
     pub fn new(logits: SampleLogits) -> Self {
-        Self { logits, neighbours: |_| None }
+        Self { logits, linear: |_| None, neighbours: |_| None }
+    }
+
+    /// With a way to find what a simpler model says of the same rows.
+    #[must_use]
+    pub fn under(self, linear: LinearLogits) -> Self {
+        Self { linear, ..self }
     }
 
     /// With a way to find the rows that a listed row is most like, which its reason then names.
@@ -259,7 +269,7 @@ impl Fold for Crossfit {
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), CrossfitModel>> {
         let copies = given.model::<CopiesModel>(CopiesModel::CODE);
         let disputed = copies.iter().flat_map(|copies| copies.contents()).filter_map(disputed).collect();
-        let fitted = CrossfitModel::fit(data, (self.logits)(given));
+        let fitted = CrossfitModel::fit(data, (self.logits)(given), (self.linear)(given));
         Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), disputed, ..fitted }))
     }
 }

@@ -171,10 +171,16 @@ fn tells_two_apart(rows: &Rows) -> bool {
 }
 
 impl Fitted {
-    pub(super) fn new(rows: &Rows, priors: &[f64], trusted: bool) -> Option<Self> {
-        let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
-        let already = exceeding(rows, priors, &base)?;
-        let (mut noise, mut cells) = LabelNoise::fit(rows.iter(), &base, priors, &already)?;
+    /// `linear` holds what a simpler model says of the same rows: what it shows of how labels came about stands where `rows` contradict
+    /// enough labels that could have come so.
+    pub(super) fn new(rows: &Rows, linear: Option<&Rows>, priors: &[f64], trusted: bool) -> Option<Self> {
+        let noise = |rows: &Rows, beneath: Option<&(LabelNoise, Vec<Moved>)>| {
+            let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
+            let already = exceeding(rows, priors, &base)?;
+            Some((LabelNoise::fit(rows.iter(), &base, priors, &already, beneath)?, base))
+        };
+        let beneath = linear.and_then(|rows| noise(rows, None)).map(|(found, _)| found);
+        let ((mut noise, mut cells), base) = noise(rows, beneath.as_ref())?;
         let too_weak = trusted.then(|| contradicted(rows)).filter(|share| *share > MOST_CONTRADICTED);
         // Of two classes all errors are of one kind, and only a hill of its own tells wrong labels from confusion.
         let tells = if trusted { too_weak.is_none() } else { tells_two_apart(rows) };
@@ -279,7 +285,7 @@ mod tests {
     }
 
     fn listed(rows: &Rows) -> Vec<bool> {
-        let fitted = Fitted::new(rows, &[0.9, 0.1], false).unwrap();
+        let fitted = Fitted::new(rows, None, &[0.9, 0.1], false).unwrap();
         rows.iter().map(|(row, label)| fitted.judge(row, label).unwrap().score >= 0.8).collect()
     }
 

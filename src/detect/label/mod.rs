@@ -12,6 +12,6 @@ mod residual;
 pub use coarse::{Coarse, CoarseModel, Views};
 pub use confident::{Confident, ConfidentBrief, ConfidentModel, ConfidentState, Doubt, Largest, Quotas};
 pub use conflict::{Conflict, ConflictModel};
-pub use crossfit::{Crossfit, CrossfitModel, SampleLogits, Toward};
+pub use crossfit::{Crossfit, CrossfitModel, LinearLogits, SampleLogits, Toward};
 pub use region::{Region, RegionBrief, RegionModel, RegionState};
 pub use residual::{Residual, ResidualModel};

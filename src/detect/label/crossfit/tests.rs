@@ -71,7 +71,7 @@ pub(in crate::detect::label) fn batch_of(code: &'static str, logits: Array2<f32>
 /// Fits, scores and lists: model, scores, rows listed at 10 %.
 fn run(logits: &Array2<f32>, labels: &[u32]) -> (CrossfitModel, Batch, Vec<Option<f64>>, Vec<bool>) {
     let (schema, batch) = batch(logits.clone(), labels);
-    let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.to_vec())));
+    let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.to_vec())), None);
     let mut scores = vec![None; labels.len()];
     Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
     let mut histogram = PosteriorHistogram::default();
@@ -223,6 +223,33 @@ fn moved_labels_that_content_has_learnt_to_expect_keep_no_order() {
 }
 
 #[test]
+fn what_a_simpler_model_shows_stands_where_content_contradicts_the_rows() {
+    for seed in 130..134 {
+        let (simple, clean) = simulate(seed, 10.0, 1.0);
+        let (logits, _) = learnt(seed);
+        let mut labels = clean.clone();
+        let moved: Vec<usize> = (2..ROWS).step_by(CLASSES * 8).filter(|&i| clean[i] == 2).collect();
+        for &i in &moved {
+            labels[i] = 4;
+        }
+        let groups = |logits: &Array2<f32>, simple: Option<&Array2<f32>>| {
+            let schema = batch(logits.clone(), &labels).0;
+            let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.clone())), simple.cloned());
+            Crossfit::new(|_| None).groups(&model)
+        };
+        let [group] = &groups(&logits, Some(&simple))[..] else { panic!("seed {seed}") };
+        assert_eq!((group.cause.as_str(), group.max_tier), ("labels moved from c2 to c4", Tier::Alarm));
+        assert!(group.rows.abs_diff(moved.len() as u64) * 5 <= moved.len() as u64, "{} of {}", group.rows, moved.len());
+        // Content that knows why the rows have their label has nothing against them, whatever a simpler model cannot see.
+        let mut knows = simple.clone();
+        for &i in &moved {
+            knows.row_mut(i).swap(2, 4);
+        }
+        assert!(groups(&knows, None).is_empty() && groups(&knows, Some(&simple)).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn confusion_that_content_expects_where_it_comes_is_no_move() {
     for seed in 110..116 {
         let (logits, mut labels) = learnt(seed);
@@ -246,7 +273,7 @@ fn probabilities_that_contradict_most_labels_claim_nothing() {
     }
     let (mut schema, batch) = batch(logits.clone(), &labels);
     let listed = |schema: &Schema| {
-        let model = CrossfitModel::fit(schema, Some((logits.clone(), labels.clone())));
+        let model = CrossfitModel::fit(schema, Some((logits.clone(), labels.clone())), None);
         let mut scores = vec![None; ROWS];
         Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
         (scores.iter().flatten().filter(|score| **score > 0.5).count(), Crossfit::new(|_| None).notes(&model))
@@ -312,7 +339,7 @@ fn what_cannot_be_judged_has_no_score() {
         Some((Array2::zeros((2, 3)), vec![0, 1])),
         Some((Array2::zeros((2, CLASSES)), vec![0, 77])),
     ] {
-        let model = CrossfitModel::fit(&schema, given);
+        let model = CrossfitModel::fit(&schema, given, None);
         let mut out = vec![None; ROWS];
         let crossfit = Crossfit::new(|_| None);
         crossfit.score(&model, &batch, &mut out).unwrap();

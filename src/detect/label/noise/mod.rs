@@ -1,5 +1,6 @@
 //! How labels came about, as far as content tells: confusion, labels given without regard to content, classes relabelled.
 
+mod beneath;
 mod learnt;
 mod seen;
 mod toward;
@@ -14,6 +15,7 @@ use crate::stats::mixture::LabelMixture;
 use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
+use beneath::Beneath;
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
 use toward::Toward;
@@ -232,7 +234,7 @@ fn discovered<T>(tested: &BTreeMap<(u32, u32), T>, p_of: impl Fn(&T) -> f64, cla
 
 impl LabelNoise {
     /// Fits all parts to rows of logits with their labels. `already` holds cells (from, to) that another test has found to be
-    /// moved, with its p-values. Also gives the moved cells.
+    /// moved, with its p-values; `simpler` is what the same fit found with a simpler model. Also gives the moved cells.
     ///
     /// `None` where no row can be used.
     pub(super) fn fit<'a>(
@@ -240,6 +242,7 @@ impl LabelNoise {
         base: &LabelMixture,
         priors: &[f64],
         already: &BTreeMap<(u32, u32), f64>,
+        simpler: Option<&(Self, Vec<Moved>)>,
     ) -> Option<(Self, Vec<Moved>)> {
         let classes = priors.len();
         let seen = Seen::new(rows, base, classes);
@@ -262,13 +265,16 @@ impl LabelNoise {
         };
         let mismatches = seen.mismatches();
         let is_known = |cell: &(u32, u32)| known_share(&seen, &mismatches, *cell) >= LEAST_KNOWN;
-        let given: BTreeSet<(u32, u32)> = already.keys().copied().filter(is_known).collect();
-        let mut moved = given.clone();
+        let mut given: BTreeSet<(u32, u32)> = already.keys().copied().filter(is_known).collect();
         let (mut tested, mut learnt, mut toward) = (Tested::new(), BTreeMap::new(), BTreeMap::new());
-        let (mut fitted, mut pool) = fit_uniform(&moved, &toward)?;
+        let (mut fitted, mut pool) = fit_uniform(&given, &toward)?;
+        let beneath = simpler.map_or_else(Beneath::default, |found| Beneath::of(found, &seen, [pool.hits(), pool.units()]));
+        given.extend(beneath.cells.keys());
+        let mut moved = given.clone();
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
-            let mut known = Known { epsilon: if is_uniform(&fitted) { fitted.free.floor } else { 0.0 }, ..Known::default() };
+            let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
+            let mut known = Known { epsilon: epsilon.max(beneath.epsilon), ..Known::default() };
             toward = toward::find(&seen, &drawn, &known, tolerated);
             toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
@@ -283,8 +289,10 @@ impl LabelNoise {
             moved.extend(learnt.keys());
             (fitted, pool) = fit_uniform(&moved, &toward)?;
         }
-        let (share, uniform) = (fitted.free.floor, is_uniform(&fitted));
-        let curve = if uniform { pool.least_floor()? } else { fitted.free };
+        let own = is_uniform(&fitted);
+        let (share, uniform) = (fitted.free.floor.max(beneath.epsilon), own || beneath.epsilon > 0.0);
+        let curve = if own { pool.least_floor()? } else { fitted.free };
+        let curve = if curve.floor < beneath.epsilon { pool.with_floor(beneath.epsilon)? } else { curve };
         let known =
             Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect() };
         let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
@@ -307,6 +315,9 @@ impl LabelNoise {
             } else {
                 None
             };
+            let sure = beneath.cells.get(&(top, label)).map(|(_, rate)| *rate).filter(|_| moved.contains(&(top, label)));
+            let more = sure.filter(|rate| cell.is_none_or(|cell| cell.moved < *rate));
+            let cell = more.and_then(|rate| trials.with_floor(rate).map(Cell::moved)).or(cell);
             cells.insert((top, label), cell.unwrap_or_else(|| Cell::fading(trials.scaled(of_kind, PRIOR_ROWS))));
         }
         let possible = (classes * (classes - 1)) as f64;
@@ -314,7 +325,7 @@ impl LabelNoise {
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
         let noise = Self { share, known, uniform, drawn, curves, unlikely, classes, cells, two_way, doubtful };
-        let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already);
+        let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already, &beneath);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
     }
@@ -326,6 +337,7 @@ impl LabelNoise {
         tested: &Tested,
         learnt: &BTreeMap<(u32, u32), Learnt>,
         already: &BTreeMap<(u32, u32), f64>,
+        beneath: &Beneath,
     ) -> Vec<Moved> {
         let rows = |top: u32| seen.rows_of(top);
         let mismatches = seen.mismatches();
@@ -344,7 +356,13 @@ impl LabelNoise {
             // Three tests of one cell.
             let p = (3.0 * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
             let known = known_share(seen, &mismatches, (from, to));
-            Some(Moved { from: Some(from), to, rate, expected: rate * rows(from), known, reverse, value, p, by })
+            let own = Moved { from: Some(from), to, rate, expected: rate * rows(from), known, reverse, value, p, by };
+            // Of two models the one that speaks more clearly.
+            Some(match beneath.cells.get(&(from, to)) {
+                Some((simpler, _)) if simpler.p < p => Moved { p: (2.0 * simpler.p).min(1.0), known, ..*simpler },
+                Some(_) => Moved { p: (2.0 * p).min(1.0), ..own },
+                None => own,
+            })
         };
         moved.iter().filter_map(cause).collect()
     }
