@@ -64,7 +64,7 @@ pub struct CoarseModel {
 impl CoarseModel {
     fn fit(data: &Schema, views: Option<Views>) -> Self {
         let Some(Views { logits, labels, claimed }) = views else { return Self { labels: CrossfitModel::fit(data, None, None) } };
-        let mut labels = CrossfitModel::fit(data, Some((logits, labels)), None);
+        let mut labels = CrossfitModel::fit(data, Some(&(logits, labels)), None);
         // All of content is at least as sure of what is not hidden from it.
         let seen = |label: u32| claimed.iter().find(|(to, _)| *to == label).map_or(1.0, |(_, p)| *p);
         let hidden: Vec<u32> = labels.toward().filter(|claim| claim.p < seen(claim.to)).map(|claim| claim.to).collect();

@@ -88,11 +88,11 @@ pub struct Toward {
 }
 
 impl CrossfitModel {
-    pub(super) fn fit(data: &Schema, given: Option<(Array2<f32>, Vec<u32>)>, linear: Option<Array2<f32>>) -> Self {
+    pub(super) fn fit(data: &Schema, given: Option<&(Array2<f32>, Vec<u32>)>, linear: Option<&Array2<f32>>) -> Self {
         let priors = data.priors();
         let classes = || data.label.iter().flat_map(|label| &label.classes);
-        let rows = given.as_ref().and_then(|(logits, labels)| Rows::new(logits, labels, priors.len()));
-        let linear = linear.zip(given.as_ref()).and_then(|(logits, (_, labels))| Rows::new(&logits, labels, priors.len()));
+        let rows = given.and_then(|(logits, labels)| Rows::new(logits, labels, priors.len()));
+        let linear = linear.zip(given).and_then(|(logits, (_, labels))| Rows::new(logits, labels, priors.len()));
         // Given probabilities are taken to know the class wherever they are sure; our own content may be sure and blind.
         let trusted = data.first(Role::Probabilities).is_some();
         let fitted = rows.and_then(|rows| Fitted::new(&rows, linear.as_ref(), &priors, trusted));
@@ -269,7 +269,7 @@ impl Fold for Crossfit {
     fn begin(&self, data: &Schema, given: &Given) -> Result<Step<(), CrossfitModel>> {
         let copies = given.model::<CopiesModel>(CopiesModel::CODE);
         let disputed = copies.iter().flat_map(|copies| copies.contents()).filter_map(disputed).collect();
-        let fitted = CrossfitModel::fit(data, (self.logits)(given), (self.linear)(given));
+        let fitted = CrossfitModel::fit(data, (self.logits)(given).as_ref(), (self.linear)(given).as_ref());
         Ok(Step::Done(CrossfitModel { neighbours: (self.neighbours)(given), disputed, ..fitted }))
     }
 }

@@ -71,7 +71,7 @@ pub(in crate::detect::label) fn batch_of(code: &'static str, logits: Array2<f32>
 /// Fits, scores and lists: model, scores, rows listed at 10 %.
 fn run(logits: &Array2<f32>, labels: &[u32]) -> (CrossfitModel, Batch, Vec<Option<f64>>, Vec<bool>) {
     let (schema, batch) = batch(logits.clone(), labels);
-    let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.to_vec())), None);
+    let model = CrossfitModel::fit(&schema, Some(&(logits.clone(), labels.to_vec())), None);
     let mut scores = vec![None; labels.len()];
     Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
     let mut histogram = PosteriorHistogram::default();
@@ -234,7 +234,7 @@ fn what_a_simpler_model_shows_stands_where_content_contradicts_the_rows() {
         }
         let groups = |logits: &Array2<f32>, simple: Option<&Array2<f32>>| {
             let schema = batch(logits.clone(), &labels).0;
-            let model = CrossfitModel::fit(&schema, Some((logits.clone(), labels.clone())), simple.cloned());
+            let model = CrossfitModel::fit(&schema, Some(&(logits.clone(), labels.clone())), simple);
             Crossfit::new(|_| None).groups(&model)
         };
         let [group] = &groups(&logits, Some(&simple))[..] else { panic!("seed {seed}") };
@@ -273,7 +273,7 @@ fn probabilities_that_contradict_most_labels_claim_nothing() {
     }
     let (mut schema, batch) = batch(logits.clone(), &labels);
     let listed = |schema: &Schema| {
-        let model = CrossfitModel::fit(schema, Some((logits.clone(), labels.clone())), None);
+        let model = CrossfitModel::fit(schema, Some(&(logits.clone(), labels.clone())), None);
         let mut scores = vec![None; ROWS];
         Crossfit::new(|_| None).score(&model, &batch, &mut scores).unwrap();
         (scores.iter().flatten().filter(|score| **score > 0.5).count(), Crossfit::new(|_| None).notes(&model))
@@ -339,7 +339,7 @@ fn what_cannot_be_judged_has_no_score() {
         Some((Array2::zeros((2, 3)), vec![0, 1])),
         Some((Array2::zeros((2, CLASSES)), vec![0, 77])),
     ] {
-        let model = CrossfitModel::fit(&schema, given, None);
+        let model = CrossfitModel::fit(&schema, given.as_ref(), None);
         let mut out = vec![None; ROWS];
         let crossfit = Crossfit::new(|_| None);
         crossfit.score(&model, &batch, &mut out).unwrap();
