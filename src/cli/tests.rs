@@ -23,7 +23,7 @@ const fn info(code: &'static str, family: Family, summary: &'static str, manual:
         law: Law::Exact,
         version: 1,
         claim: Claim::Group,
-        fused: false,
+        fused: None,
         max_tier: Tier::Alarm,
         manual,
     }

@@ -8,6 +8,7 @@ use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Info, Law};
 
 pub use build::{Build, BuildModel};
+pub(crate) use content::{Bins, HeldOut};
 pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, Thin, softmax};
 pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
 pub(crate) use sample::{Vectors, raw};
@@ -23,7 +24,7 @@ const DERIVED: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Rank,
-    fused: false,
+    fused: None,
     max_tier: Tier::Review,
     manual: "",
 };

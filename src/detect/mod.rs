@@ -33,6 +33,7 @@ pub fn all() -> Vec<Box<dyn Unit>> {
         detector(label::Residual),
         detector(outlier::Conformal),
         detector(outlier::Conjunction),
+        detector(outlier::Contrast),
         detector(outlier::Copula::new()),
         detector(outlier::Histogram::new()),
         detector(outlier::Iforest),

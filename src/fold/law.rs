@@ -457,7 +457,7 @@ mod tests {
         law: Law::Exact,
         version: 1,
         claim: Claim::Rank,
-        fused: false,
+        fused: None,
         max_tier: Tier::Review,
         manual: "",
     };

@@ -113,9 +113,10 @@ pub struct Info {
     pub version: u32,
     /// How its row scores become a decision.
     pub claim: Claim,
-    /// Whether its row scores are part of its family's where the policy fuses those by how rare each is: not those of a detector
-    /// that looks for something else than the rest of its family, or that makes the mean worse.
-    pub fused: bool,
+    /// Surprisal, nats, from which its row scores count in its family's where the policy fuses those by how rare each is, and that is taken
+    /// off: 0 where all of its order means something. `None` for a detector that looks for something else than the rest of its family, or that
+    /// makes the mean worse.
+    pub fused: Option<f64>,
     /// The strongest tier that it can reach.
     pub max_tier: Tier,
     /// The manual, Markdown.

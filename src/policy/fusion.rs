@@ -10,8 +10,8 @@ pub enum Fusion {
     /// The largest score, each s brought to one scale by s / (1 + s): detectors look for different things, and one that finds
     /// its own is enough.
     Largest,
-    /// The root mean square of [`Surprisal`]s: detectors look for the same thing, each with blind spots, and their scores
-    /// have no common scale; [`chance`] brings it to 0..1. The square gives a detector that is sure more weight than several that see nothing.
+    /// The cubic mean of [`Surprisal`]s: detectors look for the same thing, each with blind spots, and their scores
+    /// have no common scale; [`chance`] brings it to 0..1. The cube gives a detector that is sure more weight than several that see nothing.
     Surprisal,
 }
 
@@ -69,11 +69,11 @@ impl Surprisal {
     }
 }
 
-/// Root mean square; `None` of nothing.
+/// Third root of the mean cube of values of 0 or more; `None` of nothing.
 #[must_use]
-pub fn root_mean_square(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), x| (count + 1, sum + x * x));
-    (count > 0).then(|| (sum / f64::from(count)).sqrt())
+pub fn cubic_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0_u32, 0.0), |(count, sum), x| (count + 1, sum + x * x * x));
+    (count > 0).then(|| (sum / f64::from(count)).cbrt())
 }
 
 #[cfg(test)]
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn one_that_is_sure_outweighs_many_that_are_not() {
-        let fused = |values: [f64; 3]| root_mean_square(values.into_iter()).unwrap();
+        let fused = |values: [f64; 3]| cubic_mean(values.into_iter()).unwrap();
         assert!(fused([9.0, 0.5, 0.5]) > fused([4.0, 4.0, 4.0]));
-        assert_eq!(root_mean_square([].into_iter()), None);
+        assert_eq!(cubic_mean([].into_iter()), None);
     }
 }

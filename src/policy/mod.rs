@@ -8,7 +8,7 @@ mod fusion;
 mod gate;
 mod listing;
 
-pub use fusion::{Fusion, Surprisal, chance, fusion, root_mean_square};
+pub use fusion::{Fusion, Surprisal, chance, cubic_mean, fusion};
 pub use gate::{Applied, Baseline, Budget, Gate, Judgement, Listed, Rules, Spent, UsedWaiver, Waiver, WaiverState};
 pub use listing::{Listing, ScoreSummary};
 

@@ -13,7 +13,7 @@ use crate::data::{Batch, File, Role, Schema, strings as texts_of};
 use crate::error::{Error, Place, Result};
 use crate::finding::{Family, Finding, Standing, Tier};
 use crate::fold::{AnyModel, Unit};
-use crate::policy::{Fusion, Listing, Surprisal, chance, fusion, root_mean_square};
+use crate::policy::{Fusion, Listing, Surprisal, chance, cubic_mean, fusion};
 
 use super::Passenger;
 use super::facts::month;
@@ -376,8 +376,11 @@ impl<'a> Lister<'a> {
         let scores = scores.filter_map(|j| Some((j.unit, j.scores[row]?)));
         match fusion(family) {
             Fusion::Largest => scores.map(|(_, score)| squash(score)).reduce(f64::max),
-            Fusion::Surprisal => root_mean_square(scores.filter_map(|(unit, score)| Some(self.rarity.get(&unit)?.of(score))))
-                .map(|surprisal| squash(chance(surprisal))),
+            Fusion::Surprisal => {
+                let from = |unit: usize| self.passengers[unit].unit.info().fused;
+                let beyond = |(unit, score)| Some((self.rarity.get(&unit)?.of(score) - from(unit)?).max(0.0));
+                cubic_mean(scores.filter_map(beyond)).map(|surprisal| squash(chance(surprisal)))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::{Passenger, columns_for};
 
 /// Whether a detector's scores are learnt to be fused.
 pub(super) fn fused(info: &Info, scores: bool) -> bool {
-    scores && info.fused && fusion(info.family) == Fusion::Surprisal
+    scores && info.fused.is_some() && fusion(info.family) == Fusion::Surprisal
 }
 
 /// Who is to score.

@@ -9,6 +9,7 @@ pub mod conformal;
 pub mod confusion;
 pub mod counter;
 pub mod covariance;
+pub mod cross_boost;
 pub mod design;
 pub mod direction;
 pub mod features;

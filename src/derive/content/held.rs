@@ -11,36 +11,36 @@ use crate::error::Result;
 
 /// Logits of the sample's rows, each of the labelled ones without itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct HeldOut {
+pub(crate) struct HeldOut {
     /// Keys of the rows, ascending.
-    pub(super) keys: Vec<u64>,
+    pub(crate) keys: Vec<u64>,
     /// Largest key that can be in the sample.
-    pub(super) threshold: u64,
-    pub(super) labels: Vec<Option<u32>>,
+    pub(crate) threshold: u64,
+    pub(crate) labels: Vec<Option<u32>>,
     /// Rows × classes.
-    pub(super) logits: Array2<f32>,
+    pub(crate) logits: Array2<f32>,
 }
 
 impl HeldOut {
     /// Position of a row in the sample.
-    pub(super) fn position(&self, key: u64) -> Option<usize> {
+    pub(crate) fn position(&self, key: u64) -> Option<usize> {
         if key > self.threshold { None } else { self.keys.binary_search(&key).ok() }
     }
 
     /// Positions of the labelled rows, ascending.
-    pub(super) fn with_label(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn with_label(&self) -> impl Iterator<Item = usize> + '_ {
         self.labels.iter().enumerate().filter(|(_, label)| label.is_some()).map(|(i, _)| i)
     }
 
     /// Logits of the labelled rows, rows × classes, with their labels; without the rows that have a key in `left_out`.
-    pub(super) fn labelled(&self, left_out: &BTreeSet<u64>) -> (Array2<f32>, Vec<u32>) {
+    pub(crate) fn labelled(&self, left_out: &BTreeSet<u64>) -> (Array2<f32>, Vec<u32>) {
         let rows: Vec<usize> = self.with_label().filter(|&i| !left_out.contains(&self.keys[i])).collect();
         let labels = rows.iter().filter_map(|&i| self.labels[i]).collect();
         (self.logits.select(Axis(0), &rows), labels)
     }
 
     /// Logits of a block's rows, rows × classes; `others` says those of rows that are not in the sample.
-    pub(super) fn column(&self, rows: &Batch, others: impl Fn(&[SampleRow]) -> Result<Array2<f32>>) -> Result<Array2<f32>> {
+    pub(crate) fn column(&self, rows: &Batch, others: impl Fn(&[SampleRow]) -> Result<Array2<f32>>) -> Result<Array2<f32>> {
         let mut out = Array2::from_elem((rows.rows(), self.logits.ncols()), f32::NAN);
         let vectors = Vectors::of(rows)?;
         let mut outside = Vec::new();

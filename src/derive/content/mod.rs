@@ -1,6 +1,7 @@
 //! `derive.content`: what a row's content says its label should be, from a model that did not see the row.
 
 mod atlas;
+mod bins;
 mod coarse;
 mod features;
 mod held;
@@ -30,9 +31,10 @@ use crate::stats::ridge::Ridge;
 
 use super::sample::{SampleModel, SampleRow};
 use atlas::ContentAtlas;
+pub(crate) use bins::Bins;
 pub use coarse::{Coarse, CoarseModel};
 use features::{Features, Room};
-use held::HeldOut;
+pub(crate) use held::HeldOut;
 pub use near::Neighbours;
 use panel::{Fitting, Panel, calibration};
 pub use target::{Target, TargetModel};

@@ -31,7 +31,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Note,
-    fused: false,
+    fused: None,
     max_tier: Tier::Review,
     manual: include_str!("confident.md"),
 };

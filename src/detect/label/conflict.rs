@@ -39,7 +39,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Group,
-    fused: false,
+    fused: None,
     max_tier: Tier::Alarm,
     manual: include_str!("conflict.md"),
 };

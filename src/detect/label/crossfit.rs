@@ -54,7 +54,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 2,
     claim: Claim::Posterior,
-    fused: false,
+    fused: None,
     max_tier: Tier::Alarm,
     manual: include_str!("crossfit.md"),
 };

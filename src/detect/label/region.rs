@@ -59,7 +59,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 2,
     claim: Claim::Group,
-    fused: false,
+    fused: None,
     max_tier: Tier::Suspect,
     manual: include_str!("region.md"),
 };

@@ -40,7 +40,7 @@ static INFO: Info = Info {
     version: 1,
     claim: Claim::Posterior,
     max_tier: Tier::Suspect,
-    fused: false,
+    fused: None,
     manual: include_str!("residual.md"),
 };
 

@@ -22,13 +22,8 @@ const MOST_LEVELS: usize = 128;
 #[doc = include_str!("conjunction.md")]
 pub struct Conjunction;
 
-static INFO: Info = ranking(
-    "outlier.conjunction",
-    "frequent levels that are hardly ever in one row",
-    &[Need::Table],
-    false,
-    include_str!("conjunction.md"),
-);
+static INFO: Info =
+    ranking("outlier.conjunction", "frequent levels that are hardly ever in one row", &[Need::Table], None, include_str!("conjunction.md"));
 
 /// Counts of levels and of their pairs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::stats::marginal::Tails;
 /// The detector; see its manual, `copula.md`.
 pub type Copula = Ranked<CopulaMethod>;
 
-static INFO: Info = ranking("outlier.copula", "rows with rare values in many columns", &[Need::Vectors], false, include_str!("copula.md"));
+static INFO: Info = ranking("outlier.copula", "rows with rare values in many columns", &[Need::Vectors], None, include_str!("copula.md"));
 
 /// Tails of every column.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::stats::marginal::Histograms;
 pub type Histogram = Ranked<HistogramMethod>;
 
 static INFO: Info =
-    ranking("outlier.histogram", "rows with values where few others are", &[Need::Vectors], false, include_str!("histogram.md"));
+    ranking("outlier.histogram", "rows with values where few others are", &[Need::Vectors], None, include_str!("histogram.md"));
 
 /// Histograms of every column.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -26,7 +26,8 @@ const NAMED: usize = 3;
 #[doc = include_str!("iforest.md")]
 pub struct Iforest;
 
-static INFO: Info = ranking("outlier.iforest", "rows that a few random cuts set apart", &[Need::Table], true, include_str!("iforest.md"));
+static INFO: Info =
+    ranking("outlier.iforest", "rows that a few random cuts set apart", &[Need::Table], Some(0.0), include_str!("iforest.md"));
 
 /// The forest and what it looks at.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ const NEIGHBOR: usize = 5;
 #[doc = include_str!("knn.md")]
 pub struct Knn;
 
-static INFO: Info = ranking("outlier.knn", "rows with few others near them", &[Need::Vectors], true, include_str!("knn.md"));
+static INFO: Info = ranking("outlier.knn", "rows with few others near them", &[Need::Vectors], Some(0.0), include_str!("knn.md"));
 
 /// The reference.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ const NEIGHBORS: usize = 20;
 pub type Lof = Ranked<LofMethod>;
 
 static INFO: Info =
-    ranking("outlier.lof", "rows in sparser surroundings than their neighbours", &[Need::Numeric], true, include_str!("lof.md"));
+    ranking("outlier.lof", "rows in sparser surroundings than their neighbours", &[Need::Numeric], Some(0.0), include_str!("lof.md"));
 
 /// Anchors, and their keys, ascending.
 #[derive(Debug, Clone, Serialize, Deserialize)]

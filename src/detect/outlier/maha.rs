@@ -46,7 +46,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 3,
     claim: Claim::Posterior,
-    fused: true,
+    fused: Some(0.0),
     max_tier: Tier::Suspect,
     manual: include_str!("maha.md"),
 };

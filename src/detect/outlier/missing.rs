@@ -22,7 +22,7 @@ const NAMED: usize = 5;
 pub struct Missing;
 
 static INFO: Info =
-    ranking("outlier.missing", "rows whose missing values form a rare pattern", &[Need::Table], false, include_str!("missing.md"));
+    ranking("outlier.missing", "rows whose missing values form a rare pattern", &[Need::Table], None, include_str!("missing.md"));
 
 /// Which columns are missing: a bit a column, numeric ones first.
 type Pattern = Vec<u64>;

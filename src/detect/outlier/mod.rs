@@ -2,6 +2,7 @@
 
 mod conformal;
 mod conjunction;
+mod contrast;
 mod copula;
 mod end;
 mod histogram;
@@ -25,6 +26,7 @@ mod vectors;
 
 pub use conformal::{Conformal, ConformalModel};
 pub use conjunction::{Conjunction, ConjunctionModel};
+pub use contrast::{Contrast, ContrastModel};
 pub use copula::{Copula, CopulaMethod};
 pub use histogram::{Histogram, HistogramMethod};
 pub use iforest::{Iforest, IforestModel};
@@ -48,7 +50,7 @@ const MOST_COPIES: f64 = 65_536.0;
 const EXAMPLES: usize = 20;
 
 /// What a unit is that is fitted on the reference sample and ranks rows without a claim; `fused` as in [`Info::fused`].
-const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], fused: bool, manual: &'static str) -> Info {
+const fn ranking(code: &'static str, summary: &'static str, needs: &'static [Need], fused: Option<f64>, manual: &'static str) -> Info {
     Info {
         code,
         family: Family::Outlier,
@@ -175,6 +177,7 @@ mod tests {
         keeps_the_laws(Lof::new);
         keeps_the_laws(Residual::new);
         keeps_the_laws(|| Conjunction);
+        keeps_the_laws(|| Contrast);
         keeps_the_laws(|| Missing);
         keeps_the_laws(|| Iforest);
         keeps_the_laws(|| Knn);

@@ -21,7 +21,7 @@ static INFO: Info = ranking(
     "outlier.residual",
     "rows that the leading principal components do not explain",
     &[Need::Vectors],
-    false,
+    None,
     include_str!("residual.md"),
 );
 

@@ -51,7 +51,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Group,
-    fused: false,
+    fused: None,
     max_tier: Tier::Suspect,
     manual: include_str!("address.md"),
 };

@@ -37,7 +37,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Rank,
-    fused: false,
+    fused: None,
     max_tier: Tier::Review,
     manual: include_str!("gibberish.md"),
 };

@@ -89,7 +89,7 @@ pub(super) const fn info(code: &'static str, summary: &'static str, manual: &'st
         law: Law::Exact,
         version: 1,
         claim: Claim::Posterior,
-        fused: false,
+        fused: None,
         max_tier: Tier::Alarm,
         manual,
     }

@@ -25,7 +25,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 2,
     claim: Claim::Rank,
-    fused: false,
+    fused: None,
     max_tier: Tier::Review,
     manual: include_str!("style.md"),
 };

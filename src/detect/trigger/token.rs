@@ -46,7 +46,7 @@ const INFO: Info = Info {
     law: Law::Exact,
     version: 1,
     claim: Claim::Group,
-    fused: false,
+    fused: None,
     max_tier: Tier::Alarm,
     manual: include_str!("token.md"),
 };

@@ -42,7 +42,7 @@ static INFO: Info = Info {
     law: Law::Exact,
     version: 2,
     claim: Claim::Group,
-    fused: false,
+    fused: None,
     max_tier: Tier::Alarm,
     manual: include_str!("../activation.md"),
 };
