@@ -30,8 +30,9 @@ const BETWEEN: [f64; 2] = [0.35, 0.65];
 const AROUND: [f64; 2] = [0.85, 1.15];
 /// Where a row belongs to those apart.
 const HALF: f64 = 0.5;
-/// How many times as many rows must be around as between.
+/// How many times as many rows must be around as between; to be a mode by themselves, beyond a doubt of this p-value, not corrected for anything.
 const TIMES: u64 = 3;
+const DOUBT: f64 = 0.003;
 /// Most of a row's own say in the scatter that is corrected for.
 const MOST_LEVERAGE: f64 = 0.8;
 
@@ -54,7 +55,7 @@ pub struct Shift {
     pub between: u64,
     /// Rows around the median distance.
     pub around: u64,
-    /// P(at least this many of these rows around) where the density does not rise outwards.
+    /// P(at least this many of these rows around) where the density does not rise outwards; 1 where it may have a soft mode.
     pub p: f64,
 }
 
@@ -213,7 +214,9 @@ impl Discriminant {
             return None;
         }
         let members = far().enumerate().filter(|(_, z)| *z > HALF * distance).map(|(i, _)| i).collect();
-        let p = binomial_sf(around, between + around, 0.5);
+        // Soft modes of nature, such as a way to write a digit, have several times as many around as between as well; but not beyond doubt.
+        let soft = binomial_sf(around, between + around, TIMES as f64 / (TIMES + 1) as f64) > DOUBT;
+        let p = if soft { 1.0 } else { binomial_sf(around, between + around, 0.5) };
         Some(Shift { weights, centre, scale, distance, class, members, between, around, p })
     }
 }
