@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn rows_moved_equally_far_are_found_and_rows_that_fade_are_not() {
-        let (white, classes) = rows(1.5, true);
+        let (white, classes) = rows(2.0, true);
         let (found, tried) = shifts(white.view(), &classes, 3, 120, 1);
         assert_eq!(tried, 3 * 13 * 4);
         let best = &found[0];
