@@ -24,7 +24,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Ranks rows of numbers by how far they are from the rest, with the outlier detectors of a scan together.
 
     Each detector (distances, neighbours, isolation, histograms, principal components, …) says how rare its score is among the rows it was
-    fitted on; the root mean square of these surprisals ranks a row. A row's score never depends on the rows that are scored with it.
+    fitted on; the cubic mean of these surprisals ranks a row. A row's score never depends on the rows that are scored with it.
 
     This ranks; it claims nothing. For claims with stated error rates, labels and causes use :func:`foretaste.scan`.
 

@@ -377,7 +377,8 @@ impl<'a> Lister<'a> {
         match fusion(family) {
             Fusion::Largest => scores.map(|(_, score)| squash(score)).reduce(f64::max),
             Fusion::Surprisal => {
-                let from = |unit: usize| self.passengers[unit].unit.info().fused;
+                // Alone, a detector's whole order counts.
+                let from = |unit: usize| self.passengers[unit].unit.info().fused.map(|from| if self.rarity.len() > 1 { from } else { 0.0 });
                 let beyond = |(unit, score)| Some((self.rarity.get(&unit)?.of(score) - from(unit)?).max(0.0));
                 cubic_mean(scores.filter_map(beyond)).map(|surprisal| squash(chance(surprisal)))
             }

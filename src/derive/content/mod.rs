@@ -249,11 +249,12 @@ impl Fitted {
         }
         let given: Vec<u32> = labels.iter().flatten().copied().collect();
         let beta = calibration(&own, &given) as f32;
-        let alone_says = linear.mapv(|z| z * beta);
+        let seen_by_others = |row: &SampleRow| !row.pixels.is_empty() || !row.numeric.is_empty() || !row.cells.is_empty();
+        let alone_says = (!alone && sample.rows.iter().any(seen_by_others)).then(|| linear.mapv(|z| z * beta));
         let (panel, together) =
             Panel::fit(Fitting { features: &features, rows: &sample.rows, labels: &labels, targets: &targets, linear, seed, alone })?;
         let held = |logits| HeldOut { keys: sample.keys.clone(), threshold: sample.threshold, labels: labels.clone(), logits };
-        let linear = (panel.sees_fine_structure() || panel.grows_trees()).then(|| held(alone_says));
+        let linear = alone_says.filter(|_| panel.sees_fine_structure() || panel.grows_trees()).map(held);
         let held = held(together);
         Ok(Some(Self { features, ridge, beta, panel, held, linear, design: Some((design, targets)) }))
     }

@@ -13,6 +13,7 @@ use super::bins::Bins;
 const MOST_COLUMNS: usize = 256;
 /// Fewest labelled rows.
 const FEWEST_ROWS: usize = 100;
+
 /// Trees grown on a part of the rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Trees {

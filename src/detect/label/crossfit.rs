@@ -52,7 +52,7 @@ static INFO: Info = Info {
     ],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Posterior,
     fused: None,
     max_tier: Tier::Alarm,

@@ -4,7 +4,7 @@
 //! so that their floor looks like confusion that fades. A simpler one does not learn it; but where it is merely too simple for the
 //! content, it takes what it cannot tell apart for moved labels, and the other one contradicts none of those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::Seen;
 use super::{LabelNoise, Moved};
@@ -17,30 +17,29 @@ const KNOWN: f64 = 0.9;
 /// Most labels that may be contradicted beside those given without regard to content, as a share of all.
 const LEFT_OVER: f64 = 0.05;
 
-/// Claims of a simpler model that stand.
-#[derive(Default)]
-pub(super) struct Beneath {
-    /// By (from, to): the claim, with the rate that is beyond doubt.
-    pub(super) cells: BTreeMap<(u32, u32), (Moved, f64)>,
-    /// Share of labels given without regard to content that is beyond doubt; 0 without such a claim.
-    pub(super) epsilon: f64,
+/// What a simpler model found.
+pub(super) type Found = (LabelNoise, Vec<Moved>);
+
+/// Claims on cells that stand, by (from, to), with the rates that are beyond doubt.
+pub(super) fn cells((noise, moved): &Found, seen: &Seen) -> BTreeMap<(u32, u32), (Moved, f64)> {
+    let stands = |claim: &Moved| {
+        let cell = (claim.from?, claim.to);
+        let confirmed = seen.contradicted(|top, label| (top, label) == cell) >= CONFIRMED * claim.expected;
+        (confirmed && claim.known >= KNOWN).then(|| Some((cell, (*claim, noise.cells.get(&cell)?.moved))))?
+    };
+    moved.iter().filter_map(stands).collect()
 }
 
-impl Beneath {
-    /// `contradicted` are the rows of cells that uniform noise would show in, `units` the rows that they would be if all labels were
-    /// given so.
-    pub(super) fn of((noise, moved): &(LabelNoise, Vec<Moved>), seen: &Seen, [contradicted, units]: [f64; 2]) -> Self {
-        let mismatches = seen.mismatches();
-        let stands = |claim: &&Moved| {
-            claim.from.is_some_and(|from| {
-                let rows = mismatches.get(&(from, claim.to)).map_or(0.0, |rows| *rows as f64);
-                rows >= CONFIRMED * claim.expected && claim.known >= KNOWN
-            })
-        };
-        let sure = |claim: &Moved| claim.from.and_then(|from| Some(((from, claim.to), noise.cells.get(&(from, claim.to))?.moved)));
-        let cells = moved.iter().filter(stands).filter_map(|claim| sure(claim).map(|(cell, rate)| (cell, (*claim, rate)))).collect();
-        let left_over = seen.errors() - noise.share;
-        let uniform = noise.uniform && contradicted >= CONFIRMED * noise.share * units && left_over <= LEFT_OVER;
-        Self { cells, epsilon: if uniform { noise.known.epsilon } else { 0.0 } }
-    }
+/// Share of labels given without regard to content, and what of it is beyond doubt; `None` where no such claim stands. `wanted` says in which
+/// cells they would show, `moved` which cells are explained; `units` are the rows that would show if all labels were given so.
+pub(super) fn uniform(
+    (noise, _): &Found,
+    seen: &Seen,
+    wanted: impl Fn(u32, u32) -> bool,
+    moved: &BTreeSet<(u32, u32)>,
+    units: f64,
+) -> Option<[f64; 2]> {
+    let rows = seen.contradicted(|top, label| wanted(top, label) && !moved.contains(&(top, label)));
+    let confirmed = rows >= CONFIRMED * noise.share * units && seen.errors() - noise.share <= LEFT_OVER;
+    (noise.uniform && confirmed).then_some([noise.share, noise.known.epsilon])
 }

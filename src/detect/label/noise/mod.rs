@@ -15,7 +15,7 @@ use crate::stats::mixture::LabelMixture;
 use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
-use beneath::Beneath;
+use beneath::Found;
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
 use toward::Toward;
@@ -58,6 +58,8 @@ const LEAST_KNOWN: f64 = 0.6;
 /// Share of a cell's moved rows up to which hardly any go the opposite way: rows are then judged by the estimate of the rate, not by its
 /// lower bound, because classes that are confused are so both ways.
 const HARDLY_ANY: f64 = 0.1;
+/// Tests of one cell by one model: of its floor, of its number and of its ranks.
+const TESTS_OF_CELL: f64 = 3.0;
 /// Estimates of uniform noise, of labels toward one class and of moved cells take turns: each is estimated without the others.
 const ROUNDS: usize = 3;
 
@@ -200,6 +202,19 @@ impl Test {
     }
 }
 
+/// Moved cells, and what shows that they are.
+struct Shown<'a> {
+    moved: &'a BTreeSet<(u32, u32)>,
+    tested: &'a Tested,
+    learnt: &'a BTreeMap<(u32, u32), Learnt>,
+    /// The p-values of another test.
+    already: &'a BTreeMap<(u32, u32), f64>,
+    /// Claims of a simpler model, with the rates that are beyond doubt.
+    beneath: &'a BTreeMap<(u32, u32), (Moved, f64)>,
+    /// Tests of one cell, over all models.
+    tests: f64,
+}
+
 /// Tests which cells have a floor beyond what is known and beyond a third of their rows.
 fn test_cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -> Tested {
     let mut tested = Tested::new();
@@ -242,7 +257,7 @@ impl LabelNoise {
         base: &LabelMixture,
         priors: &[f64],
         already: &BTreeMap<(u32, u32), f64>,
-        simpler: Option<&(Self, Vec<Moved>)>,
+        simpler: Option<&Found>,
     ) -> Option<(Self, Vec<Moved>)> {
         let classes = priors.len();
         let seen = Seen::new(rows, base, classes);
@@ -267,14 +282,18 @@ impl LabelNoise {
         let is_known = |cell: &(u32, u32)| known_share(&seen, &mismatches, *cell) >= LEAST_KNOWN;
         let mut given: BTreeSet<(u32, u32)> = already.keys().copied().filter(is_known).collect();
         let (mut tested, mut learnt, mut toward) = (Tested::new(), BTreeMap::new(), BTreeMap::new());
+        let mut beneath = simpler.map(|found| beneath::cells(found, &seen)).unwrap_or_default();
+        beneath.retain(|cell, _| is_known(cell));
+        given.extend(beneath.keys());
         let (mut fitted, mut pool) = fit_uniform(&given, &toward)?;
-        let beneath = simpler.map_or_else(Beneath::default, |found| Beneath::of(found, &seen, [pool.hits(), pool.units()]));
-        given.extend(beneath.cells.keys());
+        let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize);
+        let below = simpler.and_then(|found| beneath::uniform(found, &seen, shows, &given, pool.units()));
+        let [below_share, below_epsilon] = below.unwrap_or_default();
         let mut moved = given.clone();
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
-            let mut known = Known { epsilon: epsilon.max(beneath.epsilon), ..Known::default() };
+            let mut known = Known { epsilon: epsilon.max(below_epsilon), ..Known::default() };
             toward = toward::find(&seen, &drawn, &known, tolerated);
             toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
@@ -290,9 +309,9 @@ impl LabelNoise {
             (fitted, pool) = fit_uniform(&moved, &toward)?;
         }
         let own = is_uniform(&fitted);
-        let (share, uniform) = (fitted.free.floor.max(beneath.epsilon), own || beneath.epsilon > 0.0);
+        let (share, uniform) = if own || below.is_none() { (fitted.free.floor, own) } else { (below_share, true) };
         let curve = if own { pool.least_floor()? } else { fitted.free };
-        let curve = if curve.floor < beneath.epsilon { pool.with_floor(beneath.epsilon)? } else { curve };
+        let curve = if uniform && (!own || curve.floor < below_epsilon) { pool.with_floor(below_epsilon)? } else { curve };
         let known =
             Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect() };
         let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
@@ -315,7 +334,7 @@ impl LabelNoise {
             } else {
                 None
             };
-            let sure = beneath.cells.get(&(top, label)).map(|(_, rate)| *rate).filter(|_| moved.contains(&(top, label)));
+            let sure = beneath.get(&(top, label)).map(|(_, rate)| *rate).filter(|_| moved.contains(&(top, label)));
             let more = sure.filter(|rate| cell.is_none_or(|cell| cell.moved < *rate));
             let cell = more.and_then(|rate| trials.with_floor(rate).map(Cell::moved)).or(cell);
             cells.insert((top, label), cell.unwrap_or_else(|| Cell::fading(trials.scaled(of_kind, PRIOR_ROWS))));
@@ -325,20 +344,15 @@ impl LabelNoise {
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
         let noise = Self { share, known, uniform, drawn, curves, unlikely, classes, cells, two_way, doubtful };
-        let mut causes = noise.causes(&seen, &moved, &tested, &learnt, already, &beneath);
+        let models = 1.0 + f64::from(u8::from(simpler.is_some()));
+        let shown = Shown { moved: &moved, tested: &tested, learnt: &learnt, already, beneath: &beneath, tests: TESTS_OF_CELL * models };
+        let mut causes = noise.causes(&seen, &shown);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
         Some((noise, causes))
     }
 
-    fn causes(
-        &self,
-        seen: &Seen,
-        moved: &BTreeSet<(u32, u32)>,
-        tested: &Tested,
-        learnt: &BTreeMap<(u32, u32), Learnt>,
-        already: &BTreeMap<(u32, u32), f64>,
-        beneath: &Beneath,
-    ) -> Vec<Moved> {
+    fn causes(&self, seen: &Seen, shown: &Shown<'_>) -> Vec<Moved> {
+        let Shown { moved, tested, learnt, already, beneath, tests } = shown;
         let rows = |top: u32| seen.rows_of(top);
         let mismatches = seen.mismatches();
         let cause = |&(from, to): &(u32, u32)| {
@@ -353,16 +367,13 @@ impl LabelNoise {
             // Labels of two classes that are drawn anew are moved both ways, at one rate whatever the classes' sizes.
             let as_many = if self.classes == 2 { reverse * rows(from) / rows(to).max(1.0) } else { 0.0 };
             let reverse = reverse.max(as_many);
-            // Three tests of one cell.
-            let p = (3.0 * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
+            let p = (tests * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
             let known = known_share(seen, &mismatches, (from, to));
+            let rate = f64::max(rate, beyond_doubt);
             let own = Moved { from: Some(from), to, rate, expected: rate * rows(from), known, reverse, value, p, by };
             // Of two models the one that speaks more clearly.
-            Some(match beneath.cells.get(&(from, to)) {
-                Some((simpler, _)) if simpler.p < p => Moved { p: (2.0 * simpler.p).min(1.0), known, ..*simpler },
-                Some(_) => Moved { p: (2.0 * p).min(1.0), ..own },
-                None => own,
-            })
+            let clearer = beneath.get(&(from, to)).map(|(simpler, _)| Moved { p: (2.0 * simpler.p).min(1.0), known, ..*simpler });
+            Some(clearer.filter(|simpler| simpler.p < p).unwrap_or(own))
         };
         moved.iter().filter_map(cause).collect()
     }
