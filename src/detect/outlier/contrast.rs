@@ -176,7 +176,7 @@ mod tests {
     /// y follows x but in the first ten rows, and the shape goes with the sign of x but in the next ten; each value is ordinary by itself.
     fn columns() -> Vec<(&'static str, Role, ArrayRef)> {
         let z = normals(1, 3 * ROWS);
-        let x: Vec<f64> = (0..ROWS).map(|i| if i < 10 { 1.0 + 0.1 * i as f64 } else { z[i] }).collect();
+        let x: Vec<f64> = (0..ROWS).map(|i| if i < 10 { 1.2 + 0.1 * i as f64 } else { z[i] }).collect();
         let y = (0..ROWS).map(|i| if i < 10 { 1.5 - x[i] * x[i] } else { x[i] + 0.1 * z[ROWS + i] });
         let shape = (0..ROWS).map(|i| if (x[i] > 0.0) == (10..20).contains(&i) { "flat" } else { "round" });
         vec![
@@ -192,7 +192,7 @@ mod tests {
         let (model, rows, scores) = scored(&Contrast, columns());
         let above = |i: usize| scores.iter().filter(|s| **s > scores[i]).count();
         assert!((0..20).all(|i| above(i) < 60), "{:?}", (0..20).map(above).collect::<Vec<_>>());
-        let reason = Contrast.explain(&model, &rows, 5).unwrap().reason;
+        let reason = Contrast.explain(&model, &rows, 3).unwrap().reason;
         assert!(reason.contains("y = -0.75") && !reason.contains("free"), "{reason}");
         let reason = Contrast.explain(&model, &rows, 12).unwrap().reason;
         assert!(reason.starts_with("shape = ") && reason.ends_with("does not go with the rest of the row"), "{reason}");

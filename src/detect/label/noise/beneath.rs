@@ -11,6 +11,10 @@ use super::{LabelNoise, Moved};
 
 /// Least share of the rows that a claim expects whose labels must be contradicted.
 const CONFIRMED: f64 = 0.5;
+/// Probability of a label up to which content contradicts it: what is confused by nature mostly has more. Content that has learnt how often labels
+/// of a cell were moved gives them that rate.
+const UNLIKELY: f64 = 0.1;
+const TIMES_RATE: f64 = 2.0;
 /// What a simpler model must know of a class that it says rows are moved from, as [`Moved::known`]: two classes of which it knows less may be
 /// beyond it.
 const KNOWN: f64 = 0.9;
@@ -24,7 +28,8 @@ pub(super) type Found = (LabelNoise, Vec<Moved>);
 pub(super) fn cells((noise, moved): &Found, seen: &Seen) -> BTreeMap<(u32, u32), (Moved, f64)> {
     let stands = |claim: &Moved| {
         let cell = (claim.from?, claim.to);
-        let confirmed = seen.contradicted(|top, label| (top, label) == cell) >= CONFIRMED * claim.expected;
+        let confirmed =
+            seen.contradicted(UNLIKELY.max(TIMES_RATE * claim.rate), |top, label| (top, label) == cell) >= CONFIRMED * claim.expected;
         (confirmed && claim.known >= KNOWN).then(|| Some((cell, (*claim, noise.cells.get(&cell)?.moved))))?
     };
     moved.iter().filter_map(stands).collect()
@@ -39,7 +44,7 @@ pub(super) fn uniform(
     moved: &BTreeSet<(u32, u32)>,
     units: f64,
 ) -> Option<[f64; 2]> {
-    let rows = seen.contradicted(|top, label| wanted(top, label) && !moved.contains(&(top, label)));
+    let rows = seen.contradicted(UNLIKELY, |top, label| wanted(top, label) && !moved.contains(&(top, label)));
     let confirmed = rows >= CONFIRMED * noise.share * units && seen.errors() - noise.share <= LEFT_OVER;
     (noise.uniform && confirmed).then_some([noise.share, noise.known.epsilon])
 }

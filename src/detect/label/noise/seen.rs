@@ -13,8 +13,6 @@ const MOST_TOLD_APART: usize = 1_024;
 
 /// Probability up to which content finds a label least likely, where it is asked what wrong labels are drawn from.
 const LEAST_LIKELY: f64 = 0.02;
-/// Probability of a label up to which content contradicts it for a simpler model: what is confused by nature mostly has more.
-const UNLIKELY: f64 = 0.1;
 /// Gain in log likelihood from which wrong labels are drawn from all classes alike.
 const ALIKE: f64 = 3.0;
 
@@ -176,13 +174,13 @@ impl Seen {
         mass
     }
 
-    /// Rows of the cells (top, label) that are asked for whose label content finds unlikely.
-    pub(super) fn contradicted(&self, wanted: impl Fn(u32, u32) -> bool) -> f64 {
+    /// Rows of the cells (top, label) that are asked for whose label content gives `most` at most.
+    pub(super) fn contradicted(&self, most: f64, wanted: impl Fn(u32, u32) -> bool) -> f64 {
         let of = |(top, rows): (usize, &Vec<usize>)| {
             let against = rows.iter().filter(|&&row| {
                 self.label(row).is_some_and(|label| {
                     let ln_p = self.row(row).get(label).copied().unwrap_or(0.0);
-                    label != top && f64::from(ln_p) <= UNLIKELY.ln() && wanted(top as u32, label as u32)
+                    label != top && f64::from(ln_p) <= most.ln() && wanted(top as u32, label as u32)
                 })
             });
             against.count()
