@@ -7,6 +7,10 @@ use super::boost::{BINS, Binned, Boosted, Growth};
 
 /// Parts that rows are dealt to; each is judged by trees grown on the others.
 pub const FOLDS: usize = 4;
+/// Most columns of a table that trees are worth growing on; more of them are an embedding's.
+pub const MOST_COLUMNS: usize = 256;
+/// Fewest rows, of those that trees are grown on.
+pub const FEWEST_ROWS: usize = 100;
 
 /// Most rounds, and the fewest that are worth beginning with.
 const ROUNDS: (usize, usize) = (100, 30);

@@ -5,14 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::derive::SampleRow;
 use crate::stats::boost::{Binned, Boosted};
-use crate::stats::cross_boost::{FOLDS, Known, cross_fit, growth, most_rows};
+use crate::stats::cross_boost::{FEWEST_ROWS, FOLDS, Known, MOST_COLUMNS, cross_fit, growth, most_rows};
 
 use super::bins::Bins;
-
-/// Most columns of a table; more of them are an embedding's.
-const MOST_COLUMNS: usize = 256;
-/// Fewest labelled rows.
-const FEWEST_ROWS: usize = 100;
 
 /// Trees grown on a part of the rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]

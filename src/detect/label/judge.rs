@@ -11,7 +11,7 @@ use crate::stats::multiple::PosteriorHistogram;
 use crate::stats::tail::{normal_sf, poisson_binomial_sf};
 use crate::stats::transition::TransitionMixture;
 
-use super::noise::{LabelNoise, Moved, most_likely};
+use super::noise::{Found, LabelNoise, Moved, most_likely};
 
 /// Most logits in a fit; of more rows, evenly spaced ones are taken.
 const MOST_LOGITS: usize = 1 << 21;
@@ -174,7 +174,7 @@ impl Fitted {
     /// `linear` holds what a simpler model says of the same rows: what it shows of how labels came about stands where `rows` contradict
     /// enough labels that could have come so.
     pub(super) fn new(rows: &Rows, linear: Option<&Rows>, priors: &[f64], trusted: bool) -> Option<Self> {
-        let noise = |rows: &Rows, beneath: Option<&(LabelNoise, Vec<Moved>)>| {
+        let noise = |rows: &Rows, beneath: Option<&Found>| {
             let base = LabelMixture::fit(&rows.logits, rows.classes, &rows.labels, priors)?;
             let already = exceeding(rows, priors, &base)?;
             Some((LabelNoise::fit(rows.iter(), &base, priors, &already, beneath)?, base))

@@ -14,18 +14,14 @@ use crate::finding::Evidence;
 use crate::fold::without_scan;
 use crate::fold::{Detect, Fold, Given, Info, Need, Step};
 use crate::stats::boost::{Binned, Boosted};
-use crate::stats::cross_boost::{FOLDS, Known, cross_fit, growth, most_rows};
+use crate::stats::cross_boost::{FEWEST_ROWS, FOLDS, Known, MOST_COLUMNS, cross_fit, growth, most_rows};
 
-/// Fewest rows of the sample.
-const FEWEST_ROWS: usize = 100;
-/// Columns of a table; more of them are an embedding's, and one goes together with nothing.
-const COLUMNS: std::ops::RangeInclusive<usize> = 2..=256;
 /// Surprisal, nats, from which its scores count in the family's. Odd rows that form a group look more real than others, because their odd values
 /// go together: the order of what looks real says nothing.
 const COUNTS_FROM: f64 = 1.0;
 /// Added to the run's seed where rows are mixed.
 const MIXING: u64 = 0x6d69_7865;
-/// Values of other rows that an explanation puts in the place of a row's own.
+/// Values of other rows that an explanation puts in the place of a row's own; fewer than [`FEWEST_ROWS`].
 const DONORS: usize = 64;
 /// Columns that an explanation names.
 const NAMED: usize = 3;
@@ -54,7 +50,8 @@ impl Fitted {
     fn fit(data: &Schema, sample: &SampleModel) -> Option<Self> {
         let (numbers, categories) = (data.with_role(Role::Numeric).len(), data.with_role(Role::Categorical).len());
         let width = numbers + categories;
-        if !COLUMNS.contains(&width) || sample.rows.len() < FEWEST_ROWS {
+        // One column goes together with nothing.
+        if !(2..=MOST_COLUMNS).contains(&width) || sample.rows.len() < FEWEST_ROWS {
             return None;
         }
         let bins = Bins::fit(&sample.rows, numbers, categories);
@@ -62,8 +59,7 @@ impl Fitted {
         let real: Vec<usize> = copies(sample).into_iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row, n)).collect();
         let most = (most_rows(width, 1) / 2).min(real.len());
         let (seed, mut rng) = (data.key.seed(), ChaCha8Rng::seed_from_u64(data.key.seed() ^ MIXING));
-        let from: Vec<usize> =
-            if most < real.len() { (0..most).map(|at| at * real.len() / most).map(|at| real[at]).collect() } else { real };
+        let from: Vec<usize> = (0..most).map(|at| real[at * real.len() / most]).collect();
         // Beside every row one like it, with the value of some other row in one column.
         let mut mixed = table.select(Axis(0), &from);
         for mut row in mixed.outer_iter_mut() {
@@ -79,23 +75,18 @@ impl Fitted {
         let ordered = bins.ordered();
         let binned = Binned { bins: both.view(), ordered: &ordered };
         let (boosted, logits) = cross_fit(binned, known, growth(width, 1, rows.len()), seed).filter(|(boosted, _)| boosted.rounds() > 0)?;
-        let own: Vec<f32> = (0..sample.rows.len()).map(|row| logits[(row, 1)] - logits[(row, 0)]).collect();
-        let held = HeldOut {
-            keys: sample.keys.clone(),
-            threshold: sample.threshold,
-            labels: vec![None; sample.rows.len()],
-            logits: Array2::from_shape_vec((own.len(), 1), own).ok()?,
-        };
-        let donors: Vec<usize> =
-            (0..DONORS.min(sample.rows.len())).map(|at| at * sample.rows.len() / DONORS.min(sample.rows.len())).collect();
+        let count = sample.rows.len();
+        let own: Vec<usize> = (0..count).collect();
+        let logits = odds(&logits.select(Axis(0), &own));
+        let held = HeldOut { keys: sample.keys.clone(), threshold: sample.threshold, labels: vec![None; count], logits };
+        let donors: Vec<usize> = (0..DONORS).map(|at| at * count / DONORS).collect();
         let donors = table.select(Axis(0), &donors);
         Some(Self { bins, boosted, held, donors })
     }
 
     /// Log odds that rows were mixed, rows × 1.
     fn mixed(&self, bins: &Array2<u8>) -> Array2<f32> {
-        let logits = self.boosted.logits(bins.view());
-        (&logits.column(1) - &logits.column(0)).insert_axis(Axis(1))
+        odds(&self.boosted.logits(bins.view()))
     }
 
     /// By how much the log odds fall with a fitting value in a column: that of the tenth of other rows whose value fits best. One a column.
@@ -111,6 +102,11 @@ impl Fitted {
         };
         (0..bins.ncols()).map(fall).collect()
     }
+}
+
+/// Log odds of the second of two classes, rows × 1.
+fn odds(logits: &Array2<f32>) -> Array2<f32> {
+    (&logits.column(1) - &logits.column(0)).insert_axis(Axis(1))
 }
 
 impl Fold for Contrast {

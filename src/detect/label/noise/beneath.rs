@@ -22,10 +22,12 @@ const KNOWN: f64 = 0.9;
 const LEFT_OVER: f64 = 0.05;
 
 /// What a simpler model found.
-pub(super) type Found = (LabelNoise, Vec<Moved>);
+pub(in crate::detect::label) type Found = (LabelNoise, Vec<Moved>);
+/// Claims on cells, by (from, to), with the rates that are beyond doubt.
+pub(super) type Cells = BTreeMap<(u32, u32), (Moved, f64)>;
 
-/// Claims on cells that stand, by (from, to), with the rates that are beyond doubt.
-pub(super) fn cells((noise, moved): &Found, seen: &Seen) -> BTreeMap<(u32, u32), (Moved, f64)> {
+/// The claims on cells that stand.
+pub(super) fn cells((noise, moved): &Found, seen: &Seen) -> Cells {
     let stands = |claim: &Moved| {
         let cell = (claim.from?, claim.to);
         let confirmed =

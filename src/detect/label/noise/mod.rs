@@ -15,7 +15,7 @@ use crate::stats::mixture::LabelMixture;
 use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
-use beneath::Found;
+pub(super) use beneath::Found;
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
 use toward::Toward;
@@ -210,7 +210,7 @@ struct Shown<'a> {
     /// The p-values of another test.
     already: &'a BTreeMap<(u32, u32), f64>,
     /// Claims of a simpler model, with the rates that are beyond doubt.
-    beneath: &'a BTreeMap<(u32, u32), (Moved, f64)>,
+    beneath: &'a beneath::Cells,
     /// Tests of one cell, over all models.
     tests: f64,
 }
