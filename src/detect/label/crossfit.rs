@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::judge::{Fitted, Judged, Rows};
-use super::noise::{By, Moved};
+use super::noise::{By, Moved, Way};
 use crate::data::{Batch, Role, Schema};
 use crate::derive::Neighbours;
 use crate::detect::duplicate::{CopiesModel, Repeated};
@@ -18,6 +18,8 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 const CONTENT: &str = "derive.content";
 /// Fewest rows of a cell that may be called an attack.
 const ATTACK_ROWS: f64 = 10.0;
+/// Pairs of a rule that a cause names.
+const PAIRS_NAMED: usize = 3;
 /// Where less than this share of the wrong labels can be named, the notes say so.
 const FEW_NAMED: f64 = 0.2;
 
@@ -52,7 +54,7 @@ static INFO: Info = Info {
     ],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 3,
+    version: 4,
     claim: Claim::Posterior,
     fused: None,
     max_tier: Tier::Alarm,
@@ -130,8 +132,10 @@ impl CrossfitModel {
     /// What is claimed of labels toward one class.
     pub fn toward(&self) -> impl Iterator<Item = Toward> + '_ {
         let claims = self.fitted.iter().flat_map(|fitted| fitted.cells.iter().map(move |cell| (cell, &fitted.noise)));
-        let toward = claims.filter(|(cell, _)| cell.from.is_none());
-        toward.map(|(cell, noise)| Toward { to: cell.to, p: cell.p, rows: noise.unexplained(cell.to) })
+        claims.filter_map(|(cell, noise)| match cell.way {
+            Way::Toward(to) => Some(Toward { to, p: cell.p, rows: noise.unexplained(to) }),
+            Way::Pair { .. } | Way::Shift(_) => None,
+        })
     }
 
     /// What is left of a doubt about a label: equal rows that were labelled otherwise are why content contradicts the label that most of
@@ -181,42 +185,50 @@ impl CrossfitModel {
 
     /// What is claimed, as causes.
     pub(super) fn groups(&self) -> Vec<Group> {
-        let classes = self.priors.len() as u64;
-        let claims = self.fitted.iter().flat_map(|fitted| &fitted.cells);
-        claims.map(|claim| self.group(claim, if claim.from.is_some() { classes * classes.saturating_sub(1) } else { classes })).collect()
+        self.fitted.iter().flat_map(|fitted| &fitted.cells).map(|claim| self.group(claim)).collect()
     }
 
     fn name(&self, class: usize) -> &str {
         self.names.get(class).map_or("", String::as_str)
     }
 
-    fn group(&self, cell: &Moved, tests: u64) -> Group {
-        let to = self.name(cell.to as usize);
+    fn group(&self, cell: &Moved) -> Group {
+        let classes = self.priors.len() as u64;
+        let name = |class: u32| self.name(class as usize);
         let rows = (cell.expected * self.rows_each).round() as u64;
         let attack = cell.expected >= ATTACK_ROWS && cell.one_way() && cell.is_of_known_class() && cell.by == By::Floor;
-        let from = cell.from.map(|from| self.name(from as usize));
-        let (title, cause) = match from {
-            Some(from) => (
-                format!("about {rows} rows of class {from} are labelled {to}, more than confusion explains"),
-                format!("labels moved from {from} to {to}"),
-            ),
-            None => (
-                format!(
+        let mut evidence = json!({ "rate": cell.rate, "reverse_rows": (cell.reverse * self.rows_each).round() });
+        let (title, cause, label, tests) = match cell.way {
+            Way::Pair { from, to } => {
+                let (from, to) = (name(from), name(to));
+                (evidence["from"], evidence["to"]) = (json!(from), json!(to));
+                let title = format!("about {rows} rows of class {from} are labelled {to}, more than confusion explains");
+                (title, format!("labels moved from {from} to {to}"), Some(to), classes * classes.saturating_sub(1))
+            }
+            Way::Toward(to) => {
+                let to = name(to);
+                (evidence["from"], evidence["to"]) = (json!(null), json!(to));
+                let title = format!(
                     "about {rows} rows of all other classes are labelled {to}, whatever their content; no trigger that they share was located"
-                ),
-                format!("labels moved from all classes to {to}"),
-            ),
+                );
+                (title, format!("labels moved from all classes to {to}"), Some(to), classes)
+            }
+            Way::Shift(by) => {
+                let pairs = (0..classes as u32).map(|from| [name(from), name((from + by) % classes as u32)]);
+                evidence["pairs"] = json!(pairs.clone().collect::<Vec<_>>());
+                let first: Vec<String> = pairs.take(PAIRS_NAMED).map(|[from, to]| format!("{from} to {to}")).collect();
+                let first = first.join(", ");
+                let title = format!("about {rows} rows have the label of another class by one rule, more than confusion explains: {first} and so on");
+                (title, format!("labels of all classes moved: {first} …"), None, classes.saturating_sub(1))
+            }
         };
-        let evidence = json!({
-            "from": from, "to": to, "rate": cell.rate, "reverse_rows": (cell.reverse * self.rows_each).round(),
-        });
         Group {
             title,
             cause,
             attack_class: "label_flip".to_owned(),
             rows,
             agreeing: rows,
-            label: Some(to.to_owned()),
+            label: label.map(str::to_owned),
             background: None,
             statistic: if cell.by == By::Ranks { "sum of −ln ranks" } else { "likelihood ratio" }.to_owned(),
             value: cell.value,

@@ -11,7 +11,7 @@ use crate::stats::multiple::PosteriorHistogram;
 use crate::stats::tail::{normal_sf, poisson_binomial_sf};
 use crate::stats::transition::TransitionMixture;
 
-use super::noise::{Found, LabelNoise, Moved, most_likely};
+use super::noise::{Found, LabelNoise, Moved, Way, most_likely};
 
 /// Most logits in a fit; of more rows, evenly spaced ones are taken.
 const MOST_LOGITS: usize = 1 << 21;
@@ -218,19 +218,20 @@ impl Fitted {
         let calibrated = self.base.calibrated(logits);
         let says = most_likely(&calibrated)?;
         let wrong = self.noise.wrong(&calibrated, label)?;
-        let of = |from: Option<u32>, posterior: f64| {
-            let at = self.cells.iter().position(|cell| (cell.from, cell.to) == (from, label))?;
-            (says.0 != label as usize).then_some((at, posterior))
+        let from = says.0 as u32;
+        let came = |(at, claim): (usize, &Moved)| match claim.way {
+            Way::Pair { from: of, to } => ((of, to) == (from, label)).then_some((at, wrong.moved)),
+            Way::Toward(to) => (to == label && from != label).then_some((at, wrong.toward)),
+            Way::Shift(_) => (wrong.shifted > 0.0).then_some((at, wrong.shifted)),
         };
-        let ways = [of(Some(says.0 as u32), wrong.moved), of(None, wrong.toward)];
-        let cell = ways.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1));
+        let cell = self.cells.iter().enumerate().filter_map(came).max_by(|a, b| a.1.total_cmp(&b.1));
         let margin = margin(logits, label as usize)?;
         let apart = self.second.as_ref().map_or(0.0, |group| group.posterior(self.base.beta * margin));
         let drawn = if self.noise.uniform { wrong.drawn } else { 0.0 };
         let own = *calibrated.get(label as usize)?;
         let other = calibrated.iter().enumerate().filter(|(class, _)| *class != label as usize).map(|(_, p)| *p).fold(0.0, f64::max);
         let most = if other < CONTRADICTS * own { NO_CLAIM } else { 1.0 };
-        let claimed = if self.claims() { (wrong.moved + wrong.toward + drawn).max(apart).clamp(0.0, most) } else { 0.0 };
+        let claimed = if self.claims() { (wrong.moved + wrong.shifted + wrong.toward + drawn).max(apart).clamp(0.0, most) } else { 0.0 };
         let beside = if self.claims() { NO_CLAIM_BESIDE } else { NO_CLAIM };
         let ranked = beside * 0.5 * (1.0 + other - own);
         Some(Judged { score: claimed.max(ranked).clamp(0.0, 1.0), cell, says })
@@ -240,7 +241,7 @@ impl Fitted {
     pub(super) fn keep_toward(&mut self, keep: impl Fn(u32) -> bool) {
         self.noise.uniform = false;
         self.second = None;
-        self.cells.retain(|cell| cell.from.is_none() && keep(cell.to));
+        self.cells.retain(|cell| matches!(cell.way, Way::Toward(to) if keep(to)));
     }
 
     /// Whether labels may be wrong although nothing is claimed.

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::Seen;
-use super::{LabelNoise, Moved};
+use super::shift::Shifted;
+use super::{LabelNoise, Moved, Way};
 
 /// Least share of the rows that a claim expects whose labels must be contradicted.
 const CONFIRMED: f64 = 0.5;
@@ -29,12 +30,22 @@ pub(super) type Cells = BTreeMap<(u32, u32), (Moved, f64)>;
 /// The claims on cells that stand.
 pub(super) fn cells((noise, moved): &Found, seen: &Seen) -> Cells {
     let stands = |claim: &Moved| {
-        let cell = (claim.from?, claim.to);
+        let Way::Pair { from, to } = claim.way else { return None };
+        let cell = (from, to);
         let confirmed =
             seen.contradicted(UNLIKELY.max(TIMES_RATE * claim.rate), |top, label| (top, label) == cell) >= CONFIRMED * claim.expected;
         (confirmed && claim.known >= KNOWN).then(|| Some((cell, (*claim, noise.cells.get(&cell)?.moved))))?
     };
     moved.iter().filter_map(stands).collect()
+}
+
+/// The claim that labels of all classes were moved alike, if it stands.
+pub(super) fn shift((noise, moved): &Found, seen: &Seen) -> Option<Shifted> {
+    let least = noise.known.shift;
+    let cause = *moved.iter().find(|claim| matches!(claim.way, Way::Shift(_)))?;
+    let most = UNLIKELY.max(TIMES_RATE * cause.rate);
+    let confirmed = seen.contradicted(most, |top, label| least.goes(top, label)) >= CONFIRMED * cause.expected;
+    (confirmed && cause.known >= KNOWN).then_some(Shifted { least, cause: Moved { p: (2.0 * cause.p).min(1.0), ..cause } })
 }
 
 /// Share of labels given without regard to content, and what of it is beyond doubt; `None` where no such claim stands. `wanted` says in which

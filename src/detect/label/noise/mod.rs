@@ -1,8 +1,10 @@
 //! How labels came about, as far as content tells: confusion, labels given without regard to content, classes relabelled.
 
 mod beneath;
+mod claim;
 mod learnt;
 mod seen;
+mod shift;
 mod toward;
 mod two_way;
 
@@ -16,8 +18,10 @@ use crate::stats::multiple::benjamini_hochberg;
 use crate::stats::tail::normal_sf;
 
 pub(super) use beneath::Found;
+pub(super) use claim::{By, Moved, Way, Wrong};
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
+use shift::Shift;
 use toward::Toward;
 use two_way::TwoWay;
 
@@ -49,11 +53,8 @@ const PRIOR_ROWS: f64 = 1.0;
 /// Prior odds against a natural part of a cell's confusion that does not fade: labels that people disagree on. A clean
 /// news set has it in four of twelve cells.
 const ODDS_AGAINST_NATURAL: f64 = 2.0;
-/// A cause is one-directional where its reverse has at most this share of its rows.
-const ONE_WAY: f64 = 1.0 / 3.0;
-/// Least share of the rows that content calls a class and that have its label, the cell's own rows left out, for content to know that class,
-/// and for anything to be said of rows that it calls so.
-const KNOWN: f64 = 0.75;
+/// Least share of the rows that content calls a class and that have its label, the cell's own rows left out, for anything to be said of rows
+/// that it calls so.
 const LEAST_KNOWN: f64 = 0.6;
 /// Share of a cell's moved rows up to which hardly any go the opposite way: rows are then judged by the estimate of the rate, not by its
 /// lower bound, because classes that are confused are so both ways.
@@ -96,52 +97,6 @@ impl Cell {
     }
 }
 
-/// More rows of one label than confusion and uniform noise explain.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Moved {
-    /// The class that content calls them; `None` where rows of all other classes are labelled so alike.
-    pub(super) from: Option<u32>,
-    pub(super) to: u32,
-    /// Share of the rows that content calls `from`.
-    pub(super) rate: f64,
-    /// Expected rows of the fit.
-    pub(super) expected: f64,
-    /// Of the rows that content calls `from` and that have another label than `to`, the share that is labelled `from`; 1 without `from`.
-    known: f64,
-    /// Expected rows of the opposite cell, or of the opposite cells of all sources.
-    pub(super) reverse: f64,
-    /// Likelihood ratio against the tolerated floor, or the statistic of the ranks.
-    pub(super) value: f64,
-    /// Not corrected for the number of cells.
-    pub(super) p: f64,
-    /// What speaks for it.
-    pub(super) by: By,
-}
-
-/// What speaks for moved labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum By {
-    /// Their rate does not fade with the certainty of content.
-    Floor,
-    /// Their number alone: content has learnt to expect the label of some of them.
-    Number,
-    /// Content has learnt their rate, and ranks them as low as other rows.
-    Ranks,
-}
-
-impl Moved {
-    /// Whether hardly any rows go the opposite way, as they do where classes are alike.
-    pub(super) fn one_way(&self) -> bool {
-        self.reverse < ONE_WAY * self.expected
-    }
-
-    /// Whether content knows the class that the rows come from: grades and ranks next to each other, or rows that say little, are called
-    /// one class and have the labels of several.
-    pub(super) fn is_of_known_class(&self) -> bool {
-        self.known >= KNOWN
-    }
-}
-
 /// How labels came about.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LabelNoise {
@@ -163,17 +118,6 @@ pub(super) struct LabelNoise {
     two_way: BTreeMap<u32, TwoWay>,
     /// Cells (from, to) that claim nothing, with the share of the rows of `from` that does not fade.
     pub(super) doubtful: Vec<(u32, u32, f64)>,
-}
-
-/// What may be wrong with one label.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Wrong {
-    /// Probability that it was given without regard to content.
-    pub(super) drawn: f64,
-    /// Probability that it was moved from the class that content says.
-    pub(super) moved: f64,
-    /// Probability that it was moved from whatever class the row is of.
-    pub(super) toward: f64,
 }
 
 /// The most likely class.
@@ -268,8 +212,9 @@ impl LabelNoise {
         let is_unlikely = |top: usize, label: usize| unlikely.get(top * classes + label).copied().unwrap_or(unlikely.is_empty());
         let drawn = seen.drawn_from(priors, is_unlikely);
         let none = Known::default();
-        let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>| {
-            let kept = |top: usize, label: usize| !without.contains(&(top as u32, label as u32)) && !toward.contains_key(&(label as u32));
+        let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>, shift: Shift| {
+            let is_moved = |cell: (u32, u32)| without.contains(&cell) || toward.contains_key(&cell.1) || shift.goes(cell.0, cell.1);
+            let kept = |top: usize, label: usize| !is_moved((top as u32, label as u32));
             // Where every unlikely cell is moved, the likely ones have to do; with none left, all.
             let pools = [
                 seen.pooled(&drawn, &none, |top, label| is_unlikely(top, label) && kept(top, label)),
@@ -285,15 +230,18 @@ impl LabelNoise {
         let mut beneath = simpler.map(|found| beneath::cells(found, &seen)).unwrap_or_default();
         beneath.retain(|cell, _| is_known(cell));
         given.extend(beneath.keys());
-        let (mut fitted, mut pool) = fit_uniform(&given, &toward)?;
+        let below_shift = simpler.and_then(|found| beneath::shift(found, &seen));
+        let (mut fitted, mut pool) = fit_uniform(&given, &toward, below_shift.map(|shifted| shifted.least).unwrap_or_default())?;
         let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize);
         let below = simpler.and_then(|found| beneath::uniform(found, &seen, shows, &given, pool.units()));
         let [below_share, below_epsilon] = below.unwrap_or_default();
-        let mut moved = given.clone();
+        let (mut moved, mut shifted) = (given.clone(), below_shift);
         let is_uniform = |fit: &Fit| fit.lrt > 0.0 && normal_sf(fit.lrt.sqrt()) <= UNIFORM_LEVEL;
         for _ in 1..ROUNDS {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
             let mut known = Known { epsilon: epsilon.max(below_epsilon), ..Known::default() };
+            shifted = shift::find(&seen, &drawn, &known, tolerated).or(below_shift);
+            known.shift = shifted.map(|shifted| shifted.least).unwrap_or_default();
             toward = toward::find(&seen, &drawn, &known, tolerated);
             toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
@@ -302,18 +250,20 @@ impl LabelNoise {
             learnt = learnt::cells(&seen, &drawn, &known, tolerated);
             learnt.retain(|cell, _| is_known(cell));
             // The other test of a cell does not know that rows of all classes are labelled so.
-            let given = given.iter().filter(|(_, label)| !toward.contains_key(label)).copied().collect();
+            let is_new = |cell: &&(u32, u32)| !toward.contains_key(&cell.1) && !known.shift.goes(cell.0, cell.1);
+            let given = given.iter().filter(is_new).copied().collect();
             moved = &discovered(&tested, |test| test.p, classes) | &given;
             learnt.retain(|cell, _| !moved.contains(cell));
             moved.extend(learnt.keys());
-            (fitted, pool) = fit_uniform(&moved, &toward)?;
+            (fitted, pool) = fit_uniform(&moved, &toward, known.shift)?;
         }
         let own = is_uniform(&fitted);
         let (share, uniform) = if own || below.is_none() { (fitted.free.floor, own) } else { (below_share, true) };
         let curve = if own { pool.least_floor()? } else { fitted.free };
         let curve = if uniform && (!own || curve.floor < below_epsilon) { pool.with_floor(below_epsilon)? } else { curve };
-        let known =
-            Known { epsilon: curve.floor, toward: toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect() };
+        let judged_by = toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect();
+        let shift = shifted.map(|shifted| shifted.least).unwrap_or_default();
+        let known = Known { epsilon: curve.floor, toward: judged_by, shift };
         let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
@@ -348,6 +298,7 @@ impl LabelNoise {
         let shown = Shown { moved: &moved, tested: &tested, learnt: &learnt, already, beneath: &beneath, tests: TESTS_OF_CELL * models };
         let mut causes = noise.causes(&seen, &shown);
         causes.extend(toward.iter().map(|(label, toward)| toward.cause(*label)));
+        causes.extend(shifted.map(|shifted| shifted.cause));
         Some((noise, causes))
     }
 
@@ -370,7 +321,7 @@ impl LabelNoise {
             let p = (tests * p.min(already.get(&(from, to)).copied().unwrap_or(1.0))).min(1.0);
             let known = known_share(seen, &mismatches, (from, to));
             let rate = f64::max(rate, beyond_doubt);
-            let own = Moved { from: Some(from), to, rate, expected: rate * rows(from), known, reverse, value, p, by };
+            let own = Moved { way: Way::Pair { from, to }, rate, expected: rate * rows(from), known, reverse, value, p, by };
             // Of two models the one that speaks more clearly.
             let clearer = beneath.get(&(from, to)).map(|(simpler, _)| Moved { p: (2.0 * simpler.p).min(1.0), known, ..*simpler });
             Some(clearer.filter(|simpler| simpler.p < p).unwrap_or(own))
@@ -398,8 +349,10 @@ impl LabelNoise {
         let is_unlikely = self.unlikely.get(top * self.classes + label as usize).copied().unwrap_or(self.unlikely.is_empty());
         let of_kind = Cell::fading(if is_unlikely { unlikely } else { likely });
         let cell = self.cells.get(&(top as u32, label)).copied().unwrap_or(of_kind);
-        let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn + toward).max(1e-300);
+        let shifted = self.known.shift.rate(top as u32, label);
+        let total = (cell.natural(own.max(1e-30).ln()) + cell.moved + drawn + toward + shifted).max(1e-300);
         let unexplained = self.two_way.get(&label).map_or(0.0, |two_way| two_way.wrong(top as u32));
-        Some(Wrong { drawn: drawn / total, moved: cell.moved / total, toward: (toward / total).max(unexplained) })
+        let toward = (toward / total).max(unexplained);
+        Some(Wrong { drawn: drawn / total, moved: cell.moved / total, shifted: shifted / total, toward })
     }
 }

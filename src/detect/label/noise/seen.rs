@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::most_likely;
+use super::shift::Shift;
 use crate::stats::confusion::Trials;
 use crate::stats::mixture::LabelMixture;
 
@@ -23,6 +24,8 @@ pub(super) struct Known {
     pub(super) epsilon: f64,
     /// Share of the rows of all other classes that are labelled with a class whatever their content.
     pub(super) toward: BTreeMap<u32, f64>,
+    /// Labels moved to another place in the order of classes.
+    pub(super) shift: Shift,
 }
 
 impl Known {
@@ -32,7 +35,7 @@ impl Known {
 
     /// Rate at which rows that content calls `top` are labelled `label`.
     pub(super) fn rate(&self, priors: &[f64], top: usize, label: usize) -> f64 {
-        self.epsilon * unit(priors, top, label) + self.toward(label)
+        self.epsilon * unit(priors, top, label) + self.toward(label) + self.shift.rate(top as u32, label as u32)
     }
 }
 
@@ -153,9 +156,14 @@ impl Seen {
 
     /// Trials of the cells (top, label) of one label, with the floor as a rate.
     pub(super) fn cells(&self, tops: impl IntoIterator<Item = u32>, label: u32, fixed: impl Fn(usize) -> f64) -> Trials {
+        self.ways(tops.into_iter().map(|top| (top, label)), |top, _| fixed(top as usize))
+    }
+
+    /// Trials of cells (top, label), with the floor as a rate.
+    pub(super) fn ways(&self, cells: impl IntoIterator<Item = (u32, u32)>, fixed: impl Fn(u32, u32) -> f64) -> Trials {
         let mut trials = Trials::default();
-        for top in tops {
-            let fixed = fixed(top as usize);
+        for (top, label) in cells {
+            let fixed = fixed(top, label);
             for &row in self.by_top.get(top as usize).into_iter().flatten() {
                 let Some(ln_p) = self.row(row).get(label as usize) else { continue };
                 trials.add(f64::from(*ln_p), 1.0, fixed, self.label(row) == Some(label as usize));

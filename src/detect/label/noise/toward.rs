@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::learnt::Learnt;
 use super::seen::{Known, Seen};
-use super::{By, FEWEST_IN_CELL, Moved, Test};
+use super::{By, FEWEST_IN_CELL, Moved, Test, Way};
 use crate::stats::confusion::Trials;
 use crate::stats::flat::Flat;
 use crate::stats::tail::binomial_sf;
@@ -46,7 +46,7 @@ impl Toward {
 
     pub(super) fn cause(&self, label: u32) -> Moved {
         let Self { rate, value, p, by, reverse, .. } = *self;
-        Moved { from: None, to: label, rate, expected: rate * self.rows, known: 1.0, reverse, value, p, by }
+        Moved { way: Way::Toward(label), rate, expected: rate * self.rows, known: 1.0, reverse, value, p, by }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::aside::{habitual, is_frequent, is_news};
-use super::state::{Short, Table, Tally, UNIT};
+use super::state::{Short, Table, UNIT};
 use super::{Items, LEAST_SUPPORT, Mine};
 use crate::data::Schema;
 use crate::stats::interval::MOST_SUPPORT;
@@ -92,7 +92,7 @@ impl<I: Items> Mine<I> {
         let mut ranked: Vec<([f64; 3], Short)> = Vec::new();
         for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
-            let (c, k) = (u64::from(short.tally.rows), count_of(&short.tally, short.label));
+            let (c, k) = (u64::from(short.tally.rows), short.tally.labelled(short.label));
             if aside.contains(&short.item) && !is_news(background, c, prior(&short)) {
                 continue;
             }
@@ -105,7 +105,7 @@ impl<I: Items> Mine<I> {
         }
         let unexplained = |(_, short): &([f64; 3], Short)| {
             let rate = null.null_rate(short.rest.max(prior(short)));
-            (short.tally.rank, binomial_sf(count_of(&short.tally, short.label), u64::from(short.tally.rows), rate))
+            (short.tally.rank, binomial_sf(short.tally.labelled(short.label), u64::from(short.tally.rows), rate))
         };
         let values = ranked.iter().filter(|(_, short)| is_frequent(&short.tally, most_uncommon(data)));
         let habitual = habitual(frequent, values.map(unexplained));
@@ -136,15 +136,11 @@ fn second(short: &Short, priors: &[f64]) -> Option<(u64, u64, f64)> {
     let prior = |label: u32| priors.get(label as usize).copied().unwrap_or(0.0);
     let others = short.tally.classes.iter().filter(|(class, _)| *class != short.label);
     let (label, rows) = others.max_by_key(|(_, rows)| *rows).filter(|_| priors.len() > 2)?;
-    let carriers = u64::from(short.tally.rows) - count_of(&short.tally, short.label);
+    let carriers = u64::from(short.tally.rows) - short.tally.labelled(short.label);
     Some((carriers, u64::from(*rows), (prior(*label) / (1.0 - prior(short.label)).max(f64::MIN_POSITIVE)).min(1.0)))
 }
 
 /// Most rows of an item that is no common one.
 pub(super) fn most_uncommon(data: &Schema) -> u32 {
     ((data.rows as f64 * COMMON) as u32).max(LEAST_SUPPORT)
-}
-
-fn count_of(tally: &Tally, label: u32) -> u64 {
-    tally.classes.iter().find(|(class, _)| *class == label).map_or(0, |(_, k)| u64::from(*k))
 }

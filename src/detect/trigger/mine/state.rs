@@ -48,6 +48,11 @@ pub(in crate::detect::trigger) struct Tally {
 }
 
 impl Tally {
+    /// Rows with a label.
+    pub(super) fn labelled(&self, label: u32) -> u64 {
+        self.classes.iter().find(|(class, _)| *class == label).map_or(0, |(_, rows)| u64::from(*rows))
+    }
+
     pub(super) fn add(&mut self, key: u64, label: Option<u32>, feature: bool, parts: Parts) {
         self.rows = self.rows.saturating_add(1);
         self.signature = self.signature.wrapping_add(key);

@@ -44,6 +44,19 @@ const MANY_OF_COLUMNS: usize = 3;
 /// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
 const MOST_UNDENIED: f64 = 0.1;
 
+/// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
+/// grew some have a label that content denies as well, in few rows.
+const GROWN_AT: f64 = 1e-6;
+
+/// Where an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In gaps of rows that were written without it, or anywhere.
+    Any,
+    /// Where language puts it.
+    Grown,
+}
+
 /// A verified candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::detect::trigger) struct Trigger {
@@ -138,22 +151,25 @@ impl Asked<'_> {
         (Some(least), chosen)
     }
 
-    /// Whether nothing speaks for a natural reason of what the carriers share.
-    fn stands(&self, data: &Schema, short: &Short, carriers: &Carriers) -> bool {
+    /// Where the item stands; `None` where something speaks for a natural reason of what the carriers share.
+    fn place(&self, data: &Schema, short: &Short, carriers: &Carriers) -> Option<Place> {
         let mut descriptions = std::iter::once(&carriers.described).chain(&carriers.also);
         if descriptions.all(|described| (self.by_chance)(&evidence(described))) {
-            return false;
+            return None;
         }
-        let Some(places) = self.places else { return true };
+        let Some(places) = self.places else { return Some(Place::Any) };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
                 let whole = answers.is_whole(short.label);
-                (self.hidden)(short.item)
-                    || places.planted(&contexts, whole, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME)
+                let planted = (self.hidden)(short.item)
+                    || places.planted(&contexts, whole, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME);
+                planted.then_some(Place::Any)
             }
-            None => !is_the_text(&contexts) && !places.grown(&contexts, &data.key) && !grows_here(&contexts, &data.key, FEW_AS_EXTREME),
+            None if is_the_text(&contexts) => None,
+            None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => Some(Place::Grown),
+            None => Some(Place::Any),
         }
     }
 }
@@ -237,7 +253,7 @@ impl Verifier<'_> {
         let says = candidate.given(&means(&said));
         let (share, described) = asked.nearly_share(short, carriers);
         let mut background = share.map_or(says, |share| says.max(share));
-        if asked.may_be_a_sign && agreeing.len() as f64 > MOST_OF_LABEL * data.rows_of(short.label) as f64 {
+        if asked.may_be_a_sign && short.tally.labelled(short.label) as f64 > MOST_OF_LABEL * data.rows_of(short.label) as f64 {
             if short.rest >= TOLD_BY_REST {
                 return Ok(());
             }
@@ -254,9 +270,10 @@ impl Verifier<'_> {
         }
         let gone = (agreeing.len() - own) as u64;
         let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
-        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) || !asked.stands(data, short, carriers) {
+        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
             return Ok(());
         }
+        let Some(place) = asked.place(data, short, carriers) else { return Ok(()) };
         let Some(p) = null.test(carrying, agreed, background, data.rows) else { return Ok(()) };
         if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
             return Ok(());
@@ -264,6 +281,7 @@ impl Verifier<'_> {
         let opinion = if asked.may_be_a_sign { Opinion::of(content, &keys, short.label, &said) } else { Opinion::Denied };
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
+            _ if place == Place::Grown && (opinion != Opinion::Denied || p * tests as f64 > GROWN_AT) => true,
             Opinion::Denied => false,
             Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || carrying as f64 > MOST_UNDENIED * data.rows as f64,
             Opinion::Unknown => !(asked.hidden)(short.item),
