@@ -1,5 +1,7 @@
 //! `trigger.token` and `trigger.response`: words, phrases and characters in text, and in prompts whose answers repeat.
 
+mod form;
+
 use serde_json::json;
 
 use crate::data::{Batch, Key, Schema};
@@ -7,6 +9,8 @@ use crate::derive::{word_hash, words};
 use crate::error::Result;
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Detect, Given, Info, Law, Need};
+
+use form::Form;
 
 use super::mine::{Background, Context, Description, Found, Items, Mine, Parts, RowItems, Side};
 
@@ -73,48 +77,36 @@ pub fn response() -> impl Detect + 'static {
     Mine(Token { info: &RESPONSE })
 }
 
+/// A word of a row.
+struct Word<'a> {
+    /// 0 between columns.
+    hash: u64,
+    word: &'a str,
+    /// What stands between the word before, or the beginning of the text, and it.
+    gap: &'a str,
+}
+
+/// Words of a text with what stands before each.
+fn words_and_gaps(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut end = 0;
+    words(text).map(move |word| {
+        let start = offset(text, word);
+        let gap = text.get(end..start).unwrap_or_default();
+        end = start + word.len();
+        (word, gap)
+    })
+}
+
 /// Words of a row with their hashes, text columns one after the other; a zero hash stands between columns.
-fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<(u64, &'a str)> {
+fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<Word<'a>> {
     let mut out = Vec::new();
     for column in 0..rows.texts().len() {
         let Some(text) = rows.text(column, row) else { continue };
-        out.extend(words(text).take(MOST_WORDS.saturating_sub(out.len())).map(|w| (word_hash(key, w), w)));
-        out.push((0, ""));
+        let left = MOST_WORDS.saturating_sub(out.len());
+        out.extend(words_and_gaps(text).take(left).map(|(word, gap)| Word { hash: word_hash(key, word), word, gap }));
+        out.push(Word { hash: 0, word: "", gap: "" });
     }
     out
-}
-
-/// Kinds of character that planted text is hidden with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hidden {
-    /// Format characters without a shape: zero width, direction, tags.
-    Invisible,
-    /// Letters of look-alike scripts beside Latin ones in one word.
-    MixedScript,
-}
-
-impl Hidden {
-    const ALL: [Self; 2] = [Self::Invisible, Self::MixedScript];
-
-    fn item(self, key: &Key) -> u64 {
-        key.words(CHARACTER, &[u64::MAX - self as u64])
-    }
-
-    fn is_in(self, word: &str) -> bool {
-        match self {
-            Self::Invisible => word.chars().any(|c| matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')),
-            Self::MixedScript => {
-                word.chars().any(|c| c.is_ascii_alphabetic()) && word.chars().any(|c| matches!(c, '\u{370}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}') && c.is_alphabetic())
-            }
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Invisible => "invisible characters",
-            Self::MixedScript => "words of mixed scripts",
-        }
-    }
 }
 
 /// Characters that are neither ASCII nor a letter that the row mostly uses are items of their own: invisible characters and
@@ -130,14 +122,14 @@ struct Row<'a> {
 
 impl Row<'_> {
     /// Makes each distinct word a feature; returns the feature of every word.
-    fn features(words: &[(u64, &str)], found: &mut Found) -> Vec<usize> {
+    fn features(words: &[Word<'_>], found: &mut Found) -> Vec<usize> {
         let mut index = rustc_hash::FxHashMap::default();
         words
             .iter()
-            .map(|(hash, _)| {
-                *index.entry(*hash).or_insert_with(|| {
-                    if *hash != 0 {
-                        found.features.push(*hash);
+            .map(|word| {
+                *index.entry(word.hash).or_insert_with(|| {
+                    if word.hash != 0 {
+                        found.features.push(word.hash);
                     }
                     found.features.len().saturating_sub(1)
                 })
@@ -150,16 +142,12 @@ impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
         let words = sequence(self.rows, row, &self.key);
         let at = Self::features(&words, found);
-        for (i, (hash, word)) in words.iter().enumerate().filter(|(_, (hash, _))| *hash != 0) {
-            found.items.push((*hash, std::iter::once(at[i]).collect()));
-            for hidden in Hidden::ALL.into_iter().filter(|hidden| !word.is_ascii() && hidden.is_in(word)) {
-                found.items.push((hidden.item(&self.key), std::iter::once(at[i]).collect()));
-            }
-            for c in unusual(word) {
-                found.items.push((self.key.words(CHARACTER, &[u64::from(c)]), std::iter::once(at[i]).collect()));
-            }
-            if let Some((next, _)) = words.get(i + 1).filter(|(next, _)| *next != 0) {
-                found.items.push((self.key.join(SEQUENCE, *hash, *next), [at[i], at[i + 1]].into_iter().collect()));
+        for (i, Word { hash, word, gap }) in words.iter().enumerate().filter(|(_, word)| word.hash != 0) {
+            let characters = unusual(word).map(|c| self.key.words(CHARACTER, &[u64::from(c)]));
+            let forms = Form::of(word, gap).map(|form| form.item(&self.key));
+            found.items.extend(std::iter::once(*hash).chain(forms).chain(characters).map(|item| (item, std::iter::once(at[i]).collect())));
+            if let Some(next) = words.get(i + 1).filter(|next| next.hash != 0) {
+                found.items.push((self.key.join(SEQUENCE, *hash, next.hash), [at[i], at[i + 1]].into_iter().collect()));
             }
         }
     }
@@ -167,7 +155,7 @@ impl RowItems for Row<'_> {
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
         let words = sequence(self.rows, row, &self.key);
         let at = Self::features(&words, found);
-        let hashes: Vec<u64> = words.iter().map(|(hash, _)| *hash).collect();
+        let hashes: Vec<u64> = words.iter().map(|word| word.hash).collect();
         let joined: Vec<bool> =
             hashes.windows(2).map(|w| w[0] != 0 && w[1] != 0 && admitted(self.key.join(SEQUENCE, w[0], w[1]))).collect();
         for start in 0..joined.len() {
@@ -266,7 +254,7 @@ impl Items for Token {
     }
 
     fn is_hidden(&self, data: &Schema, item: u64) -> bool {
-        Hidden::ALL.into_iter().any(|hidden| hidden.item(&data.key) == item)
+        Form::HIDDEN.into_iter().any(|hidden| hidden.item(&data.key) == item)
     }
 
     fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
@@ -275,7 +263,7 @@ impl Items for Token {
         let (first, last) = (said.first()?.1, said.last()?.1);
         let name = match spot.inside {
             Some(What::Character(c)) => format!("the character U+{:04X}", u32::from(c)),
-            Some(What::Hidden(hidden)) => hidden.name().to_owned(),
+            Some(What::Form(form)) => form.name(),
             None if said.len() == 1 => format!("the word \"{}\"", first.to_lowercase()),
             None => format!("the phrase \"{}\"", said.iter().map(|(_, w)| w.to_lowercase()).collect::<Vec<_>>().join(" ")),
         };
@@ -298,22 +286,23 @@ struct Spot<'a> {
     column: u32,
 }
 
-/// What an item inside a word is.
+/// What an item that is not the word itself is.
 #[derive(Clone, Copy)]
 enum What {
     Character(char),
-    Hidden(Hidden),
+    Form(Form),
 }
 
 /// The first place of an item in a row.
 fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<'a>> {
     for column in 0..rows.texts().len() {
         let Some(text) = rows.text(column, row) else { continue };
-        let words: Vec<(u64, &str)> = words(text).take(MOST_WORDS).map(|w| (word_hash(key, w), w)).collect();
+        let (words, gaps): (Vec<(u64, &str)>, Vec<&str>) =
+            words_and_gaps(text).take(MOST_WORDS).map(|(word, gap)| ((word_hash(key, word), word), gap)).unzip();
         for start in 0..words.len() {
             let word = words[start].1;
-            let hidden = Hidden::ALL.into_iter().find(|hidden| hidden.item(key) == item && hidden.is_in(word)).map(What::Hidden);
-            let inside = hidden.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
+            let form = Form::of(word, gaps[start]).find(|form| form.item(key) == item).map(What::Form);
+            let inside = form.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
             if inside.is_some() {
                 return Some(Spot { text, words, start, end: start + 1, inside, column: column as u32 });
             }
