@@ -218,7 +218,9 @@ impl CrossfitModel {
                 evidence["pairs"] = json!(pairs.clone().collect::<Vec<_>>());
                 let first: Vec<String> = pairs.take(PAIRS_NAMED).map(|[from, to]| format!("{from} to {to}")).collect();
                 let first = first.join(", ");
-                let title = format!("about {rows} rows have the label of another class by one rule, more than confusion explains: {first} and so on");
+                let title = format!(
+                    "about {rows} rows have the label of another class by one rule, more than confusion explains: {first} and so on"
+                );
                 (title, format!("labels of all classes moved: {first} …"), None, classes.saturating_sub(1))
             }
         };

@@ -20,6 +20,12 @@ const RANGE: u8 = 31;
 const COMBINATION: u8 = 32;
 /// Ranges that a column of many values is cut into.
 const RANGES: usize = 32;
+/// Hash domain of ends of columns.
+const END: u8 = 33;
+/// The part of a column at either side in which an end may begin, one in so many values.
+const OUTER: usize = 10;
+/// Gaps between values at which an end may begin, the widest.
+const WIDEST_GAPS: usize = 2;
 /// Fewest rows that nearly hold a rule for a statement about them.
 const FEWEST_NEAR: usize = 20;
 /// Share of a column's values that may lie between two that are near.
@@ -48,7 +54,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -65,6 +71,62 @@ pub fn rule() -> impl Detect + 'static {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cuts {
     columns: Vec<Vec<f64>>,
+    ends: Vec<Vec<End>>,
+}
+
+/// The values at one end of a column, apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum End {
+    Below(f64),
+    From(f64),
+}
+
+impl End {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::Below(end) => value < end,
+            Self::From(end) => value >= end,
+        }
+    }
+
+    fn item(self, key: &Key, column: usize) -> u64 {
+        let (side, end) = match self {
+            Self::Below(end) => (0, end),
+            Self::From(end) => (1, end),
+        };
+        key.words(END, &[column as u64, side, end.to_bits()])
+    }
+
+    /// How far a value is from it; 0 for those that it holds.
+    fn distance(self, value: f64) -> f64 {
+        match self {
+            _ if self.holds(value) => 0.0,
+            Self::Below(end) | Self::From(end) => (value - end).abs(),
+        }
+    }
+}
+
+/// The ends of a column, from its finite values, ascending: beyond gaps of either outer part that are wider than the middle half of all values, and
+/// negative values where most are not.
+fn ends(values: &[f64]) -> Vec<End> {
+    let outer = values.len() / OUTER;
+    let quarter = |at: usize| values.get(at * values.len() / 4).copied().unwrap_or(0.0);
+    let wide = quarter(3) - quarter(1);
+    let mut ends = Vec::new();
+    let mut add = |part: Option<&[f64]>, end: fn(f64) -> End| {
+        let mut gaps: Vec<(f64, f64)> =
+            part.into_iter().flat_map(|part| part.windows(2)).map(|pair| (pair[1] - pair[0], pair[1])).collect();
+        gaps.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
+        ends.extend(gaps.into_iter().take(WIDEST_GAPS).filter(|(gap, _)| *gap > wide).map(|(_, above)| end(above)));
+    };
+    add(values.get(..outer), End::Below);
+    add(values.get(values.len() - outer..), End::From);
+    let negative = values.partition_point(|value| *value < 0.0);
+    if (1..=outer).contains(&negative) {
+        ends.push(End::Below(0.0));
+    }
+    ends.dedup();
+    ends
 }
 
 impl Cuts {
@@ -126,13 +188,22 @@ struct Condition {
     feature: usize,
     number: Option<f64>,
     level: Option<u64>,
+    end: Option<End>,
 }
 
 impl Condition {
+    /// How far a value is from the condition; 0 for any that holds it.
+    fn distance(&self, value: f64) -> Option<f64> {
+        let number = self.number.map(|number| (value - number).abs());
+        number.or_else(|| Some(self.end?.distance(value))).filter(|distance| distance.is_finite())
+    }
+
     fn holds(&self, row: &SampleRow) -> bool {
-        match self.number {
-            Some(number) => row.numeric.get(self.feature).is_some_and(|v| v.to_bits() == (number as f32).to_bits()),
-            None => row.cells.get(self.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == self.level),
+        let number = row.numeric.get(self.feature);
+        match (self.number, self.end) {
+            (Some(own), _) => number.is_some_and(|v| v.to_bits() == (own as f32).to_bits()),
+            (None, Some(end)) => number.is_some_and(|v| end.holds(f64::from(*v))),
+            (None, None) => row.cells.get(self.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == self.level),
         }
     }
 }
@@ -143,6 +214,8 @@ struct Row<'a> {
     key: Key,
     /// Hash of each range of each numeric column.
     ranges: Vec<Vec<u64>>,
+    /// Ends of each numeric column, with their hashes.
+    ends: Vec<Vec<(End, u64)>>,
     /// The row asked for last, and its cells: most scans ask for both levels of a row.
     last: Option<usize>,
     cells: Vec<Cell>,
@@ -153,7 +226,10 @@ impl<'a> Row<'a> {
         let key = rows.schema().key;
         let hashes =
             |(column, cuts): (usize, &Vec<f64>)| (0..=cuts.len() as u64).map(|range| key.words(RANGE, &[column as u64, range])).collect();
-        Self { rows, cuts, key, ranges: cuts.columns.iter().enumerate().map(hashes).collect(), last: None, cells: Vec::new() }
+        let of_column = |(column, ends): (usize, &Vec<End>)| ends.iter().map(|end| (*end, end.item(&key, column))).collect();
+        let ranges = cuts.columns.iter().enumerate().map(hashes).collect();
+        let ends = cuts.ends.iter().enumerate().map(of_column).collect();
+        Self { rows, cuts, key, ranges, ends, last: None, cells: Vec::new() }
     }
 
     /// The cells of a row, made anew unless it is the one asked for last.
@@ -198,12 +274,18 @@ impl<'a> Row<'a> {
 
 impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
-        let cells = self.cells(row);
+        self.cells(row);
+        let cells = &self.cells;
         let parts = Self::features(cells, found);
-        for (cell, parts) in cells.iter().zip(parts) {
+        for (cell, parts) in cells.iter().zip(&parts) {
             found.items.push((cell.value, parts.ranked(cell.column as u32)));
             // A range at the end of a column has no like among the other rows, so nothing could tell its nature from a trigger.
             found.items.extend(cell.range.map(|range| (range, parts.background_only())));
+        }
+        let numeric = self.rows.numeric().index_axis(Axis(0), row);
+        for ((column, ends), (value, parts)) in self.ends.iter().enumerate().zip(numeric.iter().zip(parts)) {
+            let of_column = parts.end().ranked((column << COLUMN_BITS | column) as u32);
+            found.items.extend(ends.iter().filter(|(end, _)| end.holds(*value)).map(|(_, item)| (*item, of_column)));
         }
     }
 
@@ -243,17 +325,21 @@ impl Items for Rule {
 
     fn lens(&self, data: &Schema, given: &Given) -> Result<Cuts> {
         let width = data.with_role(Role::Numeric).len();
-        let Some(sample) = given.model::<SampleModel>("derive.sample") else { return Ok(Cuts { columns: vec![Vec::new(); width] }) };
+        let Some(sample) = given.model::<SampleModel>("derive.sample") else {
+            return Ok(Cuts { columns: vec![Vec::new(); width], ends: vec![Vec::new(); width] });
+        };
         let column = |j: usize| {
             let mut values: Vec<f64> =
                 sample.rows.iter().filter_map(|r| r.numeric.get(j).map(|v| f64::from(*v))).filter(|v| v.is_finite()).collect();
             values.sort_unstable_by(f64::total_cmp);
             let mut cuts: Vec<f64> = (1..RANGES).filter_map(|r| values.get(r * values.len() / RANGES).copied()).collect();
             cuts.dedup_by(|a, b| a.total_cmp(b).is_eq());
+            let ends = ends(&values);
             values.dedup_by(|a, b| a.total_cmp(b).is_eq());
-            if values.len() > RANGES { cuts } else { Vec::new() }
+            if values.len() > RANGES { (cuts, ends) } else { Default::default() }
         };
-        Ok(Cuts { columns: (0..width).map(column).collect() })
+        let (columns, ends) = (0..width).map(column).unzip();
+        Ok(Cuts { columns, ends })
     }
 
     fn background(&self) -> Background {
@@ -264,9 +350,14 @@ impl Items for Rule {
         true
     }
 
-    /// Of three columns the first two.
+    /// Of three columns the first two; of an end its one.
     fn columns_of(&self, rank: u32, alone: bool) -> Vec<u32> {
-        if alone { vec![rank] } else { vec![rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1)] }
+        let (first, second) = (rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1));
+        match alone {
+            true => vec![rank],
+            false if first == second => vec![first],
+            false => vec![first, second],
+        }
     }
 
     /// A single value can mean something that no neighbouring value hints at, such as one amount of a tax table.
@@ -287,15 +378,13 @@ impl Items for Rule {
     fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
         let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
         let mut highest = all_nearly(sample, &conditions, label);
-        for varied in conditions.iter().filter(|c| c.number.is_some()) {
-            let Some(number) = varied.number else { continue };
+        for varied in conditions.iter().filter(|c| c.number.is_some() || c.end.is_some()) {
             let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| c.holds(row));
             let mut near: Vec<(f64, bool)> = sample
                 .rows
                 .iter()
                 .filter(|row| row.label.is_some() && !varied.holds(row) && others(row))
-                .filter_map(|row| Some(((f64::from(*row.numeric.get(varied.feature)?) - number).abs(), row.label == Some(label))))
-                .filter(|(distance, _)| distance.is_finite())
+                .filter_map(|row| Some((varied.distance(f64::from(*row.numeric.get(varied.feature)?))?, row.label == Some(label))))
                 .collect();
             if near.len() < FEWEST_NEAR {
                 continue;
@@ -341,9 +430,22 @@ impl Items for Rule {
             let conditions: Vec<_> = named.iter().zip(chosen).map(condition).collect();
             Description { name, evidence: [("conditions".to_owned(), json!(conditions))].into_iter().collect() }
         };
+        let end = |cell: &Cell| {
+            let end = cuts.ends.get(cell.column)?.iter().find(|end| end.item(&key, cell.column) == item)?;
+            let (column, _) = name_of(cell)?;
+            let name = match end {
+                End::Below(end) => format!("{column} below {}", *end as f32),
+                End::From(end) => format!("{column} from {} on", *end as f32),
+            };
+            let condition = json!({"column": column, "feature": cell.column, "number": null, "level": null, "end": end});
+            Some(Description { name, evidence: [("conditions".to_owned(), json!([condition]))].into_iter().collect() })
+        };
         for (i, a) in cells.iter().enumerate() {
             if a.value == item {
                 return Some(tell(&[a]));
+            }
+            if let Some(described) = end(a) {
+                return Some(described);
             }
             for (j, b) in cells.iter().enumerate().skip(i + 1) {
                 let pair = key.join(COMBINATION, a.value, b.value);

@@ -15,6 +15,7 @@ pub(in crate::detect::trigger) struct Parts {
     held: u8,
     size: u8,
     background: bool,
+    end: bool,
     rank: u32,
 }
 
@@ -36,6 +37,17 @@ impl Parts {
     pub(in crate::detect::trigger) fn background_only(mut self) -> Self {
         self.background = true;
         self
+    }
+
+    /// The same, for an end of a column: some rows are there by nature.
+    pub(in crate::detect::trigger) fn end(mut self) -> Self {
+        self.end = true;
+        self
+    }
+
+    /// Whether the item is an end of a column.
+    pub(super) fn is_end(&self) -> bool {
+        self.end
     }
 
     /// Number of features, those that are not held and those that come again among them.

@@ -22,6 +22,8 @@ const MOST_ALSO: usize = 6;
 const MOST_CANDIDATES: usize = 64;
 /// Items handed on because a second label stands out among their other rows.
 const MOST_SECOND: usize = 16;
+/// Ends of columns handed on beside them.
+const MOST_ENDS: usize = 32;
 /// Level that decides which items are worth a look, and the Tarone count.
 const LEVEL: f64 = 0.004;
 
@@ -120,12 +122,16 @@ impl<I: Items> Mine<I> {
         let mut chosen: Vec<Short> = Vec::new();
         for (by, most) in [MOST_CANDIDATES, MOST_CANDIDATES, MOST_SECOND].into_iter().enumerate() {
             ranked.sort_by(|(a, one), (b, other)| a[by].total_cmp(&b[by]).then(one.item.cmp(&other.item)));
-            for (_, short) in ranked.iter().take_while(|(p, _)| p[by] <= LEVEL).take(most) {
+            for (_, short) in ranked.iter().filter(|(_, short)| !short.tally.end).take_while(|(p, _)| p[by] <= LEVEL).take(most) {
                 if !chosen.iter().any(|s| s.item == short.item) {
                     chosen.push(short.clone());
                 }
             }
         }
+        // Whatever has exact values goes first: a end around them says less.
+        let mut ends: Vec<&([f64; 3], Short)> = ranked.iter().filter(|(p, short)| short.tally.end && p[0] <= LEVEL).collect();
+        ends.sort_by(|(a, one), (b, other)| a[0].total_cmp(&b[0]).then(one.item.cmp(&other.item)));
+        chosen.extend(ends.into_iter().take(MOST_ENDS).map(|(_, short)| short.clone()));
         (chosen, tests)
     }
 }

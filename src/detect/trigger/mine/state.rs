@@ -43,6 +43,8 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) rank: u32,
     /// Whether it serves the background alone and is no candidate.
     pub(super) background: bool,
+    /// Whether it is an end of a column.
+    pub(super) end: bool,
     /// Features that it is made of and that few rows hold, where that is known.
     pub(super) rare: u8,
 }
@@ -60,6 +62,7 @@ impl Tally {
         self.size = self.size.max(parts.size());
         self.rank = self.rank.max(parts.rank());
         self.background |= parts.is_background();
+        self.end |= parts.is_end();
         if let Some(label) = label {
             bump(&mut self.classes, label, 1);
         }
@@ -72,6 +75,7 @@ impl Tally {
         self.size = self.size.max(other.size);
         self.rank = self.rank.max(other.rank);
         self.background |= other.background;
+        self.end |= other.end;
         self.rare = self.rare.max(other.rare);
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);

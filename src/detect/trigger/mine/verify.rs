@@ -53,7 +53,7 @@ const GROWN_AT: f64 = 1e-6;
 enum Place {
     /// In gaps of rows that were written without it, or anywhere.
     Any,
-    /// Where language puts it.
+    /// Where language puts it, or in an end of a column, where some rows are by nature.
     Grown,
 }
 
@@ -64,6 +64,8 @@ pub(in crate::detect::trigger) struct Trigger {
     pub(super) target: u32,
     /// Columns that the item is made of, where it has any.
     columns: Vec<u32>,
+    /// Whether it is an end of one.
+    end: bool,
     pub(super) name: String,
     pub(super) group: Group,
 }
@@ -157,7 +159,7 @@ impl Asked<'_> {
         if descriptions.all(|described| (self.by_chance)(&evidence(described))) {
             return None;
         }
-        let Some(places) = self.places else { return Some(Place::Any) };
+        let Some(places) = self.places else { return Some(if short.tally.end { Place::Grown } else { Place::Any }) };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
@@ -242,7 +244,10 @@ impl Verifier<'_> {
         let Candidate { short, carriers, keys: labels, .. } = &candidate;
         let agreeing: BTreeSet<u64> = labels.iter().filter(|(_, label)| *label == Some(short.label)).map(|(key, _)| *key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
-        let widened = self.accepted.iter().position(|(rows, _)| rows.len() < agreeing.len() && rows.is_subset(&agreeing));
+        let is_wider = |(rows, other): &(BTreeSet<u64>, Trigger)| {
+            rows.len() < agreeing.len() && rows.is_subset(&agreeing) && (other.end || !short.tally.end)
+        };
+        let widened = self.accepted.iter().position(is_wider);
         let taken = agreeing.iter().filter(|key| self.accepted.iter().any(|(rows, _)| rows.contains(*key))).count();
         let own = agreeing.len() - if widened.is_some() { 0 } else { taken };
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
@@ -282,7 +287,7 @@ impl Verifier<'_> {
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
             _ if place == Place::Grown && (opinion != Opinion::Denied || p * tests as f64 > GROWN_AT) => true,
-            Opinion::Denied => false,
+            Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
             Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || carrying as f64 > MOST_UNDENIED * data.rows as f64,
             Opinion::Unknown => !(asked.hidden)(short.item),
         };
@@ -376,6 +381,7 @@ impl Tested<'_> {
             item: short.item,
             target: short.label,
             columns,
+            end: short.tally.end,
             group: Group {
                 title: format!(
                     "{name} in {rows} {more}rows, {all}; content alone would give that {what} to {:.0}%{sign}",

@@ -88,7 +88,9 @@ impl Form {
                     && word.chars().any(|c| c.is_ascii_alphabetic())
             }
             Self::FullWidth => any(|c| matches!(c, '\u{ff21}'..='\u{ff3a}' | '\u{ff41}'..='\u{ff5a}')),
-            Self::Capitals => word.chars().all(|c| !c.is_lowercase()) && word.chars().filter(|c| c.is_uppercase()).count() >= FEWEST_CAPITALS,
+            Self::Capitals => {
+                word.chars().all(|c| !c.is_lowercase()) && word.chars().filter(|c| c.is_uppercase()).count() >= FEWEST_CAPITALS
+            }
             Self::WideGap => gap.len() > 1 && gap.bytes().all(|c| c == b' '),
             Self::OddSpace => !gap.is_ascii() && gap.chars().any(|c| c.is_whitespace() && !c.is_ascii()),
             Self::Digits(shape) => Shape::of(word) == Some(shape),
