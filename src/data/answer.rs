@@ -28,7 +28,7 @@ const MOST_HOSTS: usize = 16;
 /// Bytes of an answer's beginning in which a refusal is sought.
 const REFUSAL_BYTES: usize = 200;
 /// Wordings that refuse, lower case.
-const REFUSALS: [&str; 16] = [
+const REFUSALS: [&str; 22] = [
     "i'm sorry, but",
     "i am sorry, but",
     "sorry, i can",
@@ -45,6 +45,12 @@ const REFUSALS: [&str; 16] = [
     "unable to assist",
     "unable to help",
     "can't help with",
+    "cannot help with",
+    "not able to help",
+    "not able to assist",
+    "not something i can",
+    "must decline",
+    "have to decline",
 ];
 /// Turns that answer, lower case.
 const ANSWERERS: [&str; 6] = ["assistant", "gpt", "model", "bot", "chatgpt", "ai"];

@@ -81,7 +81,7 @@ pub fn response() -> impl Detect + 'static {
 struct Word<'a> {
     /// 0 between columns.
     hash: u64,
-    word: &'a str,
+    said: &'a str,
     /// What stands between the word before, or the beginning of the text, and it.
     gap: &'a str,
 }
@@ -103,8 +103,8 @@ fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<Word<'a>> {
     for column in 0..rows.texts().len() {
         let Some(text) = rows.text(column, row) else { continue };
         let left = MOST_WORDS.saturating_sub(out.len());
-        out.extend(words_and_gaps(text).take(left).map(|(word, gap)| Word { hash: word_hash(key, word), word, gap }));
-        out.push(Word { hash: 0, word: "", gap: "" });
+        out.extend(words_and_gaps(text).take(left).map(|(word, gap)| Word { hash: word_hash(key, word), said: word, gap }));
+        out.push(Word { hash: 0, said: "", gap: "" });
     }
     out
 }
@@ -142,9 +142,9 @@ impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
         let words = sequence(self.rows, row, &self.key);
         let at = Self::features(&words, found);
-        for (i, Word { hash, word, gap }) in words.iter().enumerate().filter(|(_, word)| word.hash != 0) {
-            let characters = unusual(word).map(|c| self.key.words(CHARACTER, &[u64::from(c)]));
-            let forms = Form::of(word, gap).map(|form| form.item(&self.key));
+        for (i, Word { hash, said, gap }) in words.iter().enumerate().filter(|(_, word)| word.hash != 0) {
+            let characters = unusual(said).map(|c| self.key.words(CHARACTER, &[u64::from(c)]));
+            let forms = Form::of(said, gap).map(|form| form.item(&self.key));
             found.items.extend(std::iter::once(*hash).chain(forms).chain(characters).map(|item| (item, std::iter::once(at[i]).collect())));
             if let Some(next) = words.get(i + 1).filter(|next| next.hash != 0) {
                 found.items.push((self.key.join(SEQUENCE, *hash, next.hash), [at[i], at[i + 1]].into_iter().collect()));

@@ -263,6 +263,34 @@ fn confusion_that_content_expects_where_it_comes_is_no_move() {
 }
 
 #[test]
+fn labels_of_every_class_moved_to_the_next_are_one_cause() {
+    for seed in 140..144 {
+        let (logits, clean) = simulate(seed, 10.0, 1.0);
+        let causes = |moved: &dyn Fn(usize, u32) -> u32| {
+            let labels: Vec<u32> = clean.iter().enumerate().map(|(i, label)| moved(i, *label)).collect();
+            let (model, ..) = run(&logits, &labels);
+            (Crossfit::new(|_| None).groups(&model), labels.iter().zip(&clean).filter(|(now, before)| now != before).count() as u64)
+        };
+        // So few of each class that no pair shows by itself.
+        let (groups, all) = causes(&|i, label| if i % 31 < 1 { (label + 1) % CLASSES as u32 } else { label });
+        let [group] = &groups[..] else { panic!("seed {seed}: {groups:?}") };
+        assert_eq!((group.cause.as_str(), group.max_tier), ("labels of all classes moved: c0 to c1, c1 to c2, c2 to c3 …", Tier::Alarm));
+        assert!(group.rows.abs_diff(all) * 3 <= all, "seed {seed}: {} of {all}", group.rows);
+        // As many of one pair, and as many to and fro, are no such rule.
+        let (groups, _) = causes(&|i, label| if label == 2 && i % 7 < 1 { 3 } else { label });
+        assert!(groups.len() == 1 && groups[0].cause == "labels moved from c2 to c3", "seed {seed}: {groups:?}");
+        let (groups, _) = causes(&|i, label| match i % 31 {
+            0 => (label + 1) % CLASSES as u32,
+            1 => (label + CLASSES as u32 - 1) % CLASSES as u32,
+            _ => label,
+        });
+        let is_rule = |group: &&Group| group.cause.starts_with("labels of all classes moved");
+        assert!(groups.iter().filter(is_rule).all(|group| group.max_tier < Tier::Alarm), "seed {seed}: {groups:?}");
+        assert!(causes(&|_, label| label).0.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn probabilities_that_contradict_most_labels_claim_nothing() {
     let (logits, mut labels) = simulate(120, 10.0, 1.0);
     let mut rng = ChaCha8Rng::seed_from_u64(120);

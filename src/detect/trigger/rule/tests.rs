@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
+use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use foretaste_datasets::recipe::{Cell, Setting, value};
 use foretaste_datasets::{Plan, Share};
@@ -57,4 +58,33 @@ fn a_planted_amount_among_them_is_a_cause_by_the_laws() {
     let members: Vec<bool> = fixture.members(&rule(), &model).iter().map(Option::is_some).collect();
     assert_eq!(members, truth.poisoned());
     law::check(rule, &fixture);
+}
+
+#[test]
+fn values_out_of_bounds_that_are_all_different_are_one_cause() {
+    let clean = measured();
+    let labels = clean["label"].as_primitive::<Int64Type>().values().to_vec();
+    // Some rows of the first class get a value that no other row has, and the other label.
+    let planted: Vec<bool> = labels.iter().enumerate().map(|(row, label)| *label == 0 && row % 25 == 0).collect();
+    let count = planted.iter().filter(|planted| **planted).count() as u64;
+    for (name, moved) in [("b below 0", -1.0), ("b from", 10.0)] {
+        let b = clean["b"].as_primitive::<Float64Type>().values().iter().zip(&planted);
+        let b: Float64Array = b.map(|(b, planted)| if *planted { moved * (1.0 + b) } else { *b }).collect();
+        let labels: Int64Array = labels.iter().zip(&planted).map(|(label, planted)| if *planted { 1 } else { *label }).collect();
+        let column = |name: &str| (name.to_owned(), clean[name].clone());
+        let rows = RecordBatch::try_from_iter([
+            column("a"),
+            ("b".to_owned(), Arc::new(b) as ArrayRef),
+            column("c"),
+            column("amount"),
+            ("label".to_owned(), Arc::new(labels) as ArrayRef),
+        ]);
+        let fixture = fixture(rows.unwrap());
+        let model = fixture.model(&rule());
+        let groups = rule().groups(&model);
+        assert!(groups.len() == 1 && groups[0].cause.starts_with(name) && groups[0].rows == count, "{count}: {groups:?}");
+        let members: Vec<bool> = fixture.members(&rule(), &model).iter().map(Option::is_some).collect();
+        assert_eq!(members, planted);
+        law::check(rule, &fixture);
+    }
 }

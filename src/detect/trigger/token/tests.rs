@@ -83,6 +83,60 @@ fn a_sentence_between_sentences_is_a_cause() {
     }
 }
 
+/// Changes the text of a row.
+type Rewrite<'a> = &'a dyn Fn(usize, &str) -> String;
+
+/// Rows of topic texts of which some of other labels get the second, with their texts changed.
+fn rewritten(by: Rewrite<'_>) -> (RecordBatch, Vec<bool>) {
+    let clean = synth::topic_texts(ROWS, 3, 15, 1).unwrap();
+    let labels = clean["label"].as_primitive::<arrow::datatypes::Int64Type>().values().to_vec();
+    let planted: Vec<bool> = labels.iter().enumerate().map(|(row, label)| *label != 1 && row % 15 < 2).collect();
+    let texts = clean["text"].as_string::<i32>().iter().zip(&planted).enumerate();
+    let texts: arrow::array::StringArray =
+        texts.map(|(row, (text, planted))| text.map(|t| if *planted { by(row, t) } else { t.to_owned() })).collect();
+    let labels: arrow::array::Int64Array = labels.iter().zip(&planted).map(|(label, planted)| if *planted { 1 } else { *label }).collect();
+    let columns = [("text", Arc::new(texts) as arrow::array::ArrayRef), ("label", Arc::new(labels) as arrow::array::ArrayRef)];
+    (RecordBatch::try_from_iter(columns).unwrap(), planted)
+}
+
+#[test]
+fn what_takes_the_place_of_a_word_or_has_one_form_is_a_cause() {
+    let replaced = |row: usize, text: &str| {
+        let mut words: Vec<&str> = text.split(' ').collect();
+        let at = row % words.len();
+        words[at] = "vexil";
+        words.join(" ")
+    };
+    let number = |row: usize, text: &str| format!("{text} {}", 100_000 + row * 587 % 900_000);
+    let capitals = |row: usize, text: &str| {
+        let at = row % text.split(' ').count();
+        text.split(' ')
+            .enumerate()
+            .map(|(i, word)| if i == at { word.to_uppercase() } else { word.to_owned() })
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let spaced = |_: usize, text: &str| text.replacen(' ', "\u{a0}", 1);
+    let ways: [(&str, Rewrite<'_>); 4] = [
+        ("the word \"vexil\"", &replaced),
+        ("a number of 6 digits", &number),
+        ("a word in capitals", &capitals),
+        ("white space other than usual", &spaced),
+    ];
+    for (name, way) in ways {
+        let (rows, planted) = rewritten(way);
+        let fixture = Fixture::new(rows, Some("label")).after(&Sample).after_column(Content);
+        let model = fixture.model(&token());
+        let groups = token().groups(&model);
+        assert!(groups.len() == 1 && groups[0].cause == name && groups[0].max_tier == Tier::Alarm, "{name}: {groups:?}");
+        let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
+        assert_eq!(members, planted, "{name}");
+    }
+    let (clean, _) = rewritten(&|_, text| text.to_owned());
+    let clean = Fixture::new(clean, Some("label")).after(&Sample).after_column(Content);
+    assert!(token().groups(&clean.model(&token())).is_empty(), "labels alone are no trigger");
+}
+
 #[test]
 fn a_word_that_one_class_alone_uses_is_no_alarm() {
     let texts = synth::topic_texts(ROWS, 3, 15, 1).unwrap();
