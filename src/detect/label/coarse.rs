@@ -47,7 +47,7 @@ static INFO: Info = Info {
     ],
     reads: &[COARSE],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -74,7 +74,7 @@ pub struct Cuts {
     ends: Vec<Vec<End>>,
 }
 
-/// The values at one end of a column, apart from the others.
+/// The values at one end of a column, apart from the others, as the sample holds them: in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum End {
     Below(f64),
@@ -122,10 +122,9 @@ fn ends(values: &[f64]) -> Vec<End> {
     add(values.get(..outer), End::Below);
     add(values.get(values.len() - outer..), End::From);
     let negative = values.partition_point(|value| *value < 0.0);
-    if (1..=outer).contains(&negative) {
+    if (1..=outer).contains(&negative) && !ends.contains(&End::Below(0.0)) {
         ends.push(End::Below(0.0));
     }
-    ends.dedup();
     ends
 }
 
@@ -285,7 +284,7 @@ impl RowItems for Row<'_> {
         let numeric = self.rows.numeric().index_axis(Axis(0), row);
         for ((column, ends), (value, parts)) in self.ends.iter().enumerate().zip(numeric.iter().zip(parts)) {
             let of_column = parts.end().ranked((column << COLUMN_BITS | column) as u32);
-            found.items.extend(ends.iter().filter(|(end, _)| end.holds(*value)).map(|(_, item)| (*item, of_column)));
+            found.items.extend(ends.iter().filter(|(end, _)| end.holds(f64::from(*value as f32))).map(|(_, item)| (*item, of_column)));
         }
     }
 

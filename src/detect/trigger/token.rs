@@ -48,7 +48,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -145,7 +145,10 @@ impl RowItems for Row<'_> {
         for (i, Word { hash, said, gap }) in words.iter().enumerate().filter(|(_, word)| word.hash != 0) {
             let characters = unusual(said).map(|c| self.key.words(CHARACTER, &[u64::from(c)]));
             let forms = Form::of(said, gap).map(|form| form.item(&self.key));
-            found.items.extend(std::iter::once(*hash).chain(forms).chain(characters).map(|item| (item, std::iter::once(at[i]).collect())));
+            let part: Parts = std::iter::once(at[i]).collect();
+            found.items.extend(std::iter::once(*hash).chain(characters).map(|item| (item, part)));
+            // Of a word and its form, where the same rows have both, the word says more.
+            found.items.extend(forms.map(|form| (form, part.ranked(1))));
             if let Some(next) = words.get(i + 1).filter(|next| next.hash != 0) {
                 found.items.push((self.key.join(SEQUENCE, *hash, next.hash), [at[i], at[i + 1]].into_iter().collect()));
             }

@@ -232,7 +232,8 @@ impl LabelNoise {
         given.extend(beneath.keys());
         let below_shift = simpler.and_then(|found| beneath::shift(found, &seen));
         let (mut fitted, mut pool) = fit_uniform(&given, &toward, below_shift.map(|shifted| shifted.least).unwrap_or_default())?;
-        let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize);
+        let is_shifted = |top: u32, label: u32| below_shift.is_some_and(|shifted| shifted.least.goes(top, label));
+        let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize) && !is_shifted(top, label);
         let below = simpler.and_then(|found| beneath::uniform(found, &seen, shows, &given, pool.units()));
         let [below_share, below_epsilon] = below.unwrap_or_default();
         let (mut moved, mut shifted) = (given.clone(), below_shift);

@@ -64,9 +64,11 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
         let forth = |top: &u32| (*top, shift.target(*top));
         let test = |tops: &[u32]| {
             let trials = seen.ways(tops.iter().map(forth), |from, _| fixed(from));
+            if trials.hits() < FEWEST_IN_CELL {
+                return None;
+            }
             let known = tops.iter().map(|top| fixed(*top) * seen.rows_of(*top)).sum::<f64>();
-            let test = Test::new(&trials, tolerated, ((trials.hits() - known) / trials.rows().max(1.0)).max(0.0))?;
-            (trials.hits() >= FEWEST_IN_CELL).then_some((test, trials))
+            Some((Test::new(&trials, tolerated, ((trials.hits() - known) / trials.rows().max(1.0)).max(0.0))?, trials))
         };
         let (all, _) = test(&tops)?;
         if all.p * f64::from(classes - 1) > LEVEL {
@@ -75,9 +77,11 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
         let mut least = tops.clone();
         least.sort_by(|a, b| beyond(*a).total_cmp(&beyond(*b)).then(a.cmp(b)));
         least.truncate(tops.len() - tops.len() / 4);
-        let (_, trials) = test(&least).filter(|(test, _)| test.p <= LEVEL)?;
+        // Even of these most must have more than is known and tolerated: two pairs of a few classes are no rule.
+        let exceeding = least.iter().filter(|top| beyond(**top) > tolerated).count();
+        let (fewest, trials) = test(&least).filter(|(test, _)| test.p <= LEVEL && 2 * exceeding > least.len())?;
         let least = trials.least_floor()?.floor;
-        let (rate, value, p) = (all.fit.free.floor, all.fit.lrt, all.p);
+        let (rate, value, p) = (all.fit.free.floor, all.fit.lrt, all.p.max(fewest.p));
         let moved = sum(&|top| count(top, shift.target(top)));
         let rows = sum(&|top| seen.rows_of(top));
         let known = sum(&|top| seen.hits(top)) / (rows - moved).max(1.0);

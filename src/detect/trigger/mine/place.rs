@@ -33,6 +33,8 @@ pub(super) const FEW_AS_EXTREME: usize = 3;
 pub(super) const NONE_AS_EXTREME: usize = 0;
 /// Share of a text from which on an item is that text.
 const MOST_OF_TEXT: f32 = 2.0 / 3.0;
+/// The same from which on it is a part of a template.
+const MUCH_OF_TEXT: f32 = 0.3;
 /// Rows whose first and last words are kept.
 const MOST_ENDS: usize = 8_192;
 /// Fewest gaps that must be expected to be found elsewhere for a statement.
@@ -47,6 +49,9 @@ const ERRORS: f64 = 3.0;
 const STATED: f64 = 0.5;
 /// Share of all carriers from which on those that stand where language puts them speak against planting.
 const AGAINST: f64 = 0.25;
+
+/// Share of the carriers from which on a pair of words that hardly any other rows have is a part of what they share.
+const COMPANION: f64 = 0.25;
 
 /// First and last words of some rows, by text column.
 pub(super) type Ends = BottomK<Vec<(u32, [Side; 2])>>;
@@ -83,6 +88,27 @@ impl Places {
     pub(super) fn grown(&self, contexts: &[&Context], key: &Key) -> bool {
         let (planted, grown) = self.shares(contexts, true, key);
         grown >= STATED && grown > planted
+    }
+
+    /// Whether an item is a part of a template: much of what its rows say, or its rows, of which there are `carriers`, share another pair of words
+    /// that hardly any others have.
+    pub(super) fn is_of_template(&self, contexts: &[&Context], carriers: u32) -> bool {
+        if fills(contexts, MUCH_OF_TEXT) {
+            return true;
+        }
+        let mut shared: BTreeMap<u64, u32> = BTreeMap::new();
+        for context in contexts {
+            let gaps: BTreeSet<u64> = context.gaps.iter().copied().collect();
+            for pair in gaps {
+                *shared.entry(pair).or_default() += 1;
+            }
+        }
+        let each = contexts.len() as f64 / f64::from(carriers.max(1));
+        let is_companion = |(pair, rows): (&u64, &u32)| {
+            let (rows, all) = (f64::from(*rows), each * f64::from(self.pairs.estimate(*pair)));
+            rows >= COMPANION * contexts.len() as f64 && rows >= COMPANION * all
+        };
+        shared.iter().any(is_companion)
     }
 
     /// Shares of the carriers that stand as planted items do, and where language puts the item; of the rest nothing is known.
@@ -205,9 +231,14 @@ pub(super) fn grows_here(contexts: &[&Context], key: &Key, most_as_extreme: usiz
     })
 }
 
+/// Whether the item is this share of most of its texts, at least.
+fn fills(contexts: &[&Context], share: f32) -> bool {
+    2 * contexts.iter().filter(|context| context.share >= share).count() > contexts.len()
+}
+
 /// Whether most rows hardly say anything but the item: nobody put it into a text that was written without it.
 pub(super) fn is_the_text(contexts: &[&Context]) -> bool {
-    2 * contexts.iter().filter(|context| context.share >= MOST_OF_TEXT).count() > contexts.len()
+    fills(contexts, MOST_OF_TEXT)
 }
 
 /// Whether two samples of words come from clearly different distributions. Where most words are rare the statistic is larger than its

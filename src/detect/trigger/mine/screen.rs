@@ -54,6 +54,7 @@ impl<I: Items> Mine<I> {
         short.sort_by(|a, b| {
             a.0.total_cmp(&b.0)
                 .then(length(&a.1).cmp(&length(&b.1)))
+                .then(a.1.tally.end.cmp(&b.1.tally.end))
                 .then(a.1.tally.rank.cmp(&b.1.tally.rank))
                 .then(a.1.item.cmp(&b.1.item))
         });
@@ -128,7 +129,7 @@ impl<I: Items> Mine<I> {
                 }
             }
         }
-        // Whatever has exact values goes first: a end around them says less.
+        // Whatever has exact values goes first: an end around them says less.
         let mut ends: Vec<&([f64; 3], Short)> = ranked.iter().filter(|(p, short)| short.tally.end && p[0] <= LEVEL).collect();
         ends.sort_by(|(a, one), (b, other)| a[0].total_cmp(&b[0]).then(one.item.cmp(&other.item)));
         chosen.extend(ends.into_iter().take(MOST_ENDS).map(|(_, short)| short.clone()));

@@ -170,7 +170,9 @@ impl Asked<'_> {
                 planted.then_some(Place::Any)
             }
             None if is_the_text(&contexts) => None,
-            None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => Some(Place::Grown),
+            None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => {
+                (!places.is_of_template(&contexts, short.tally.rows)).then_some(Place::Grown)
+            }
             None => Some(Place::Any),
         }
     }
@@ -295,7 +297,7 @@ impl Verifier<'_> {
             return Ok(());
         }
         if widened.is_some() {
-            self.accepted.retain(|(rows, _)| !rows.is_subset(&agreeing));
+            self.accepted.retain(|(rows, other)| !rows.is_subset(&agreeing) || short.tally.end && !other.end);
         }
         let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
