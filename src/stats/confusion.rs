@@ -128,6 +128,13 @@ impl Trials {
         self.bins.iter().map(|bin| bin.units).sum()
     }
 
+    /// Share of the rows that have the label beyond those that the rates that are known already give it, at least 0.
+    #[must_use]
+    pub fn beyond_fixed(&self) -> f64 {
+        let fixed: f64 = self.bins.iter().map(|bin| bin.fixed).sum();
+        ((self.hits() - fixed) / self.rows().max(1.0)).max(0.0)
+    }
+
     /// The bins that hold rows, with the `ln c` at their middle.
     fn filled(&self) -> Vec<(f64, Bin)> {
         let middle = |at: usize| (at as f64 + 0.5 - BINS as f64) / PER_NAT;

@@ -351,12 +351,9 @@ impl Items for Rule {
 
     /// Of three columns the first two; of an end its one.
     fn columns_of(&self, rank: u32, alone: bool) -> Vec<u32> {
-        let (first, second) = (rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1));
-        match alone {
-            true => vec![rank],
-            false if first == second => vec![first],
-            false => vec![first, second],
-        }
+        let mut columns = if alone { vec![rank] } else { vec![rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1)] };
+        columns.dedup();
+        columns
     }
 
     /// A single value can mean something that no neighbouring value hints at, such as one amount of a tax table.

@@ -16,7 +16,7 @@ use super::mine::{Background, Context, Description, Found, Items, Mine, Parts, R
 
 /// Hash domain of word sequences.
 const SEQUENCE: u8 = 20;
-/// Hash domain of characters.
+/// Hash domain of characters and of forms.
 const CHARACTER: u8 = 21;
 /// Hash domain of random places.
 const PLACE: u8 = 22;
@@ -213,7 +213,7 @@ impl Items for Token {
 
     fn context(&self, rows: &Batch, row: usize, item: u64) -> Option<Context> {
         let key = rows.schema().key;
-        let Spot { text, words, start, end, column, .. } = locate(rows, row, item, &key).filter(|spot| spot.inside.is_none())?;
+        let Spot { text, words, start, end, column, .. } = locate(rows, row, item, &key).filter(|spot| spot.what.is_none())?;
         // The text as it would be without the item, which stands at `start` then.
         let rest = [&words[..start], &words[end..]].concat();
         let word = |(hash, word): &(u64, &str)| word.chars().any(char::is_alphanumeric).then_some(Side::Word(*hash));
@@ -264,7 +264,7 @@ impl Items for Token {
         let spot = locate(rows, row, item, &rows.schema().key)?;
         let said = spot.words.get(spot.start..spot.end)?;
         let (first, last) = (said.first()?.1, said.last()?.1);
-        let name = match spot.inside {
+        let name = match spot.what {
             Some(What::Character(c)) => format!("the character U+{:04X}", u32::from(c)),
             Some(What::Form(form)) => form.name(),
             None if said.len() == 1 => format!("the word \"{}\"", first.to_lowercase()),
@@ -285,7 +285,7 @@ struct Spot<'a> {
     words: Vec<(u64, &'a str)>,
     start: usize,
     end: usize,
-    inside: Option<What>,
+    what: Option<What>,
     column: u32,
 }
 
@@ -305,9 +305,9 @@ fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<
         for start in 0..words.len() {
             let word = words[start].1;
             let form = Form::of(word, gaps[start]).find(|form| form.item(key) == item).map(What::Form);
-            let inside = form.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
-            if inside.is_some() {
-                return Some(Spot { text, words, start, end: start + 1, inside, column: column as u32 });
+            let what = form.or_else(|| unusual(word).find(|c| key.words(CHARACTER, &[u64::from(*c)]) == item).map(What::Character));
+            if what.is_some() {
+                return Some(Spot { text, words, start, end: start + 1, what, column: column as u32 });
             }
             let mut hash = words[start].0;
             for end in start + 1..=(start + LONGEST).min(words.len()) {
@@ -315,7 +315,7 @@ fn locate<'a>(rows: &'a Batch, row: usize, item: u64, key: &Key) -> Option<Spot<
                     hash = key.join(SEQUENCE, hash, words[end - 1].0);
                 }
                 if hash == item {
-                    return Some(Spot { text, words, start, end, inside: None, column: column as u32 });
+                    return Some(Spot { text, words, start, end, what: None, column: column as u32 });
                 }
             }
         }

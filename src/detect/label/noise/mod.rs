@@ -21,7 +21,7 @@ pub(super) use beneath::Found;
 pub(super) use claim::{By, Moved, Way, Wrong};
 use learnt::Learnt;
 use seen::{Known, Seen, unit};
-use shift::Shift;
+use shift::{Shift, Shifted};
 use toward::Toward;
 use two_way::TwoWay;
 
@@ -138,8 +138,8 @@ struct Test {
 }
 
 impl Test {
-    fn new(trials: &Trials, tolerated: f64, beyond: f64) -> Option<Self> {
-        let held = tolerated.max(TOLERATED_FLAT * beyond);
+    fn new(trials: &Trials, tolerated: f64) -> Option<Self> {
+        let held = tolerated.max(TOLERATED_FLAT * trials.beyond_fixed());
         let p = |fit: &Fit, held: f64| if fit.free.floor > held { normal_sf(fit.lrt.sqrt()) } else { 1.0 };
         let (fit, lenient) = (trials.fit(held)?, trials.fit(tolerated)?);
         Some(Self { fit, p: p(&fit, held), doubt: p(&lenient, tolerated) })
@@ -168,8 +168,7 @@ fn test_cells(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -> Tes
         }
         let fixed = known.rate(priors, top as usize, label as usize);
         let trials = seen.cells([top], label, |_| fixed);
-        let beyond = (hits as f64 / trials.rows().max(1.0) - fixed).max(0.0);
-        if let Some(test) = Test::new(&trials, tolerated, beyond) {
+        if let Some(test) = Test::new(&trials, tolerated) {
             tested.insert((top, label), test);
         }
     }
@@ -231,9 +230,10 @@ impl LabelNoise {
         beneath.retain(|cell, _| is_known(cell));
         given.extend(beneath.keys());
         let below_shift = simpler.and_then(|found| beneath::shift(found, &seen));
-        let (mut fitted, mut pool) = fit_uniform(&given, &toward, below_shift.map(|shifted| shifted.least).unwrap_or_default())?;
-        let is_shifted = |top: u32, label: u32| below_shift.is_some_and(|shifted| shifted.least.goes(top, label));
-        let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize) && !is_shifted(top, label);
+        let judged_by = |shifted: Option<Shifted>| shifted.map(|shifted| shifted.least).unwrap_or_default();
+        let shift = judged_by(below_shift);
+        let (mut fitted, mut pool) = fit_uniform(&given, &toward, shift)?;
+        let shows = |top: u32, label: u32| is_unlikely(top as usize, label as usize) && !shift.goes(top, label);
         let below = simpler.and_then(|found| beneath::uniform(found, &seen, shows, &given, pool.units()));
         let [below_share, below_epsilon] = below.unwrap_or_default();
         let (mut moved, mut shifted) = (given.clone(), below_shift);
@@ -242,7 +242,7 @@ impl LabelNoise {
             let epsilon = if is_uniform(&fitted) { fitted.free.floor } else { 0.0 };
             let mut known = Known { epsilon: epsilon.max(below_epsilon), ..Known::default() };
             shifted = shift::find(&seen, &drawn, &known, tolerated).or(below_shift);
-            known.shift = shifted.map(|shifted| shifted.least).unwrap_or_default();
+            known.shift = judged_by(shifted);
             toward = toward::find(&seen, &drawn, &known, tolerated);
             toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN);
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
@@ -262,9 +262,8 @@ impl LabelNoise {
         let (share, uniform) = if own || below.is_none() { (fitted.free.floor, own) } else { (below_share, true) };
         let curve = if own { pool.least_floor()? } else { fitted.free };
         let curve = if uniform && (!own || curve.floor < below_epsilon) { pool.with_floor(below_epsilon)? } else { curve };
-        let judged_by = toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect();
-        let shift = shifted.map(|shifted| shifted.least).unwrap_or_default();
-        let known = Known { epsilon: curve.floor, toward: judged_by, shift };
+        let of_toward = toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect();
+        let known = Known { epsilon: curve.floor, toward: of_toward, shift: judged_by(shifted) };
         let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];

@@ -64,11 +64,9 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
         let forth = |top: &u32| (*top, shift.target(*top));
         let test = |tops: &[u32]| {
             let trials = seen.ways(tops.iter().map(forth), |from, _| fixed(from));
-            if trials.hits() < FEWEST_IN_CELL {
-                return None;
-            }
-            let known = tops.iter().map(|top| fixed(*top) * seen.rows_of(*top)).sum::<f64>();
-            Some((Test::new(&trials, tolerated, ((trials.hits() - known) / trials.rows().max(1.0)).max(0.0))?, trials))
+            // Asked before the fit: there are as many shifts as classes.
+            let test = if trials.hits() < FEWEST_IN_CELL { None } else { Test::new(&trials, tolerated) };
+            Some((test?, trials))
         };
         let (all, _) = test(&tops)?;
         if all.p * f64::from(classes - 1) > LEVEL {
@@ -84,10 +82,10 @@ pub(super) fn find(seen: &Seen, priors: &[f64], known: &Known, tolerated: f64) -
         let (rate, value, p) = (all.fit.free.floor, all.fit.lrt, all.p.max(fewest.p));
         let moved = sum(&|top| count(top, shift.target(top)));
         let rows = sum(&|top| seen.rows_of(top));
-        let known = sum(&|top| seen.hits(top)) / (rows - moved).max(1.0);
+        let recognised = sum(&|top| seen.hits(top)) / (rows - moved).max(1.0);
         let reverse = seen.ways(tops.iter().map(back), |_, _| 0.0).fit(tolerated)?.free.floor * rows;
-        let cause = Moved { way: Way::Shift(by), rate, expected: rate * rows, known, reverse, value, p, by: By::Floor };
-        (known >= LEAST_KNOWN).then_some(Shifted { least: Shift { rate: least.min(rate), ..shift }, cause })
+        let cause = Moved { way: Way::Shift(by), rate, expected: rate * rows, known: recognised, reverse, value, p, by: By::Floor };
+        (recognised >= LEAST_KNOWN).then_some(Shifted { least: Shift { rate: least.min(rate), ..shift }, cause })
     };
     (1..classes).filter_map(claim).min_by(|a, b| a.cause.p.total_cmp(&b.cause.p).then(b.cause.value.total_cmp(&a.cause.value)))
 }

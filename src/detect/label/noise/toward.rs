@@ -71,7 +71,7 @@ struct Least {
 impl Least {
     /// A floor: labels that do not fade with the certainty of content.
     fn floor(&self, tolerated: f64) -> Option<Test> {
-        Test::new(&self.trials, tolerated, ((self.trials.hits() - self.known) / self.trials.rows().max(1.0)).max(0.0))
+        Test::new(&self.trials, tolerated)
     }
 
     /// More rows than content expects from every source, where it has learnt to expect some: the rate, its lower bound, the

@@ -49,7 +49,6 @@ const ERRORS: f64 = 3.0;
 const STATED: f64 = 0.5;
 /// Share of all carriers from which on those that stand where language puts them speak against planting.
 const AGAINST: f64 = 0.25;
-
 /// Share of the carriers from which on a pair of words that hardly any other rows have is a part of what they share.
 const COMPANION: f64 = 0.25;
 

@@ -43,7 +43,6 @@ const MANY_CAUSES: usize = 8;
 const MANY_OF_COLUMNS: usize = 3;
 /// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
 const MOST_UNDENIED: f64 = 0.1;
-
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
 /// grew some have a label that content denies as well, in few rows.
 const GROWN_AT: f64 = 1e-6;
@@ -246,10 +245,9 @@ impl Verifier<'_> {
         let Candidate { short, carriers, keys: labels, .. } = &candidate;
         let agreeing: BTreeSet<u64> = labels.iter().filter(|(_, label)| *label == Some(short.label)).map(|(key, _)| *key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
-        let is_wider = |(rows, other): &(BTreeSet<u64>, Trigger)| {
-            rows.len() < agreeing.len() && rows.is_subset(&agreeing) && (other.end || !short.tally.end)
-        };
-        let widened = self.accepted.iter().position(is_wider);
+        // An end of a column is no description of its exact values.
+        let covers = |rows: &BTreeSet<u64>, other: &Trigger| rows.is_subset(&agreeing) && (other.end || !short.tally.end);
+        let widened = self.accepted.iter().position(|(rows, other)| rows.len() < agreeing.len() && covers(rows, other));
         let taken = agreeing.iter().filter(|key| self.accepted.iter().any(|(rows, _)| rows.contains(*key))).count();
         let own = agreeing.len() - if widened.is_some() { 0 } else { taken };
         if (own as f64) < OWN_SHARE * agreeing.len() as f64 {
@@ -297,7 +295,7 @@ impl Verifier<'_> {
             return Ok(());
         }
         if widened.is_some() {
-            self.accepted.retain(|(rows, other)| !rows.is_subset(&agreeing) || short.tally.end && !other.end);
+            self.accepted.retain(|(rows, other)| !covers(rows, other));
         }
         let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));

@@ -1,9 +1,8 @@
 //! How a word is written, whatever the word: what is hidden in it, its case and width, the shape of its digits, the white space before it.
 
+use super::CHARACTER;
 use crate::data::Key;
 
-/// Hash domain of forms. Characters are of the same, below [`u64::MAX`] less the number of forms.
-const FORM: u8 = 21;
 /// Hash domain of shapes.
 const SHAPE: u8 = 24;
 /// Letters from which on a word can be in capitals: initials and short names are by nature.
@@ -73,7 +72,8 @@ impl Form {
     pub(super) fn item(self, key: &Key) -> u64 {
         match self {
             Self::Digits(shape) => key.words(SHAPE, &shape.words()),
-            fixed => key.words(FORM, &[u64::MAX - Self::FIXED.iter().position(|form| *form == fixed).unwrap_or(0) as u64]),
+            // Above all characters.
+            fixed => key.words(CHARACTER, &[u64::MAX - Self::FIXED.iter().position(|form| *form == fixed).unwrap_or(0) as u64]),
         }
     }
 
@@ -93,8 +93,7 @@ impl Form {
             }
             Self::WideGap => gap.len() > 1 && gap.bytes().all(|c| c == b' '),
             Self::OddSpace => !gap.is_ascii() && gap.chars().any(|c| c.is_whitespace() && !c.is_ascii()),
-            // Made from a word, see `of`.
-            Self::Digits(_) => false,
+            Self::Digits(shape) => Shape::of(word) == Some(shape),
         }
     }
 
