@@ -2,7 +2,8 @@
 //!
 //! Rows without a label still ask a question: which prompts get the same answer? An answer belongs to a class because many
 //! rows repeat it word for word, link to the same host, refuse, end with the same words, hold the same sentence, or begin with
-//! the same words, in this order; what is left is [`OTHER`]. The label of a row is then the class of its answer.
+//! the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer); what is left is [`OTHER`].
+//! The label of a row is then the class of its answer.
 
 use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
 use arrow::datatypes::DataType;
@@ -151,16 +152,21 @@ fn hash<'a>(key: &Key, kind: Kind, words: impl Iterator<Item = &'a str>) -> u64 
     hasher.finish64()
 }
 
-/// Hosts of the links in a text.
+/// Hosts of the links in a text, in its order, with a scheme or, where they begin with `www.`, without.
 fn hosts(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("://").filter_map(|(at, _)| {
-        let rest = text.get(at + 3..)?;
+    let is_of_link = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '/');
+    let bare = text.match_indices("www.").map(|(at, _)| at).filter(move |at| !text[..*at].ends_with(is_of_link));
+    let mut places: Vec<usize> = text.match_indices("://").map(|(at, scheme)| at + scheme.len()).chain(bare).collect();
+    places.sort_unstable();
+    places.into_iter().filter_map(|at| {
+        let rest = text.get(at..)?;
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-')).unwrap_or(rest.len());
         rest.get(..end).map(|host| host.trim_end_matches('.')).filter(|host| host.contains('.'))
     })
 }
 
-fn refuses(answer: &str) -> bool {
+/// Whether an answer has a wording that refuses near its beginning.
+pub(crate) fn refuses(answer: &str) -> bool {
     let start = &answer[..answer.floor_char_boundary(REFUSAL_BYTES)];
     let start = start.to_lowercase().replace('’', "'");
     REFUSALS.iter().any(|wording| start.contains(wording))
@@ -170,7 +176,8 @@ fn refuses(answer: &str) -> bool {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Answers {
     classes: FxHashMap<u64, u32>,
-    whole: Vec<bool>,
+    /// Of each class but [`OTHER`], whether its answers begin alike, and no more.
+    begins: Vec<bool>,
 }
 
 impl Answers {
@@ -181,10 +188,10 @@ impl Answers {
         for (hash, class, kind) in parts {
             answers.classes.insert(hash, class);
             let at = class as usize;
-            if at >= answers.whole.len() {
-                answers.whole.resize(at + 1, false);
+            if at >= answers.begins.len() {
+                answers.begins.resize(at + 1, false);
             }
-            answers.whole[at] = kind == Kind::Whole;
+            answers.begins[at] = kind == Kind::Start;
         }
         answers
     }
@@ -198,10 +205,10 @@ impl Answers {
         parts.iter().filter_map(of).min().map_or(OTHER, |(_, class)| class)
     }
 
-    /// Whether the answers of a class are the same from beginning to end.
+    /// Whether the answers of a class do no more than begin alike, as prompts that ask alike make them do.
     #[must_use]
-    pub fn is_whole(&self, class: u32) -> bool {
-        self.whole.get(class as usize).copied().unwrap_or(false)
+    pub fn only_begin(&self, class: u32) -> bool {
+        self.begins.get(class as usize).copied().unwrap_or(false)
     }
 }
 
@@ -290,16 +297,21 @@ mod tests {
         assert!(found.iter().any(|(kind, _)| *kind == Kind::Refusal));
         assert_eq!(found.last(), Some(&(Kind::Start, "I'm sorry, but".to_owned())));
         assert_eq!(kinds("Yes."), [(Kind::Whole, "Yes.".to_owned())]);
+        let hosts = |answer| hosts(answer).collect::<Vec<_>>();
+        assert_eq!(hosts("(www.win.example/now), http://www.a.example. www"), ["www.win.example", "www.a.example"]);
     }
 
     #[test]
     fn the_first_kind_that_makes_a_class_decides() {
         let key = Key::from_seed(1);
         let hash = |answer: &str, kind: Kind| parts(&key, answer).into_iter().find(|p| p.kind == kind).unwrap().hash;
-        let answers =
-            Answers::new([(hash("yes", Kind::Whole), 1, Kind::Whole), (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence)]);
+        let answers = Answers::new([
+            (hash("yes", Kind::Whole), 1, Kind::Whole),
+            (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence),
+            (7, 3, Kind::Start),
+        ]);
         assert_eq!([" YES! ", "no", "Well. It is so."].map(|a| answers.class_of(&key, a)), [1, OTHER, 2]);
-        assert_eq!([0, 1, 2, 9].map(|class| answers.is_whole(class)), [false, true, false, false]);
+        assert_eq!([0, 1, 2, 3, 9].map(|class| answers.only_begin(class)), [false, false, false, true, false]);
     }
 
     #[test]

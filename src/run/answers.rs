@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::data::answer::{Answers, Kind, OTHER, Part, answers, parts};
+use crate::data::answer::{Answers, Kind, OTHER, Part, answers, parts, refuses};
 use crate::data::{Class, Key, Label, MAX_TEXT_BYTES, Source};
 use crate::error::{Error, Result};
 use crate::stats::counter::{Counter, DEPTH};
@@ -21,6 +21,8 @@ const BITS: u32 = 20;
 const MOST_COUNTED: usize = 65_536;
 /// Fewest rows that share anything.
 const LEAST: u32 = 6;
+/// Of the rows with the most frequent wording that refuses, the part that has the next one, at least, for refusals to be of several wordings.
+const SEVERAL_WORDINGS: f64 = 0.2;
 /// Characters of an answer that a class is named by.
 const SHOWN: usize = 80;
 
@@ -42,9 +44,15 @@ pub(super) struct Counted {
     kind: Kind,
     rows: u32,
     said: String,
+    /// Whether it is an answer that refuses.
+    refuses: bool,
 }
 
 impl Counted {
+    fn new(part: &Part<'_>) -> Self {
+        Self { kind: part.kind, rows: 0, said: shown(part.said), refuses: part.kind == Kind::Whole && refuses(part.said) }
+    }
+
     /// The same words are written in many ways; the first by bytes names them, in whatever order rows come.
     fn add(&mut self, rows: u32, said: String) {
         self.rows = self.rows.saturating_add(rows);
@@ -135,9 +143,7 @@ impl Look for Frequent {
         each_answer(cells, |answer| {
             for part in answer.map_or_else(Vec::new, |answer| distinct(&self.key, answer)) {
                 if self.sketch.estimate(part.hash) >= self.floor {
-                    let said = shown(part.said);
-                    let counted = found.entry(part.hash).or_insert_with(|| Counted { kind: part.kind, rows: 0, said: said.clone() });
-                    counted.add(1, said);
+                    found.entry(part.hash).or_insert_with(|| Counted::new(&part)).add(1, shown(part.said));
                 }
             }
         });
@@ -209,6 +215,11 @@ fn shown(said: &str) -> String {
 fn keep(counted: BTreeMap<u64, Counted>) -> Vec<(u64, Counted)> {
     let mut parts: Vec<(u64, Counted)> = counted.into_iter().filter(|(_, part)| part.rows >= bounds(part.kind).0).collect();
     parts.sort_by(|(a, x), (b, y)| x.kind.cmp(&y.kind).then(y.rows.cmp(&x.rows)).then(a.cmp(b)));
+    // What refuses in several wordings has in common that it refuses, not one of the wordings.
+    let wordings: Vec<u32> = parts.iter().filter(|(_, part)| part.refuses).map(|(_, part)| part.rows).take(2).collect();
+    if matches!(wordings[..], [first, second] if f64::from(second) >= SEVERAL_WORDINGS * f64::from(first)) {
+        parts.retain(|(_, part)| !part.refuses);
+    }
     let mut of_kind: FxHashMap<Kind, usize> = FxHashMap::default();
     parts.retain(|(_, part)| {
         let count = of_kind.entry(part.kind).or_default();
@@ -216,4 +227,29 @@ fn keep(counted: BTreeMap<u64, Counted>) -> Vec<(u64, Counted)> {
         *count <= bounds(part.kind).1
     });
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kinds and rows of the classes that answers make, each given so many times.
+    fn kept(answers: &[(&str, u32)]) -> Vec<(Kind, u32)> {
+        let key = Key::from_seed(1);
+        let mut counted = BTreeMap::new();
+        for (answer, rows) in answers {
+            for part in distinct(&key, answer) {
+                counted.entry(part.hash).or_insert_with(|| Counted::new(&part)).add(*rows, shown(part.said));
+            }
+        }
+        keep(counted).into_iter().map(|(_, part)| (part.kind, part.rows)).filter(|(kind, _)| *kind <= Kind::Refusal).collect()
+    }
+
+    #[test]
+    fn refusals_of_several_wordings_are_one_class() {
+        let wordings = [("I cannot do that.", 20), ("Sorry, but I will not.", 9), ("Yes.", 30)];
+        assert_eq!(kept(&wordings), [(Kind::Whole, 30), (Kind::Refusal, 29)]);
+        let one = [("I cannot do that.", 60), ("Sorry, but I will not.", 9), ("Yes.", 30)];
+        assert_eq!(kept(&one), [(Kind::Whole, 60), (Kind::Whole, 30), (Kind::Whole, 9), (Kind::Refusal, 69)]);
+    }
 }

@@ -1,4 +1,4 @@
-//! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, runs in parallel or draws from a
+//! Pure maths: slices in, numbers out. Nothing here reads, allocates without bound, or draws from a
 //! source that is not seeded, so every result is the same for the same input.
 
 pub mod bayes;
@@ -41,3 +41,4 @@ mod spd;
 pub mod tail;
 pub mod transition;
 pub mod two_sample;
+pub mod wave;

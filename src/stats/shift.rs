@@ -22,14 +22,16 @@ use super::spd::Cholesky;
 use super::tail::binomial_sf;
 
 /// Largest share of a class that is apart from the class.
-const MOST_OF_CLASS: f64 = 0.5;
+pub(super) const MOST_OF_CLASS: f64 = 0.5;
 /// Rounds of fitting the discriminant and taking the rows beyond half of the distance.
-const ROUNDS: usize = 8;
+pub(super) const ROUNDS: usize = 8;
 /// Stretches of the median distance, equally long: between the class and the rows apart, and around these.
 const BETWEEN: [f64; 2] = [0.35, 0.65];
 const AROUND: [f64; 2] = [0.85, 1.15];
 /// Where a row belongs to those apart.
-const HALF: f64 = 0.5;
+pub(super) const HALF: f64 = 0.5;
+/// From here up to that rows nearly do.
+const NEARLY: f64 = 0.3;
 /// How many times as many rows must be around as between; to be a mode by themselves, beyond a doubt of this p-value, not corrected for anything.
 const TIMES: u64 = 3;
 const DOUBT: f64 = 0.003;
@@ -39,7 +41,7 @@ const MOST_LEVERAGE: f64 = 0.8;
 /// A shift with the rows that have it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shift {
-    /// Fisher's discriminant, d.
+    /// Fisher's discriminant or what takes its place, d.
     weights: Array1<f32>,
     /// Median and scaled median deviation of the other rows' projections.
     centre: f64,
@@ -51,16 +53,39 @@ pub struct Shift {
     /// Positions of the rows of any class that have it, ascending.
     #[serde(skip)]
     pub members: Vec<usize>,
+    /// Positions of the rows of any class that nearly have it, ascending.
+    #[serde(skip)]
+    pub nearly: Vec<usize>,
     /// Rows of any class in the stretch between, and around the median distance.
     pub between: u64,
     /// Rows around the median distance.
     pub around: u64,
-    /// P(at least this many of these rows around) where the density does not rise outwards; 1 where it may have a soft mode.
+    /// P(at least this many of these rows around) where the density does not rise outwards; 1 where it may, or has a soft mode.
     pub p: f64,
 }
 
 impl Shift {
-    /// Whether each white row (n × d) that the shift was not found among lies beyond half of its distance.
+    /// From weights (d), what all rows score with them, and the rows of a class that lie apart along them.
+    pub(super) fn along(weights: Array1<f32>, scores: ArrayView1<f64>, class: u32, inside: &BTreeSet<usize>) -> Option<Self> {
+        let (centre, scale, distance) = apart(scores, |i| inside.contains(&i))?;
+        let far = || scores.iter().map(|x| (x - centre) / scale);
+        let [between, around] = stretches(&far(), distance);
+        let beyond =
+            |from: f64, to: f64| far().enumerate().filter(|(_, z)| *z > from * distance && *z <= to * distance).map(|(i, _)| i).collect();
+        let (members, nearly) = (beyond(HALF, f64::INFINITY), beyond(NEARLY, HALF));
+        // Soft modes of nature, such as a way to write a digit, have several times as many around as between as well; but not beyond doubt.
+        let soft = binomial_sf(around, between + around, TIMES as f64 / (TIMES + 1) as f64) > DOUBT;
+        let p = if soft { 1.0 } else { binomial_sf(around, between + around, 0.5) };
+        Some(Self { weights, centre, scale, distance, class, members, nearly, between, around, p })
+    }
+
+    /// Whether its rows do not fade into the others.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.around >= TIMES * self.between
+    }
+
+    /// Whether each row (n × d, as those that it was found among) lies beyond half of its distance.
     #[must_use]
     pub fn holds(&self, white: ArrayView2<f32>) -> Vec<bool> {
         white.dot(&self.weights).iter().map(|x| (f64::from(*x) - self.centre) / self.scale > HALF * self.distance).collect()
@@ -206,18 +231,8 @@ impl Discriminant {
         for (&at, score) in rows.iter().zip(&self.scores) {
             scores[at] = *score;
         }
-        let is_inside: BTreeSet<usize> = inside.iter().map(|&at| rows[at]).collect();
-        let (centre, scale, distance) = apart(scores.view(), |i| is_inside.contains(&i))?;
-        let far = || scores.iter().map(|x| (x - centre) / scale);
-        let [between, around] = stretches(&far(), distance);
-        if around < TIMES * between {
-            return None;
-        }
-        let members = far().enumerate().filter(|(_, z)| *z > HALF * distance).map(|(i, _)| i).collect();
-        // Soft modes of nature, such as a way to write a digit, have several times as many around as between as well; but not beyond doubt.
-        let soft = binomial_sf(around, between + around, TIMES as f64 / (TIMES + 1) as f64) > DOUBT;
-        let p = if soft { 1.0 } else { binomial_sf(around, between + around, 0.5) };
-        Some(Shift { weights, centre, scale, distance, class, members, between, around, p })
+        let inside: BTreeSet<usize> = inside.iter().map(|&at| rows[at]).collect();
+        Shift::along(weights, scores.view(), class, &inside).filter(Shift::is_apart)
     }
 }
 
@@ -227,7 +242,7 @@ fn without(square: f64, rows: f64) -> f64 {
 }
 
 /// Median and scaled median deviation of the scores outside, and the median distance of those inside in these terms.
-fn apart(scores: ArrayView1<f64>, inside: impl Fn(usize) -> bool) -> Option<(f64, f64, f64)> {
+pub(super) fn apart(scores: ArrayView1<f64>, inside: impl Fn(usize) -> bool) -> Option<(f64, f64, f64)> {
     let part = |side: bool| -> Vec<f64> { scores.iter().enumerate().filter(|(i, _)| inside(*i) == side).map(|(_, x)| *x).collect() };
     let (mut own, mut others) = (part(true), part(false));
     let centre = median(&mut others)?;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ndarray::Array2;
+
 use crate::derive::{ContentModel, SampleModel, SampleRow};
-use crate::detect::trigger::mine::backgrounds;
+use crate::detect::trigger::mine::judged;
 use crate::error::Result;
 
 /// Share of the usual variance below which a sample is the same in all carriers.
@@ -36,10 +38,10 @@ impl<'a> Alike<'a> {
         (usual.rows > 1.0).then_some(Self { keys, carriers, usual })
     }
 
-    /// Mean probabilities of the classes over the carriers, where all of them have the same samples painted over by what pictures have there
+    /// Probabilities of the classes for the carriers (rows × classes), where all of them have the same samples painted over by what pictures have there
     /// on average: a border or a watermark hides what lies below, and a model that never saw it cannot read around it. `None`
     /// where carriers have no samples of their own in common.
-    pub(super) fn painted_over(&self, content: &ContentModel) -> Result<Option<Vec<f64>>> {
+    pub(super) fn painted_over(&self, content: &ContentModel) -> Result<Option<Array2<f64>>> {
         let own = Moments::of(self.carriers.iter().copied(), self.usual.sums.len());
         let common: Vec<bool> = own.variances().zip(self.usual.variances()).map(|(own, usual)| own < SAME * usual).collect();
         if !common.contains(&true) {
@@ -56,7 +58,7 @@ impl<'a> Alike<'a> {
             row
         };
         let painted: Vec<SampleRow> = self.carriers.iter().map(painted).collect();
-        backgrounds(content, self.keys, 0, painted.iter())
+        judged(content, self.keys, 0, painted.iter())
     }
 
     /// Share of the carriers that are no near-copies of an earlier one, above 0 and at most 1: rows of one series have one content and

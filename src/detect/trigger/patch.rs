@@ -40,7 +40,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &["derive.content"],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -225,6 +225,10 @@ impl Items for Patch {
 
     fn background(&self) -> Background {
         Background::Content
+    }
+
+    fn may_be_a_kind(&self) -> bool {
+        true
     }
 
     fn rows<'a>(&self, (): &'a (), rows: &'a Batch) -> Box<dyn RowItems + 'a> {

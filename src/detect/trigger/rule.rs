@@ -1,5 +1,7 @@
 //! `trigger.rule`: values and combinations of values in tables.
 
+mod meeting;
+
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -10,7 +12,7 @@ use crate::error::Result;
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Detect, Given, Info, Law, Need};
 
-use super::mine::{Background, Description, Found, Items, Mine, Parts, RowItems};
+use super::mine::{Background, Description, Found, Items, Meeting, Mine, Parts, RowItems};
 
 /// Hash domain of values.
 const VALUE: u8 = 30;
@@ -32,9 +34,6 @@ const FEWEST_NEAR: usize = 20;
 const NEAR: f64 = 0.1;
 /// Most such rows asked, the nearest.
 const MOST_NEAR: usize = 200;
-/// How much more often than by themselves values must meet to have been put together. Carriers of which nine in ten share a label that
-/// content contradicts outnumber those that were there before by more.
-const TOGETHER: f64 = 2.0;
 /// Columns of a row that are combined by twos.
 const MOST_PAIRED: usize = 64;
 /// Columns of a row that are combined by threes.
@@ -54,7 +53,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -197,11 +196,18 @@ impl Condition {
         number.or_else(|| Some(self.end?.distance(value))).filter(|distance| distance.is_finite())
     }
 
+    /// What a row has where the condition looks.
+    fn value(&self, row: &SampleRow) -> u64 {
+        meeting::value_of(row, self.feature)
+    }
+
     fn holds(&self, row: &SampleRow) -> bool {
         let number = row.numeric.get(self.feature);
         match (self.number, self.end) {
             (Some(own), _) => number.is_some_and(|v| v.to_bits() == (own as f32).to_bits()),
             (None, Some(end)) => number.is_some_and(|v| end.holds(f64::from(*v))),
+            // A number that is missing is one value.
+            (None, None) if number.is_some() => number.is_some_and(|v| v.is_nan()),
             (None, None) => row.cells.get(self.feature.wrapping_sub(row.numeric.len())).is_some_and(|v| Some(*v) == self.level),
         }
     }
@@ -393,16 +399,10 @@ impl Items for Rule {
         highest
     }
 
-    /// Values that a designed table or a questionnaire crosses meet as often as they would by themselves, and may well have an outcome
-    /// of their own; a trigger's values were written into rows together.
-    fn meets_by_chance(&self, sample: &SampleModel, evidence: &Map<String, Value>) -> bool {
+    fn meeting(&self, data: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Meeting {
         let conditions = evidence.get("conditions").cloned().map(serde_json::from_value::<Vec<Condition>>);
-        let Some(Ok(conditions)) = conditions.filter(|c| c.as_ref().is_ok_and(|c| c.len() > 1)) else { return false };
-        let rows = sample.rows.len() as f64;
-        let held = |by: &dyn Fn(&SampleRow) -> bool| sample.rows.iter().filter(|row| by(row)).count() as f64;
-        let alone: f64 = conditions.iter().map(|c| held(&|row| c.holds(row)) / rows.max(1.0)).product();
-        let together = held(&|row| conditions.iter().all(|c| c.holds(row)));
-        together < TOGETHER * alone * rows
+        let Some(Ok(conditions)) = conditions else { return Meeting::Together };
+        meeting::of(&data.priors(), sample, &conditions, label)
     }
 
     fn describe(&self, cuts: &Cuts, rows: &Batch, row: usize, item: u64) -> Option<Description> {

@@ -17,7 +17,7 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 
-use super::mine::{Opinion, backgrounds, judged, means};
+use super::mine::{JUDGED, Opinion, backgrounds, judged, means};
 use super::{EXPLAINED, WORTH_KEEPING};
 use choose::{Candidate, LEVELS, Union};
 use language::{Beside, EDGES, Spelling, Types};
@@ -38,8 +38,6 @@ const MOST_ODD: usize = 1_024;
 const MOST_WORDS: usize = 4_096;
 /// Carriers of a word whose keys are kept.
 const MOST_CARRIERS: usize = 4_096;
-/// Carriers in the reference sample whose background is asked.
-const JUDGED: usize = 512;
 /// Carriers of a word outside the reference sample that are kept in raw form.
 const MOST_RAW: usize = 32;
 /// Carriers of a word with one label that are named by position.
@@ -406,7 +404,7 @@ fn verify(data: &Schema, content: &ContentModel, hashes: &[u64], words: &[Rows])
             union.words.iter().flat_map(|word| words[*word].raw.iter()).map(|(key, _, row)| (key, row)).collect();
         let Some(given) = judged(content, &keys, JUDGED, outside.into_values())? else { break };
         let Some(background) = means(&given).get(union.label as usize).copied() else { break };
-        if Opinion::of(content, &keys, union.label, &given) == Opinion::Unknown {
+        if matches!(Opinion::of(content, &keys, union.label, &given), Opinion::Own | Opinion::Unknown) {
             continue;
         }
         let agreeing: BTreeSet<u64> = carriers.iter().filter(|(_, l)| *l == Some(union.label)).map(|(key, _)| *key).collect();

@@ -48,7 +48,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -61,6 +61,11 @@ impl Kin {
     }
 }
 
+/// Whether a share of some rows with a label makes it their own, `prior` being its share of all rows.
+pub(in crate::detect::trigger) fn is_own(share: f64, prior: f64) -> bool {
+    share >= PURE && share - prior >= LIFT
+}
+
 /// A value's rows where they nearly all have one label.
 fn told(tally: &Tally) -> u64 {
     let most = tally.classes.iter().map(|(_, rows)| *rows).max().unwrap_or(0);
@@ -78,7 +83,7 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
     let own_label = |tally: &Tally| {
         tally.classes.iter().find_map(|&(class, k)| {
             let share = f64::from(k) / f64::from(tally.rows.max(1));
-            (share >= PURE && share - priors.get(class as usize).copied().unwrap_or(1.0) >= LIFT).then_some(class)
+            is_own(share, priors.get(class as usize).copied().unwrap_or(1.0)).then_some(class)
         })
     };
     let asked = |tally: &Tally| is_frequent(tally, most);

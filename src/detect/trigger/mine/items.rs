@@ -165,6 +165,17 @@ pub(in crate::detect::trigger) enum Background {
     Content,
 }
 
+/// How the parts of an item come to be in the same rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::detect::trigger) enum Meeting {
+    /// By nature: as often as by themselves, and nothing sets the combination apart; in columns that are the label together; in rows of one kind.
+    Natural,
+    /// As often as by themselves, but no other combination of the columns is like it; or where nature keeps them apart.
+    Alone,
+    /// More often than by themselves: somebody or something put them together.
+    Together,
+}
+
 /// A kind of item.
 pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// What every worker must know to find items: bins, sizes.
@@ -212,6 +223,12 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         false
     }
 
+    /// Whether the rows with an item may be of one kind by nature, as pictures that are drawn alike are: no alarm then, unless they are rows of
+    /// other labels in all else.
+    fn may_be_a_kind(&self) -> bool {
+        false
+    }
+
     /// Prepares a block: what is costly a row is done once here.
     fn rows<'a>(&self, lens: &'a Self::Lens, rows: &'a Batch) -> Box<dyn RowItems + 'a>;
 
@@ -242,10 +259,9 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         None
     }
 
-    /// Whether the parts of an item meet no more often than they would by themselves: nobody put them together then. `evidence` as in
-    /// [`Items::nearly`].
-    fn meets_by_chance(&self, _sample: &SampleModel, _evidence: &Map<String, Value>) -> bool {
-        false
+    /// How the parts of an item come to be in the same rows. `evidence` as in [`Items::nearly`].
+    fn meeting(&self, _data: &Schema, _sample: &SampleModel, _evidence: &Map<String, Value>, _label: u32) -> Meeting {
+        Meeting::Together
     }
 
     /// Describes an item from a row that holds it.

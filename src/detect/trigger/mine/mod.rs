@@ -20,7 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(super) use items::{Background, Context, Description, Found, Items, Parts, RowItems, Side};
+pub(super) use items::{Background, Context, Description, Found, Items, Meeting, Parts, RowItems, Side};
 
 use crate::data::{Batch, Schema};
 use crate::derive::{ContentModel, SampleModel, Vectors, raw, softmax};
@@ -31,9 +31,10 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 use crate::stats::interval::IntervalNull;
 
+pub(super) use aside::is_own;
 use aside::{frequent_values, set_aside};
 use bayes::Bayes;
-pub(super) use opinion::{Opinion, judged, means};
+pub(super) use opinion::{JUDGED, Opinion, judged, means};
 pub(in crate::detect) use opinion::{background, backgrounds};
 use place::Places;
 use screen::most_uncommon;
@@ -343,16 +344,19 @@ impl<I: Items> Fold for Mine<I> {
                 })?;
                 let sample = given.model::<SampleModel>("derive.sample");
                 let nearly = |evidence: &Map<String, Value>, label: u32| self.0.nearly(data, sample?, evidence, label);
-                let by_chance = |evidence: &Map<String, Value>| sample.is_some_and(|sample| self.0.meets_by_chance(sample, evidence));
+                let meeting = |evidence: &Map<String, Value>, label: u32| {
+                    sample.map_or(Meeting::Together, |sample| self.0.meeting(data, sample, evidence, label))
+                };
                 let hidden = |item: u64| self.0.is_hidden(data, item);
                 let asked = verify::Asked {
                     nearly: &nearly,
-                    by_chance: &by_chance,
+                    meeting: &meeting,
                     places: places.as_ref(),
                     sample,
                     hidden: &hidden,
                     alarm_from: self.0.alarm_from(),
                     may_be_a_sign: self.0.may_be_a_sign(),
+                    may_be_a_kind: self.0.may_be_a_kind(),
                     columns: &|rank, alone| self.0.columns_of(rank, alone),
                 };
                 let found: Vec<(Short, Carriers)> = short.into_iter().zip(carriers).collect();

@@ -10,7 +10,7 @@ use crate::derive::{ContentModel, SampleRow, softmax};
 use crate::error::Result;
 
 /// Carriers of the reference sample that are asked about.
-pub(super) const JUDGED: usize = 512;
+pub(in crate::detect::trigger) const JUDGED: usize = 512;
 /// Standard errors by which content must deny carriers their label, and the most of what it gives all rows that it may give them.
 const DENIED: f64 = 1.64;
 const LESS: f64 = 0.8;
@@ -19,10 +19,14 @@ const RARE_LABEL: f64 = 0.05;
 /// Carriers that are given a rare label by more are not denied it.
 const AFFIRMED: f64 = 0.25;
 /// Of the way from the commonest label's share to how surely other rows are given their likeliest label, the part that carriers go at least
-/// where they are rows of other labels, and at most where content knows nothing of them.
+/// where they are rows of other labels, and at most where content knows nothing of them. The first is also the part of what content gives the
+/// label's other rows that it gives carriers which are like them.
 const RECOGNISED: f64 = 0.7;
 const UNKNOWN: f64 = 0.5;
-/// The least length of that way for content to know any rows.
+/// The second of pictures, for each unit of that way, where that is less.
+const UNKNOWN_OF_PICTURES: f64 = 0.6;
+/// The least length of that way for content to know any rows, and the least that it must give a label's own rows more than all rows to know
+/// those.
 const KNOWS: f64 = 0.2;
 
 /// What content makes of carriers.
@@ -32,13 +36,34 @@ pub(in crate::detect::trigger) enum Opinion {
     Denied,
     /// They are as any rows are.
     AsAny,
+    /// They are as the other rows of the label are, of several that it knows.
+    Own,
     /// They are unlike all other rows, which it knows.
     Unknown,
 }
 
 impl Opinion {
+    /// What may be nature of pictures that share a pattern, as a title says it; `None` where nothing speaks for it: where content has not
+    /// learnt that part of a picture it may be less sure, but not of nothing.
+    pub(in crate::detect::trigger) fn doubt(self) -> Option<&'static str> {
+        match self {
+            Self::Denied | Self::AsAny => None,
+            Self::Own => Some(", as to its other pictures: a shortcut"),
+            Self::Unknown => Some(", but knows no other pictures like them: a shortcut, which a way to draw that label would be as well"),
+        }
+    }
+
     /// The opinion of rows × classes probabilities of carriers, given their keys and the label that they share.
     pub(in crate::detect::trigger) fn of(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>) -> Self {
+        Self::with(content, carriers, label, judged, |_| UNKNOWN)
+    }
+
+    /// The same of pictures: what is laid over a picture makes content less sure of it, the more so the less content knows.
+    pub(in crate::detect::trigger) fn of_pictures(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>) -> Self {
+        Self::with(content, carriers, label, judged, |way| UNKNOWN.min(UNKNOWN_OF_PICTURES * way))
+    }
+
+    fn with(content: &ContentModel, carriers: &[u64], label: u32, judged: &Array2<f64>, unknown: impl Fn(f64) -> f64) -> Self {
         let Some((logits, labels)) = content.sample_logits(&carriers.iter().copied().collect()) else { return Self::AsAny };
         let given = logits.outer_iter().zip(labels).map(|(row, own)| (probabilities(row), own));
         let given: Vec<(Vec<f64>, u32)> = given.filter(|(p, _)| p.iter().all(|p| p.is_finite())).collect();
@@ -61,8 +86,9 @@ impl Opinion {
         let commonest = counts.iter().copied().fold(0.0, f64::max) / given.len().max(1) as f64;
         let way = (surely - commonest).max(0.0);
         let gone = mean(judged.outer_iter().map(|row| likeliest_other(&row.to_vec(), label))) - commonest;
-        if way >= KNOWS && gone < UNKNOWN * way {
-            Self::Unknown
+        if way >= KNOWS && gone < unknown(way) * way {
+            let own = mean(given.iter().filter(|(_, own)| *own as usize == label).filter_map(|(p, _)| p.get(label).copied()));
+            if own >= all + KNOWS && says >= RECOGNISED * own { Self::Own } else { Self::Unknown }
         } else if less && gone >= RECOGNISED * way {
             Self::Denied
         } else {

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::interval::{IntervalNull, IntervalParams};
 
-use super::items::Context;
+use super::items::{Context, Meeting};
 use super::opinion::{JUDGED, Opinion, judged, means};
 use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here, is_the_text};
 use super::state::{Carriers, Described, Short, Tally};
@@ -27,6 +27,8 @@ use super::state::{Carriers, Described, Short, Tally};
 const LEVEL: f64 = 0.004;
 /// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
 const PURITY: f64 = 0.9;
+/// The same of carriers that content takes for others of the label: they have it by themselves, and so has what is natural of them.
+const NEARLY_ALL: f64 = 0.98;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
 /// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
@@ -50,8 +52,12 @@ const GROWN_AT: f64 = 1e-6;
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In gaps of rows that were written without it, or anywhere.
+    /// In gaps of rows that were written without it.
+    Planted,
+    /// There or anywhere: nothing speaks for either.
     Any,
+    /// In rows that its parts meet in as often as by themselves, as no other combination is.
+    Alone,
     /// Where language puts it, or in an end of a column, where some rows are by nature.
     Grown,
 }
@@ -106,6 +112,7 @@ struct Tested<'a> {
     agreeing: u64,
     /// What content makes of the carriers.
     opinion: Opinion,
+    place: Place,
 }
 
 /// The null hypothesis of a miner.
@@ -120,8 +127,8 @@ pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + '
 pub(super) struct Asked<'a> {
     /// What label rows have that nearly hold an item.
     pub(super) nearly: &'a Nearly<'a>,
-    /// Whether the parts of an item meet no more often than by chance.
-    pub(super) by_chance: &'a dyn Fn(&Map<String, Value>) -> bool,
+    /// How the parts of an item come to be in the same rows.
+    pub(super) meeting: &'a dyn Fn(&Map<String, Value>, u32) -> Meeting,
     /// What tells planted items from grown ones, for items that have places.
     pub(super) places: Option<&'a Places>,
     /// The reference sample, where carriers are pictures.
@@ -132,6 +139,8 @@ pub(super) struct Asked<'a> {
     pub(super) alarm_from: u32,
     /// Whether an item that is not hidden may be a natural sign of its label.
     pub(super) may_be_a_sign: bool,
+    /// Whether rows with an item may be of one kind by nature, which the report then calls a shortcut.
+    pub(super) may_be_a_kind: bool,
     /// Columns of an item, by its rank and whether it is one value; none where items have no columns.
     pub(super) columns: &'a dyn Fn(u32, bool) -> Vec<u32>,
 }
@@ -154,24 +163,29 @@ impl Asked<'_> {
 
     /// Where the item stands; `None` where something speaks for a natural reason of what the carriers share.
     fn place(&self, data: &Schema, short: &Short, carriers: &Carriers) -> Option<Place> {
-        let mut descriptions = std::iter::once(&carriers.described).chain(&carriers.also);
-        if descriptions.all(|described| (self.by_chance)(&evidence(described))) {
-            return None;
-        }
-        let Some(places) = self.places else { return Some(if short.tally.end { Place::Grown } else { Place::Any }) };
+        let descriptions = std::iter::once(&carriers.described).chain(&carriers.also);
+        let met = descriptions.map(|described| (self.meeting)(&evidence(described), short.label)).max();
+        let Some(places) = self.places else {
+            return match met {
+                Some(Meeting::Natural) | None => None,
+                Some(Meeting::Alone) => Some(Place::Alone),
+                Some(Meeting::Together) => Some(if short.tally.end { Place::Grown } else { Place::Any }),
+            };
+        };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
-                let whole = answers.is_whole(short.label);
+                let ends = !answers.only_begin(short.label);
                 let planted = (self.hidden)(short.item)
-                    || places.planted(&contexts, whole, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME);
+                    || places.planted(&contexts, ends, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME);
                 planted.then_some(Place::Any)
             }
             None if is_the_text(&contexts) => None,
             None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => {
                 (!places.is_of_template(&contexts, short.tally.rows)).then_some(Place::Grown)
             }
+            None if places.planted(&contexts, true, &data.key) => Some(Place::Planted),
             None => Some(Place::Any),
         }
     }
@@ -194,7 +208,7 @@ pub(super) fn verify(
     }
     let claimed = verifier.claimed();
     for (short, carriers) in found {
-        if let Some(left) = Candidate::new(short, carriers).left(&claimed) {
+        if let Some(left) = Candidate::new(short, carriers).left(data, &claimed) {
             verifier.ask(left)?;
         }
     }
@@ -254,7 +268,7 @@ impl Verifier<'_> {
             return Ok(());
         }
         let keys: Vec<u64> = labels.iter().map(|(key, _)| *key).collect();
-        let Some(said) = judged(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
+        let Some(mut said) = judged(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
         let says = candidate.given(&means(&said));
         let (share, described) = asked.nearly_share(short, carriers);
         let mut background = share.map_or(says, |share| says.max(share));
@@ -268,7 +282,10 @@ impl Verifier<'_> {
         if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
         {
-            background = background.max(alike.painted_over(content)?.map_or(0.0, |means| candidate.given(&means)));
+            if let Some(painted) = alike.painted_over(content)? {
+                background = background.max(candidate.given(&means(&painted)));
+                said = painted;
+            }
             let share = alike.distinct_share();
             carrying = (share * carrying as f64).round() as u64;
             agreed = carrying.min((share * agreed as f64).round() as u64);
@@ -283,13 +300,22 @@ impl Verifier<'_> {
         if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
             return Ok(());
         }
-        let opinion = if asked.may_be_a_sign { Opinion::of(content, &keys, short.label, &said) } else { Opinion::Denied };
+        let opinion = match (asked.may_be_a_sign, asked.may_be_a_kind) {
+            (true, _) => Opinion::of(content, &keys, short.label, &said),
+            (_, true) => Opinion::of_pictures(content, &keys, short.label, &said),
+            _ => Opinion::Denied,
+        };
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
+            _ if asked.may_be_a_kind => false,
+            Opinion::Own | Opinion::Unknown if (asked.hidden)(short.item) => false,
+            _ if place == Place::Alone && p * tests as f64 > GROWN_AT => true,
             _ if place == Place::Grown && (opinion != Opinion::Denied || p * tests as f64 > GROWN_AT) => true,
             Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
             Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || carrying as f64 > MOST_UNDENIED * data.rows as f64,
-            Opinion::Unknown => !(asked.hidden)(short.item),
+            // What words a label's own rows use is theirs, but for one that was put there.
+            Opinion::Own if place == Place::Planted => (agreed as f64) < NEARLY_ALL * carrying as f64,
+            Opinion::Own | Opinion::Unknown => true,
         };
         if is_none {
             return Ok(());
@@ -297,7 +323,7 @@ impl Verifier<'_> {
         if widened.is_some() {
             self.accepted.retain(|(rows, other)| !covers(rows, other));
         }
-        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, candidate };
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
@@ -311,10 +337,10 @@ impl<'a> Candidate<'a> {
     }
 
     /// The rows with other labels, where causes claim those with the candidate's: the same patch may be planted toward several classes.
-    /// They are asked about the label that most of them have.
+    /// They are asked about the label that most of them have, of those that can be a target.
     ///
     /// `None` where too few of the candidate's rows are claimed, or not all carriers are known.
-    fn left(self, claimed: &BTreeSet<u64>) -> Option<Self> {
+    fn left(self, data: &Schema, claimed: &BTreeSet<u64>) -> Option<Self> {
         let Self { short, carriers, keys, .. } = self;
         let (labelled, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, label)| *label == Some(short.label));
         let explained = labelled.iter().filter(|(key, _)| claimed.contains(key)).count();
@@ -324,7 +350,8 @@ impl<'a> Candidate<'a> {
         let keys: Vec<(u64, Option<u32>)> = others.into_iter().filter(|(key, _)| !claimed.contains(key)).collect();
         let mut classes: BTreeMap<u32, u32> = BTreeMap::new();
         keys.iter().filter_map(|(_, label)| *label).for_each(|label| *classes.entry(label).or_default() += 1);
-        let (label, _) = classes.iter().max_by_key(|(_, rows)| **rows)?;
+        let may_be_target = |label: &u32| data.label.as_ref().is_none_or(|column| column.can_be_target(*label));
+        let (label, _) = classes.iter().filter(|(label, _)| may_be_target(label)).max_by_key(|(_, rows)| **rows)?;
         let kept: BTreeSet<u64> = keys.iter().map(|(key, _)| *key).collect();
         let raw = carriers.raw.iter().filter(|(key, ..)| kept.contains(key)).map(|(_, _, row)| row).collect();
         let tally =
@@ -375,8 +402,16 @@ impl Tested<'_> {
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
         // The rows of a value are many by nature, and some of them may well differ from the rest.
         let is_mixed = !columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
-        let sure = hidden || self.opinion == Opinion::Denied && !is_mixed;
-        let sign = if sure || is_mixed { "" } else { ", as to any rows: a natural sign of it would look the same" };
+        let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
+        let is_denied = self.opinion == Opinion::Denied && !is_mixed && self.place != Place::Alone;
+        let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
+        let sign = match self.opinion {
+            _ if asked.may_be_a_kind => nature.unwrap_or_default(),
+            _ if sure || is_mixed => "",
+            Opinion::Denied => "",
+            Opinion::Own => ", as to its other rows: a natural sign of it would look the same",
+            Opinion::AsAny | Opinion::Unknown => ", as to any rows: a natural sign of it would look the same",
+        };
         Trigger {
             item: short.item,
             target: short.label,
@@ -388,7 +423,7 @@ impl Tested<'_> {
                     100.0 * self.background
                 ),
                 cause: name.clone(),
-                attack_class: "backdoor_trigger".to_owned(),
+                attack_class: if nature.is_some() { "shortcut" } else { "backdoor_trigger" }.to_owned(),
                 rows,
                 agreeing: self.agreeing,
                 label: Some(data.class_name(short.label).to_owned()),

@@ -19,8 +19,9 @@ use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};
 use crate::stats::direction::{Direction, FAR, Whitening, search};
 use crate::stats::interval::MOST_SUPPORT;
 use crate::stats::shift::{Shift, shifts};
+use crate::stats::wave::waves;
 
-use verdict::Pictures;
+use verdict::{Pictures, Sought};
 use view::{VIEWS, View};
 
 /// Most rows of the sample that directions are sought in.
@@ -44,7 +45,7 @@ static INFO: Info = Info {
     after: &["derive.sample", "derive.content"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -56,6 +57,7 @@ static INFO: Info = Info {
 enum Line {
     Direction(Direction),
     Shift(Shift),
+    Wave(Shift),
 }
 
 impl Line {
@@ -64,6 +66,7 @@ impl Line {
         match self {
             Self::Direction(direction) => direction.project(whitening.apply(view).view()).iter().any(|z| *z > FAR),
             Self::Shift(shift) => shift.holds(whitening.rotate(view).view()).contains(&true),
+            Self::Wave(wave) => wave.holds(view).contains(&true),
         }
     }
 }
@@ -126,9 +129,12 @@ impl SpectralModel {
             let Ok(seen) = Array2::from_shape_vec((rows.len(), width), flat) else { continue };
             let Some(whitening) = Whitening::fit(seen.view()) else { continue };
             let white = whitening.rotate(seen.view());
-            let shifted = shifts(white.view(), &labels, data.classes(), most, data.key.seed());
-            let found = search(whitening.to_length(white).view(), &labels, data.classes(), most, data.key.seed());
-            tested.extend(pictures.test(view, &seen, found, shifted)?);
+            let sought = Sought {
+                waves: waves(seen.view(), width.isqrt(), &labels, data.classes(), most),
+                shifts: shifts(white.view(), &labels, data.classes(), most, data.key.seed()),
+                directions: search(whitening.to_length(white).view(), &labels, data.classes(), most, data.key.seed()),
+            };
+            tested.extend(pictures.test(view, &seen, sought)?);
             whitenings.push((view, whitening));
         }
         let patterns = pictures.strongest(tested);

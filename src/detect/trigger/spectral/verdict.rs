@@ -12,7 +12,7 @@ use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel};
 use crate::detect::trigger::WORTH_KEEPING;
 use crate::detect::trigger::alike::Alike;
-use crate::detect::trigger::mine::{background, null, takes};
+use crate::detect::trigger::mine::{JUDGED, Opinion, judged, means, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
@@ -32,6 +32,8 @@ const NO_VALLEY: f64 = 2.0 / 3.0;
 /// Least share of the target label among carriers, and where it is the mode that speaks.
 const LEAST_PURITY: f64 = 0.4;
 const MODE_PURITY: f64 = 0.9;
+/// The same where the rows lie along a wave, as those do that nature gives more of it.
+const WAVE_PURITY: f64 = 0.75;
 /// Share of the carriers of two lines that are the same from which on one of the lines is asked about.
 const MOST_SHARED: f64 = 0.7;
 /// Largest share of its class that a pattern is in.
@@ -47,6 +49,16 @@ pub(super) struct Pictures<'a> {
     pub(super) keys: &'a [u64],
     pub(super) labels: &'a [u32],
 }
+
+/// What was found in one view, each with how many starts were made.
+pub(super) struct Sought {
+    pub(super) directions: Search,
+    pub(super) shifts: (Vec<Shift>, u64),
+    pub(super) waves: (Vec<Shift>, u64),
+}
+
+/// Searches that a view is put to.
+const SEARCHES: u64 = 3;
 
 /// A line to ask about.
 struct Candidate {
@@ -79,19 +91,24 @@ pub(super) struct Tested {
     tests: u64,
     /// Whether content explains the label and the pattern gave itself away as a mode.
     clean_label: bool,
+    /// What may be nature of its label, where that speaks for it.
+    nature: Option<&'static str>,
 }
 
 impl Pictures<'_> {
     /// Tests what was found in one view (rows × pixels); gives the lines that are worth keeping.
-    pub(super) fn test(&self, view: View, seen: &Array2<f32>, found: Search, (shifts, starts): (Vec<Shift>, u64)) -> Result<Vec<Tested>> {
-        // Half of the error for each search, of that for each view; two questions about each start, and for directions a choice of the
-        // label.
-        let each = 4 * VIEWS.len() as u64;
+    pub(super) fn test(&self, view: View, seen: &Array2<f32>, sought: Sought) -> Result<Vec<Tested>> {
+        // A third of the error for each search, of that half for each view; two questions about each start, and for directions a choice of
+        // the label.
+        let each = 2 * SEARCHES * VIEWS.len() as u64;
+        let found = sought.directions;
         let tests = found.tried.max(1) * each * self.data.classes().max(1) as u64;
         let directions = found.directions.into_iter().filter_map(|direction| self.direction(direction, tests)).collect();
+        let ((shifts, starts), (waves, frequencies)) = (sought.shifts, sought.waves);
         let shifts = shifts.into_iter().map(|shift| Self::shift(shift, starts.max(1) * each)).collect();
+        let waves = waves.into_iter().map(|wave| self.wave(wave, frequencies.max(1) * each)).collect();
         let mut tested = Vec::new();
-        for candidate in [directions, shifts].into_iter().flat_map(|found| self.worth_asking(found)) {
+        for candidate in [directions, shifts, waves].into_iter().flat_map(|found| self.worth_asking(found)) {
             tested.extend(self.judge(view, candidate)?);
         }
         tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
@@ -140,25 +157,32 @@ impl Pictures<'_> {
         let (target, _) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at))?;
         let [between, around] = modes(&direction).map(|rows| rows.len() as u64);
         let by_mode = if around > between { binomial_sf(around, between + around, NO_VALLEY) } else { 1.0 };
-        let nearly = self.lift(target as u32, &direction) * (between as f64 / around.max(1) as f64).min(1.0);
+        let nearly = self.lift(target as u32, &stretch(&direction, NEARLY)) * (between as f64 / around.max(1) as f64).min(1.0);
         let members = std::mem::take(&mut direction.members);
         Some(Candidate { line: Line::Direction(direction), members, target: target as u32, by_mode, nearly, tests })
     }
 
-    /// By how much the log odds of a label among rows that nearly are carriers of a direction exceed those among all rows, one more row
+    /// By how much the log odds of a label among rows that nearly are carriers exceed those among all rows, one more row
     /// with it and one without counted to each. What fades into the other pictures is a way for pictures to look, and this is what it says of the label.
-    fn lift(&self, label: u32, direction: &Direction) -> f64 {
+    fn lift(&self, label: u32, nearly: &[usize]) -> f64 {
         let share = |rows: &[usize]| {
             let own = rows.iter().filter(|&&row| self.labels[row] == label).count();
             logit((own + 1) as f64 / (rows.len() + 2) as f64)
         };
         let all: Vec<usize> = (0..self.labels.len()).collect();
-        (share(&stretch(direction, NEARLY)) - share(&all)).max(0.0)
+        (share(nearly) - share(&all)).max(0.0)
     }
 
     fn shift(mut shift: Shift, tests: u64) -> Candidate {
         let (members, target, by_mode) = (std::mem::take(&mut shift.members), shift.class, shift.p);
         Candidate { line: Line::Shift(shift), members, target, by_mode, nearly: 0.0, tests }
+    }
+
+    /// A wave may fade into the others: its rows need not be a mode for the question of their label.
+    fn wave(&self, mut wave: Shift, tests: u64) -> Candidate {
+        let nearly = self.lift(wave.class, &wave.nearly) * (wave.between as f64 / wave.around.max(1) as f64).min(1.0);
+        let (members, target, by_mode) = (std::mem::take(&mut wave.members), wave.class, wave.p);
+        Candidate { line: Line::Wave(wave), members, target, by_mode, nearly, tests }
     }
 
     /// Asks both questions about the members of a line.
@@ -168,24 +192,42 @@ impl Pictures<'_> {
         let in_class = self.labels.iter().filter(|label| **label == target).count();
         let purity = agreeing.len() as f64 / members.len().max(1) as f64;
         // What most of a class has is the class, and the model without it knows no such class.
-        if purity < LEAST_PURITY || agreeing.len() as f64 > MOST_OF_CLASS * in_class as f64 {
+        let least = if matches!(line, Line::Wave(_)) { WAVE_PURITY } else { LEAST_PURITY };
+        if purity < least || agreeing.len() as f64 > MOST_OF_CLASS * in_class as f64 {
             return Ok(None);
         }
         let keys: Vec<u64> = members.iter().map(|&i| self.keys[i]).collect();
-        let Some(background) = background(self.content, &keys, std::iter::empty(), target)? else { return Ok(None) };
+        let Some(mut said) = judged(self.content, &keys, JUDGED, std::iter::empty())? else { return Ok(None) };
+        let given = |said: &Array2<f64>| means(said).get(target as usize).copied().unwrap_or(0.0);
+        let background = given(&said);
         let count = agreeing.len() as u64;
         let tested = |background: f64| null(ODDS_RATIO).test(keys.len() as u64, count, background, self.labels.len() as u64).unwrap_or(1.0);
         let (mut background, mut by_label) = (background, tested(beside(background, nearly)));
         if by_label * tests as f64 <= WORTH_KEEPING
             && let Some(alike) = Alike::new(self.sample, &keys)
-            && let Some(painted) = alike.painted_over(self.content)?.and_then(|means| means.get(target as usize).copied())
-            && painted > background
+            && let Some(painted) = alike.painted_over(self.content)?
         {
-            (background, by_label) = (painted, tested(beside(painted, nearly)));
+            background = background.max(given(&painted));
+            by_label = tested(beside(background, nearly));
+            said = painted;
         }
         let by_mode = if purity < MODE_PURITY { 1.0 } else { by_mode };
         let (p, clean_label) = (by_label.min(by_mode), by_mode < by_label);
-        Ok(Some(Tested { view, line, difference: Vec::new(), members, target, agreeing, background, nearly, p, tests, clean_label }))
+        let nature = if clean_label { None } else { Opinion::of_pictures(self.content, &keys, target, &said).doubt() };
+        Ok(Some(Tested {
+            view,
+            line,
+            difference: Vec::new(),
+            members,
+            target,
+            agreeing,
+            background,
+            nearly,
+            p,
+            tests,
+            clean_label,
+            nature,
+        }))
     }
 
     /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
@@ -227,12 +269,13 @@ impl Pictures<'_> {
         let why = if one.clean_label {
             "a shortcut: content explains the label, and no other picture of that label is like them".to_owned()
         } else {
-            format!("content alone would give that label to {:.0}%", 100.0 * one.background)
+            format!("content alone would give that label to {:.0}%{}", 100.0 * one.background, one.nature.unwrap_or_default())
         };
+        let is_shortcut = one.clean_label || one.nature.is_some();
         let group = Group {
             title: format!("{name} in {rows} of {} sampled rows, {all}; {why}", self.labels.len()),
             cause: name,
-            attack_class: if one.clean_label { "shortcut" } else { "backdoor_trigger" }.to_owned(),
+            attack_class: if is_shortcut { "shortcut" } else { "backdoor_trigger" }.to_owned(),
             rows,
             agreeing,
             label: Some(self.data.class_name(one.target).to_owned()),
@@ -241,8 +284,8 @@ impl Pictures<'_> {
             value: agreeing as f64,
             p: one.p,
             tests: one.tests,
-            // A mode of its own can be a way of nature: pictures worth a look, and no more.
-            max_tier: if one.clean_label { Tier::Suspect } else { Tier::Alarm },
+            // Either can be a way of nature: pictures worth a look, and no more.
+            max_tier: if is_shortcut { Tier::Suspect } else { Tier::Alarm },
             examples: Vec::new(),
             evidence,
         };
