@@ -32,14 +32,15 @@ struct Frequency {
 impl Frequency {
     /// All below half of a picture's side, each once of the two that are the same but for the phase.
     fn all(side: usize) -> Vec<Self> {
-        let most = (side as i32 - 1) / 2;
+        let most = i32::try_from(side.saturating_sub(1) / 2).unwrap_or(0);
         let every = (0..=most).flat_map(|down| (-most..=most).map(move |across| Self { across, down }));
         every.filter(|wave| wave.down > 0 || wave.across > 0).collect()
     }
 
     /// The wave and the same a quarter of a cycle later, side × side values each of mean square 1/2.
     fn waves(self, side: usize) -> [Vec<f32>; 2] {
-        let cycles = |at: usize| (self.across * (at % side) as i32 + self.down * (at / side) as i32) as f32 / side as f32;
+        let [across, down] = [self.across, self.down].map(|cycles| cycles as f32 / side as f32);
+        let cycles = |at: usize| across * (at % side) as f32 + down * (at / side) as f32;
         [0.0, 0.25].map(|later| (0..side * side).map(|at| (TAU * (cycles(at) - later)).cos()).collect())
     }
 }

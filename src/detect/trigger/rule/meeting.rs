@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_combination_is_alone_where_no_other_has_a_label_to_itself() {
-        let mixed = |_, _, row: u64| u32::from(row % 2 == 0);
+        let mixed = |_, _, row: u64| u32::from(row.is_multiple_of(2));
         assert_eq!(met(&sample(crossed(move |a, b, row| if (a, b) == (1, 1) { 1 } else { mixed(a, b, row) }))), Meeting::Alone);
         assert_eq!(met(&sample(crossed(|a, b, _| u32::from((a + b) % 2 == 0)))), Meeting::Natural, "columns that are the label");
         let by_some = |a: u64, b: u64, row: u64| if a == b { 1 } else { u32::from(row.is_multiple_of(2)) };
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn values_that_were_put_together_meet_often_or_hardly_ever_but_there() {
         let planted = (0..40).map(|_| (1, 1, 1));
-        let mixed = |row: u64| u32::from(row % 2 == 0);
+        let mixed = |row: u64| u32::from(row.is_multiple_of(2));
         let rarely = (0..1_000).map(|row| (row % 50, row / 50 % 20, mixed(row / 7)));
         assert_eq!(met(&sample(rarely.chain(planted.clone()))), Meeting::Together);
         let apart = (0..1_000).map(|row| (row % 2, 1 - row % 2, mixed(row / 2)));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn rows_with_other_values_in_common_are_of_a_kind() {
-        let mut rows = sample(crossed(|_, _, row| u32::from(row % 2 == 0)).chain((0..60).map(|_| (9, 0, 1))));
+        let mut rows = sample(crossed(|_, _, row| u32::from(row.is_multiple_of(2))).chain((0..60).map(|_| (9, 0, 1))));
         let of_value = |rows: &SampleModel| of(&[0.5, 0.5], rows, &[level(0, 9)], 1);
         assert_eq!(of_value(&rows), Meeting::Together);
         rows.rows.iter_mut().filter(|row| row.cells[0] == 9).for_each(|row| row.cells[2..].fill(2));
