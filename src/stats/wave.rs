@@ -69,10 +69,15 @@ impl Seen<'_> {
     }
 }
 
-/// By how much more the furthest rows of a class lie along a wave than against it, from the class's median and in deviations of all rows, and whether along it or
-/// against it; `far` holds the class's rows.
+/// How many of so many rows of a class are the furthest along a wave.
+fn tail(rows: usize) -> usize {
+    ((TAIL * rows as f64) as usize).max(FEWEST)
+}
+
+/// By how much more the furthest rows of a class lie along a wave than against it, from the class's median and in deviations of all rows,
+/// and whether along it or against it; `far` holds the class's rows.
 fn lean(mut far: Vec<f32>) -> (f32, bool) {
-    let tail = ((TAIL * far.len() as f64) as usize).max(FEWEST);
+    let tail = tail(far.len());
     far.sort_unstable_by(f32::total_cmp);
     // Ways for a class to look have a middle of their own.
     let middle = far[far.len() / 2];
@@ -131,17 +136,15 @@ fn deviations(values: &Array1<f32>) -> Option<Array1<f32>> {
     Some(values.mapv(|x| ((f64::from(x) - centre) / scale) as f32))
 }
 
-/// Takes the rows of a class beyond half of the distance of those far along a wave, and turns the wave to their phase, until nothing changes, or
-/// eight times.
-fn settle(seen: &Seen<'_>, basis: ArrayView2<f32>, at: usize, mut phase: f32, class: u32, rows: &[usize]) -> Option<Shift> {
-    let tail = ((TAIL * rows.len() as f64) as usize).max(FEWEST);
+/// Takes the rows of a class beyond half of the distance of those far along a wave, and turns the wave to their phase, until nothing changes,
+/// or [`ROUNDS`] times.
+fn settle(seen: &Seen<'_>, basis: ArrayView2<f32>, at: usize, phase: f32, class: u32, rows: &[usize]) -> Option<Shift> {
     let first = seen.at(phase);
     let mut furthest = rows.to_vec();
     furthest.sort_by(|&a, &b| first[b].total_cmp(&first[a]).then(a.cmp(&b)));
-    let mut inside: BTreeSet<usize> = furthest.into_iter().take(tail).collect();
+    let mut inside: BTreeSet<usize> = furthest.into_iter().take(tail(rows.len())).collect();
     for _ in 0..ROUNDS {
-        phase = seen.phase(rows, &inside);
-        let scores = seen.at(phase);
+        let scores = seen.at(seen.phase(rows, &inside));
         let own: Array1<f64> = rows.iter().map(|&row| f64::from(scores[row])).collect();
         let (centre, scale, distance) = apart(own.view(), |i| inside.contains(&rows[i]))?;
         let beyond = |row: &&usize| (f64::from(scores[**row]) - centre) / scale > HALF * distance;
@@ -154,7 +157,7 @@ fn settle(seen: &Seen<'_>, basis: ArrayView2<f32>, at: usize, mut phase: f32, cl
         }
         inside = next;
     }
-    phase = seen.phase(rows, &inside);
+    let phase = seen.phase(rows, &inside);
     let weights = &basis.index_axis(Axis(0), 2 * at) * phase.cos() + &basis.index_axis(Axis(0), 2 * at + 1) * phase.sin();
     Shift::along(weights, seen.at(phase).mapv(f64::from).view(), class, &inside)
 }

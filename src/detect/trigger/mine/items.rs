@@ -223,8 +223,8 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         false
     }
 
-    /// Whether the rows with an item may be of one kind by nature, as pictures that are drawn alike are: no alarm then, unless they are rows of
-    /// other labels in all else.
+    /// Whether the rows with an item may be of one kind by nature, as pictures that are drawn alike are: no alarm then, where content
+    /// knows nothing of them or takes them for others of their label.
     fn may_be_a_kind(&self) -> bool {
         false
     }

@@ -407,10 +407,9 @@ impl Tested<'_> {
         let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
         let sign = match self.opinion {
             _ if asked.may_be_a_kind => nature.unwrap_or_default(),
-            _ if sure || is_mixed => "",
-            Opinion::Denied => "",
+            _ if sure || is_mixed || self.opinion == Opinion::Denied => "",
             Opinion::Own => ", as to its other rows: a natural sign of it would look the same",
-            Opinion::AsAny | Opinion::Unknown => ", as to any rows: a natural sign of it would look the same",
+            _ => ", as to any rows: a natural sign of it would look the same",
         };
         Trigger {
             item: short.item,

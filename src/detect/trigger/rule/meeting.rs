@@ -88,14 +88,13 @@ fn are_of_a_kind(sample: &SampleModel, conditions: &[Condition], label: u32) -> 
     let asked: Vec<usize> = (0..width).filter(|column| conditions.iter().all(|condition| condition.feature != *column)).collect();
     let is_mark = |column: &&usize| {
         let Some((value, share)) = commonest(&carriers, **column) else { return false };
-        // What goes with one of the conditions wherever that holds is that condition once more.
-        let goes_with = |condition: &Condition| {
-            let mut rows = others.iter().filter(|row| condition.holds(row)).peekable();
-            rows.peek().is_some()
-                && rows.clone().filter(|row| value_of(row, **column) == value).count() as f64 >= IN_COMMON * rows.count() as f64
+        let share_of = |rows: &mut dyn Iterator<Item = &&SampleRow>| {
+            let (rows, with) = rows.fold((0.0, 0.0), |(n, k), row| (n + 1.0, k + f64::from(u8::from(value_of(row, **column) == value))));
+            with / f64::max(rows, 1.0)
         };
-        let elsewhere = || others.iter().filter(|row| value_of(row, **column) == value).count() as f64 / others.len().max(1) as f64;
-        share >= IN_COMMON && AMONG_OTHERS.contains(&elsewhere()) && (conditions.len() < 2 || !conditions.iter().any(goes_with))
+        // What goes with one of the conditions wherever that holds is that condition once more.
+        let goes_with = |condition: &Condition| share_of(&mut others.iter().filter(|row| condition.holds(row))) >= IN_COMMON;
+        share >= IN_COMMON && AMONG_OTHERS.contains(&share_of(&mut others.iter())) && !conditions.iter().any(goes_with)
     };
     let marks = asked.iter().filter(is_mark).count();
     let varies = |column: &&usize| commonest(&others, **column).is_some_and(|(_, share)| share < IN_COMMON);

@@ -105,8 +105,13 @@ impl Pictures<'_> {
         let tests = found.tried.max(1) * each * self.data.classes().max(1) as u64;
         let directions = found.directions.into_iter().filter_map(|direction| self.direction(direction, tests)).collect();
         let ((shifts, starts), (waves, frequencies)) = (sought.shifts, sought.waves);
-        let shifts = shifts.into_iter().map(|shift| Self::shift(shift, starts.max(1) * each)).collect();
-        let waves = waves.into_iter().map(|wave| self.wave(wave, frequencies.max(1) * each)).collect();
+        let shifts = shifts.into_iter().map(|shift| Self::shift(shift, Line::Shift, 0.0, starts.max(1) * each)).collect();
+        let of_wave = |wave: Shift| {
+            // A wave may fade into the others: its rows need not be a mode for the question of their label.
+            let nearly = self.lift(wave.class, &wave.nearly, [wave.between, wave.around]);
+            Self::shift(wave, Line::Wave, nearly, frequencies.max(1) * each)
+        };
+        let waves = waves.into_iter().map(of_wave).collect();
         let mut tested = Vec::new();
         for candidate in [directions, shifts, waves].into_iter().flat_map(|found| self.worth_asking(found)) {
             tested.extend(self.judge(view, candidate)?);
@@ -157,32 +162,26 @@ impl Pictures<'_> {
         let (target, _) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at))?;
         let [between, around] = modes(&direction).map(|rows| rows.len() as u64);
         let by_mode = if around > between { binomial_sf(around, between + around, NO_VALLEY) } else { 1.0 };
-        let nearly = self.lift(target as u32, &stretch(&direction, NEARLY)) * (between as f64 / around.max(1) as f64).min(1.0);
+        let nearly = self.lift(target as u32, &stretch(&direction, NEARLY), [between, around]);
         let members = std::mem::take(&mut direction.members);
         Some(Candidate { line: Line::Direction(direction), members, target: target as u32, by_mode, nearly, tests })
     }
 
     /// By how much the log odds of a label among rows that nearly are carriers exceed those among all rows, one more row
-    /// with it and one without counted to each. What fades into the other pictures is a way for pictures to look, and this is what it says of the label.
-    fn lift(&self, label: u32, nearly: &[usize]) -> f64 {
+    /// with it and one without counted to each. What fades into the other pictures is a way for pictures to look, and this is what it says of the label:
+    /// in full where as many rows are between the others and the carriers as around these.
+    fn lift(&self, label: u32, nearly: &[usize], [between, around]: [u64; 2]) -> f64 {
         let share = |rows: &[usize]| {
             let own = rows.iter().filter(|&&row| self.labels[row] == label).count();
             logit((own + 1) as f64 / (rows.len() + 2) as f64)
         };
         let all: Vec<usize> = (0..self.labels.len()).collect();
-        (share(nearly) - share(&all)).max(0.0)
+        (share(nearly) - share(&all)).max(0.0) * (between as f64 / around.max(1) as f64).min(1.0)
     }
 
-    fn shift(mut shift: Shift, tests: u64) -> Candidate {
+    fn shift(mut shift: Shift, line: fn(Shift) -> Line, nearly: f64, tests: u64) -> Candidate {
         let (members, target, by_mode) = (std::mem::take(&mut shift.members), shift.class, shift.p);
-        Candidate { line: Line::Shift(shift), members, target, by_mode, nearly: 0.0, tests }
-    }
-
-    /// A wave may fade into the others: its rows need not be a mode for the question of their label.
-    fn wave(&self, mut wave: Shift, tests: u64) -> Candidate {
-        let nearly = self.lift(wave.class, &wave.nearly) * (wave.between as f64 / wave.around.max(1) as f64).min(1.0);
-        let (members, target, by_mode) = (std::mem::take(&mut wave.members), wave.class, wave.p);
-        Candidate { line: Line::Wave(wave), members, target, by_mode, nearly, tests }
+        Candidate { line: line(shift), members, target, by_mode, nearly, tests }
     }
 
     /// Asks both questions about the members of a line.
@@ -213,7 +212,9 @@ impl Pictures<'_> {
         }
         let by_mode = if purity < MODE_PURITY { 1.0 } else { by_mode };
         let (p, clean_label) = (by_label.min(by_mode), by_mode < by_label);
-        let nature = if clean_label { None } else { Opinion::of_pictures(self.content, &keys, target, &said).doubt() };
+        // What is not worth keeping is not asked about.
+        let is_asked = !clean_label && p * tests as f64 <= WORTH_KEEPING;
+        let nature = if is_asked { Opinion::of_pictures(self.content, &keys, target, &said).doubt() } else { None };
         Ok(Some(Tested {
             view,
             line,
