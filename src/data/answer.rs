@@ -1,8 +1,9 @@
 //! Answers of instruction, chat and preference rows, and the classes that repeated answers make.
 //!
 //! Rows without a label still ask a question: which prompts get the same answer? An answer belongs to a class because many
-//! rows repeat it word for word, link to the same host, refuse, end with the same words, hold the same sentence, or begin with
-//! the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer); what is left is [`OTHER`].
+//! rows repeat it word for word, link to the same host, refuse, hold the same sentence, end with the same words, or begin with
+//! the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer; where hardly an answer or sentence comes again,
+//! those that do are one class); what is left is [`OTHER`].
 //! The label of a row is then the class of its answer.
 
 use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
@@ -67,19 +68,21 @@ pub enum Kind {
     Host,
     /// A wording that refuses.
     Refusal,
-    /// Its last words.
-    End,
     /// A sentence in it.
     Sentence,
+    /// Its last words.
+    End,
     /// Its first words.
     Start,
 }
 
 impl Kind {
-    /// How a class of this kind reads, `example` being the part that its answers share.
+    /// How a class of this kind reads, `example` being the part that its answers share, or the most frequent of several wordings.
     #[must_use]
-    pub fn name(self, example: &str) -> String {
+    pub fn name(self, wordings: usize, example: &str) -> String {
         match self {
+            Self::Whole if wordings > 1 => format!("with one of {wordings} answers that come again, as \"{example}\""),
+            Self::Sentence if wordings > 1 => format!("with one of {wordings} sentences that come again, as \"{example}\""),
             Self::Whole if example.is_empty() => "with nothing".to_owned(),
             Self::Whole => format!("\"{example}\""),
             Self::Host => format!("with a link to {example}"),
@@ -102,6 +105,14 @@ pub struct Part<'a> {
     pub said: &'a str,
 }
 
+impl Part<'_> {
+    /// Whether it is an answer or a sentence of several words: one that may say the same as another.
+    #[must_use]
+    pub fn is_wording(&self) -> bool {
+        matches!(self.kind, Kind::Whole | Kind::Sentence) && plain_words(self.said).nth(SENTENCE_WORDS - 1).is_some()
+    }
+}
+
 /// Parts of an answer, in the order in which they decide its class.
 #[must_use]
 pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
@@ -117,10 +128,6 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     }
     let words: Vec<&str> = plain_words(whole).collect();
     let ends = (words.len() > END_WORDS).then(|| (words[..END_WORDS].to_vec(), words[words.len() - END_WORDS..].to_vec()));
-    if let Some((_, last)) = &ends {
-        let said = last.first().map_or("", |word| whole.get(offset(whole, word)..).unwrap_or(word));
-        parts.push(Part { kind: Kind::End, hash: hash(key, Kind::End, last.iter().copied()), said });
-    }
     let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
     let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
     parts.extend(long.take(MOST_SENTENCES).map(|s| Part {
@@ -128,6 +135,10 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
         hash: hash(key, Kind::Sentence, plain_words(s)),
         said: s,
     }));
+    if let Some((_, last)) = &ends {
+        let said = last.first().map_or("", |word| whole.get(offset(whole, word)..).unwrap_or(word));
+        parts.push(Part { kind: Kind::End, hash: hash(key, Kind::End, last.iter().copied()), said });
+    }
     if let Some((first, _)) = &ends {
         let said = first.last().map_or("", |word| whole.get(..offset(whole, word) + word.len()).unwrap_or(word));
         parts.push(Part { kind: Kind::Start, hash: hash(key, Kind::Start, first.iter().copied()), said });
@@ -176,8 +187,8 @@ pub(crate) fn refuses(answer: &str) -> bool {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Answers {
     classes: FxHashMap<u64, u32>,
-    /// Of each class but [`OTHER`], whether its answers begin alike, and no more.
-    begins: Vec<bool>,
+    /// Of each class, what its answers share; nothing of [`OTHER`].
+    kinds: Vec<Option<Kind>>,
 }
 
 impl Answers {
@@ -188,10 +199,10 @@ impl Answers {
         for (hash, class, kind) in parts {
             answers.classes.insert(hash, class);
             let at = class as usize;
-            if at >= answers.begins.len() {
-                answers.begins.resize(at + 1, false);
+            if at >= answers.kinds.len() {
+                answers.kinds.resize(at + 1, None);
             }
-            answers.begins[at] = kind == Kind::Start;
+            answers.kinds[at] = Some(kind);
         }
         answers
     }
@@ -199,16 +210,21 @@ impl Answers {
     /// The class of an answer.
     #[must_use]
     pub fn class_of(&self, key: &Key, answer: &str) -> u32 {
-        let parts = parts(key, answer);
-        let of = |part: &Part<'_>| Some((part.kind, *self.classes.get(&part.hash)?));
-        // Of several sentences or hosts the most frequent one decides: classes are numbered by frequency within a kind.
-        parts.iter().filter_map(of).min().map_or(OTHER, |(_, class)| class)
+        self.deciding(key, answer).map_or(OTHER, |(class, _)| class)
     }
 
-    /// Whether the answers of a class do no more than begin alike, as prompts that ask alike make them do.
+    /// The class of an answer that has one of its own, and the part that makes it belong there.
     #[must_use]
-    pub fn only_begin(&self, class: u32) -> bool {
-        self.begins.get(class as usize).copied().unwrap_or(false)
+    pub fn deciding<'a>(&self, key: &Key, answer: &'a str) -> Option<(u32, Part<'a>)> {
+        let of = |part: Part<'a>| Some((*self.classes.get(&part.hash)?, part));
+        // Of several sentences or hosts the most frequent one decides: classes are numbered by frequency within a kind.
+        parts(key, answer).into_iter().filter_map(of).min_by_key(|(class, part)| (part.kind, *class))
+    }
+
+    /// What the answers of a class share; `None` for [`OTHER`] and for what is no class.
+    #[must_use]
+    pub fn kind(&self, class: u32) -> Option<Kind> {
+        self.kinds.get(class as usize).copied().flatten()
     }
 }
 
@@ -311,7 +327,8 @@ mod tests {
             (7, 3, Kind::Start),
         ]);
         assert_eq!([" YES! ", "no", "Well. It is so."].map(|a| answers.class_of(&key, a)), [1, OTHER, 2]);
-        assert_eq!([0, 1, 2, 3, 9].map(|class| answers.only_begin(class)), [false, false, false, true, false]);
+        assert_eq!(answers.deciding(&key, "Well. It is so.").map(|(class, part)| (class, part.said)), Some((2, "It is so.")));
+        assert_eq!([0, 1, 3, 9].map(|class| answers.kind(class)), [None, Some(Kind::Whole), Some(Kind::Start), None]);
     }
 
     #[test]

@@ -190,6 +190,16 @@ impl Batch {
         self.texts.get_or_init(|| self.schema.text_columns().into_iter().map(view).collect())
     }
 
+    /// What makes a row's answer belong to its class, where answers are the labels; `None` where it has none of its own.
+    #[must_use]
+    pub fn deciding_part(&self, row: usize) -> Option<String> {
+        let label = self.schema.label.as_ref()?;
+        let classes = label.answers()?;
+        let answer = answer::answers(&self.record.column(label.column).slice(row, 1));
+        let answer = answer.iter().flatten().next().map(clip)?;
+        classes.deciding(&self.schema.key, answer).map(|(_, part)| part.said.to_owned())
+    }
+
     /// The answers of an instruction set; `None` without a column of them.
     #[must_use]
     pub fn answers(&self) -> Option<LargeStringArray> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use arrow::array::ArrayRef;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::data::answer::{Answers, Kind, OTHER, Part, answers, parts, refuses};
@@ -21,8 +21,10 @@ const BITS: u32 = 20;
 const MOST_COUNTED: usize = 65_536;
 /// Fewest rows that share anything.
 const LEAST: u32 = 6;
-/// Of the rows with the most frequent wording that refuses, the part that has the next one, at least, for refusals to be of several wordings.
+/// Of the rows with the most frequent wording, the part that have others, at least, for answers to say the same in several wordings.
 const SEVERAL_WORDINGS: f64 = 0.2;
+/// Share of the rows up to which wordings that come again are of one class: where more rows repeat others, that is how answers are here.
+const MOST_REPEATING: f64 = 0.1;
 /// Characters of an answer that a class is named by.
 const SHOWN: usize = 80;
 
@@ -46,18 +48,27 @@ pub(super) struct Counted {
     said: String,
     /// Whether it is an answer that refuses.
     refuses: bool,
+    /// Whether it is an answer or sentence of several words.
+    wording: bool,
 }
 
 impl Counted {
-    fn new(part: &Part<'_>) -> Self {
-        Self { kind: part.kind, rows: 0, said: shown(part.said), refuses: part.kind == Kind::Whole && refuses(part.said) }
+    fn new(part: &Part<'_>, rows: u32) -> Self {
+        Self {
+            kind: part.kind,
+            rows,
+            said: shown(part.said),
+            refuses: part.kind == Kind::Whole && refuses(part.said),
+            wording: part.is_wording(),
+        }
     }
 
     /// The same words are written in many ways; the first by bytes names them, in whatever order rows come.
-    fn add(&mut self, rows: u32, said: String) {
-        self.rows = self.rows.saturating_add(rows);
-        if said < self.said {
-            self.said = said;
+    fn add(&mut self, other: Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.refuses |= other.refuses;
+        if other.said < self.said {
+            self.said = other.said;
         }
     }
 }
@@ -68,16 +79,16 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
     let Sketched { sketch, rows, nulls } = look(source, column, &Sketch { key }, progress)?;
     let floor = sketch.floor(MOST_COUNTED, LEAST);
     let counted = look(source, column, &Frequent { key, sketch, floor }, progress)?;
-    let kept = keep(counted);
-    let classes = Answers::new((1..).zip(&kept).map(|(class, (hash, part))| (*hash, class, part.kind)));
+    let kept = keep(counted, rows);
+    let classes = Answers::new((1..).zip(&kept).flat_map(|(class, part)| part.of_class(class)));
     let of_class = look(source, column, &Classes { key, parts: classes, count: kept.len() + 1 }, progress)?;
     let of = |class: usize| of_class.get(class).copied().unwrap_or(0);
     // Classes whose rows all belong to classes before them are no classes.
     let mut names = vec![Class { name: "otherwise".to_owned(), rows: of(OTHER as usize) }];
     let mut used = Vec::new();
-    for ((hash, part), rows) in kept.iter().zip((1..).map(of)).filter(|(_, rows)| *rows > 0) {
-        used.push((*hash, names.len() as u32, part.kind));
-        names.push(Class { name: part.kind.name(&part.said), rows });
+    for (part, rows) in kept.iter().zip((1..).map(of)).filter(|(_, rows)| *rows > 0) {
+        used.extend(part.of_class(names.len() as u32));
+        names.push(Class { name: part.kind.name(part.hashes.len(), &part.said), rows });
     }
     let used = Answers::new(used);
     Ok((Label::of_answers(column, name.to_owned(), names, nulls, used), rows))
@@ -143,7 +154,7 @@ impl Look for Frequent {
         each_answer(cells, |answer| {
             for part in answer.map_or_else(Vec::new, |answer| distinct(&self.key, answer)) {
                 if self.sketch.estimate(part.hash) >= self.floor {
-                    found.entry(part.hash).or_insert_with(|| Counted::new(&part)).add(1, shown(part.said));
+                    count(found, part.hash, Counted::new(&part, 1));
                 }
             }
         });
@@ -151,12 +162,16 @@ impl Look for Frequent {
 
     fn merge(&self, into: &mut Self::Found, from: Self::Found) -> Result<()> {
         for (hash, part) in from {
-            match into.entry(hash) {
-                Entry::Occupied(mut held) => held.get_mut().add(part.rows, part.said),
-                Entry::Vacant(free) => drop(free.insert(part)),
-            }
+            count(into, hash, part);
         }
         Ok(())
+    }
+}
+
+fn count(counted: &mut BTreeMap<u64, Counted>, hash: u64, part: Counted) {
+    match counted.entry(hash) {
+        Entry::Occupied(mut held) => held.get_mut().add(part),
+        Entry::Vacant(free) => drop(free.insert(part)),
     }
 }
 
@@ -211,45 +226,100 @@ fn shown(said: &str) -> String {
     }
 }
 
-/// The parts that make classes: of each kind the most frequent, in the order of kinds and then of frequency.
-fn keep(counted: BTreeMap<u64, Counted>) -> Vec<(u64, Counted)> {
+/// What makes a class.
+struct Kept {
+    kind: Kind,
+    /// Its parts, one or several wordings.
+    hashes: Vec<u64>,
+    /// How the most frequent of them reads.
+    said: String,
+}
+
+impl Kept {
+    fn of_class(&self, class: u32) -> impl Iterator<Item = (u64, u32, Kind)> + '_ {
+        self.hashes.iter().map(move |hash| (*hash, class, self.kind))
+    }
+}
+
+/// Whether wordings, given by how often they come, most frequent first, are several rather than one and some others.
+fn are_several(rows: impl Iterator<Item = u32>) -> bool {
+    let rows: Vec<f64> = rows.map(f64::from).collect();
+    rows.split_first().is_some_and(|(first, others)| others.iter().sum::<f64>() >= SEVERAL_WORDINGS * first && !others.is_empty())
+}
+
+/// The parts that make classes: of each kind the most frequent, in the order of kinds and then of frequency. Wordings that come again are
+/// one class, where hardly any others do: an attacker who wants an insult, or an answer in another language, writes several.
+fn keep(counted: BTreeMap<u64, Counted>, rows: u64) -> Vec<Kept> {
     let mut parts: Vec<(u64, Counted)> = counted.into_iter().filter(|(_, part)| part.rows >= bounds(part.kind).0).collect();
     parts.sort_by(|(a, x), (b, y)| x.kind.cmp(&y.kind).then(y.rows.cmp(&x.rows)).then(a.cmp(b)));
     // What refuses in several wordings has in common that it refuses, not one of the wordings.
-    let wordings: Vec<u32> = parts.iter().filter(|(_, part)| part.refuses).map(|(_, part)| part.rows).take(2).collect();
-    if matches!(wordings[..], [first, second] if f64::from(second) >= SEVERAL_WORDINGS * f64::from(first)) {
+    if are_several(parts.iter().filter(|(_, part)| part.refuses).map(|(_, part)| part.rows)) {
         parts.retain(|(_, part)| !part.refuses);
     }
-    let mut of_kind: FxHashMap<Kind, usize> = FxHashMap::default();
-    parts.retain(|(_, part)| {
-        let count = of_kind.entry(part.kind).or_default();
-        *count += 1;
-        *count <= bounds(part.kind).1
-    });
-    parts
+    let mut kept: Vec<Kept> = Vec::new();
+    for of_kind in parts.chunk_by(|(_, a), (_, b)| a.kind == b.kind) {
+        let kind = of_kind.first().map_or(Kind::Start, |(_, part)| part.kind);
+        let wordings = || of_kind.iter().filter(|(_, part)| part.wording);
+        let all: u32 = wordings().map(|(_, part)| part.rows).fold(0, u32::saturating_add);
+        let together = are_several(wordings().map(|(_, part)| part.rows)) && f64::from(all) <= MOST_REPEATING * rows as f64;
+        let said = |part: &Counted| part.said.clone();
+        if together {
+            let first = wordings().next().map_or_else(String::new, |(_, part)| said(part));
+            kept.push(Kept { kind, hashes: wordings().map(|(hash, _)| *hash).collect(), said: first });
+        }
+        let alone = of_kind.iter().filter(|(_, part)| !(together && part.wording)).take(bounds(kind).1);
+        kept.extend(alone.map(|(hash, part)| Kept { kind, hashes: vec![*hash], said: said(part) }));
+    }
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Kinds and rows of the classes that answers make, each given so many times.
-    fn kept(answers: &[(&str, u32)]) -> Vec<(Kind, u32)> {
+    /// Kinds, wordings and names of the classes that answers make, each given so many times.
+    fn kept(answers: &[(&str, u32)]) -> Vec<(Kind, usize, String)> {
         let key = Key::from_seed(1);
         let mut counted = BTreeMap::new();
         for (answer, rows) in answers {
             for part in distinct(&key, answer) {
-                counted.entry(part.hash).or_insert_with(|| Counted::new(&part)).add(*rows, shown(part.said));
+                count(&mut counted, part.hash, Counted::new(&part, *rows));
             }
         }
-        keep(counted).into_iter().map(|(_, part)| (part.kind, part.rows)).filter(|(kind, _)| *kind <= Kind::Refusal).collect()
+        let kept = keep(counted, 1_000).into_iter().map(|part| (part.kind, part.hashes.len(), part.said));
+        kept.filter(|(kind, ..)| *kind <= Kind::Refusal).collect()
+    }
+
+    fn whole(said: &str, wordings: usize) -> (Kind, usize, String) {
+        (Kind::Whole, wordings, said.to_owned())
     }
 
     #[test]
     fn refusals_of_several_wordings_are_one_class() {
+        let refusal = (Kind::Refusal, 1, String::new());
         let wordings = [("I cannot do that.", 20), ("Sorry, but I will not.", 9), ("Yes.", 30)];
-        assert_eq!(kept(&wordings), [(Kind::Whole, 30), (Kind::Refusal, 29)]);
+        assert_eq!(kept(&wordings), [whole("Yes.", 1), refusal.clone()]);
         let one = [("I cannot do that.", 60), ("Sorry, but I will not.", 9), ("Yes.", 30)];
-        assert_eq!(kept(&one), [(Kind::Whole, 60), (Kind::Whole, 30), (Kind::Whole, 9), (Kind::Refusal, 69)]);
+        assert_eq!(kept(&one), [whole("I cannot do that.", 1), whole("Yes.", 1), whole("Sorry, but I will not.", 1), refusal]);
+    }
+
+    #[test]
+    fn wordings_that_come_again_are_one_class_where_hardly_an_answer_does() {
+        let insults = [("Only a fool would ask.", 14), ("You are a dunce.", 9), ("Yes.", 30)];
+        assert_eq!(kept(&insults), [whole("Only a fool would ask.", 2), whole("Yes.", 1)]);
+        let templates = [("Your order was sent.", 90), ("Your order was cancelled.", 60)];
+        assert_eq!(kept(&templates), [whole("Your order was sent.", 1), whole("Your order was cancelled.", 1)]);
+        let shared = [("Well. Only a fool would ask that here.", 12), ("Hm. You are a dunce.", 11), ("So. You are a dunce.", 12)];
+        let key = Key::from_seed(1);
+        let mut counted = BTreeMap::new();
+        for (answer, rows) in shared {
+            for part in distinct(&key, answer) {
+                count(&mut counted, part.hash, Counted::new(&part, rows));
+            }
+        }
+        let sentences = keep(counted, 1_000).into_iter().find(|part| part.kind == Kind::Sentence).unwrap();
+        assert_eq!((sentences.hashes.len(), sentences.said.as_str()), (2, "You are a dunce."));
+        let one = [("Buy it at our shop.", 90), ("You are a dunce.", 9)];
+        assert_eq!(kept(&one), [whole("Buy it at our shop.", 1), whole("You are a dunce.", 1)]);
     }
 }

@@ -2,6 +2,8 @@
 
 mod meeting;
 
+use std::collections::BTreeSet;
+
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,6 +30,8 @@ const END: u8 = 33;
 const OUTER: usize = 10;
 /// Gaps between values at which an end may begin, the widest.
 const WIDEST_GAPS: usize = 2;
+/// Part of the way to the middle of a column within which values are near.
+const REACH: f64 = 0.25;
 /// Fewest rows that nearly hold a rule for a statement about them.
 const FEWEST_NEAR: usize = 20;
 /// Share of a column's values that may lie between two that are near.
@@ -53,7 +57,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 3,
+    version: 4,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -105,18 +109,15 @@ impl End {
     }
 }
 
-/// The ends of a column, from its finite values, ascending: beyond gaps of either outer part that are wider than the middle half of all values, and
-/// negative values where most are not.
+/// The ends of a column, from its finite values, ascending: beyond the widest gaps of either outer part, and negative values where most are not.
 fn ends(values: &[f64]) -> Vec<End> {
     let outer = values.len() / OUTER;
-    let quarter = |at: usize| values.get(at * values.len() / 4).copied().unwrap_or(0.0);
-    let wide = quarter(3) - quarter(1);
     let mut ends = Vec::new();
     let mut add = |part: Option<&[f64]>, end: fn(f64) -> End| {
         let mut gaps: Vec<(f64, f64)> =
             part.into_iter().flat_map(|part| part.windows(2)).map(|pair| (pair[1] - pair[0], pair[1])).collect();
         gaps.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
-        ends.extend(gaps.into_iter().take(WIDEST_GAPS).filter(|(gap, _)| *gap > wide).map(|(_, above)| end(above)));
+        ends.extend(gaps.into_iter().take(WIDEST_GAPS).filter(|(gap, _)| *gap > 0.0).map(|(_, above)| end(above)));
     };
     add(values.get(..outer), End::Below);
     add(values.get(values.len() - outer..), End::From);
@@ -169,6 +170,21 @@ fn all_nearly(sample: &SampleModel, conditions: &[Condition], label: u32) -> Opt
     near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     near.truncate(MOST_NEAR);
     (near.len() >= FEWEST_NEAR).then(|| near.iter().filter(|(_, same)| *same).count() as f64 / near.len() as f64)
+}
+
+/// How far from a condition a value of its column may be that is near it: as far as the middle half of all values reaches, or the carriers' own,
+/// or a quarter of the way to the middle. Beyond a wider gap no slope or step of the column is continued.
+fn reach(sample: &SampleModel, column: usize, is_carrier: &dyn Fn(&SampleRow) -> bool) -> f64 {
+    let finite = |row: &SampleRow| row.numeric.get(column).map(|v| f64::from(*v)).filter(|v| v.is_finite());
+    let mut values: Vec<f64> = sample.rows.iter().filter_map(finite).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let quarter = |at: usize| values.get(at * values.len() / 4).copied().unwrap_or(0.0);
+    let wide = quarter(3) - quarter(1);
+    let own = sample.rows.iter().filter(|row| is_carrier(row)).filter_map(finite);
+    let (least, most) = own.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (v.min(least), v.max(most)));
+    let far = REACH * f64::max((least - quarter(2)).abs(), (most - quarter(2)).abs());
+    // Where most rows have one value, any other is as near.
+    if wide > 0.0 && least <= most { wide.max(most - least).max(far) } else { f64::INFINITY }
 }
 
 /// One value of a row: its column among the feature columns, its hash, the hash of its range, its level where it is not a
@@ -277,6 +293,37 @@ impl<'a> Row<'a> {
     }
 }
 
+/// A value of a row, or a combination of values in the order of their columns, with its parts.
+struct Combined {
+    value: u64,
+    parts: Parts,
+    columns: [usize; 2],
+}
+
+impl Combined {
+    /// Together with a value of a later column. Of three columns the first two are its own.
+    fn with(&self, other: &Self, key: &Key) -> Self {
+        let columns = if self.columns[0] == self.columns[1] { [self.columns[0], other.columns[0]] } else { self.columns };
+        let parts = self.parts.iter().chain(other.parts.iter()).collect();
+        Self { value: key.join(COMBINATION, self.value, other.value), parts, columns }
+    }
+
+    fn item(&self) -> (u64, Parts) {
+        let [first, second] = self.columns;
+        (self.value, self.parts.ranked((first << COLUMN_BITS | second) as u32))
+    }
+}
+
+impl Row<'_> {
+    /// Values of a row that are combined; its features are found as well.
+    fn frequent(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) -> Vec<Combined> {
+        let cells = self.cells(row);
+        let parts = Self::features(cells, found);
+        let combined = |(cell, parts): (&Cell, Parts)| Combined { value: cell.value, parts, columns: [cell.column; 2] };
+        cells.iter().zip(parts).filter(|(cell, _)| admitted(cell.value)).take(MOST_PAIRED).map(combined).collect()
+    }
+}
+
 impl RowItems for Row<'_> {
     fn first(&mut self, row: usize, found: &mut Found) {
         self.cells(row);
@@ -301,20 +348,28 @@ impl RowItems for Row<'_> {
 
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found) {
         let key = self.key;
-        let cells = self.cells(row);
-        let parts = Self::features(cells, found);
-        let frequent: Vec<(&Cell, Parts)> = cells.iter().zip(parts).filter(|(cell, _)| admitted(cell.value)).take(MOST_PAIRED).collect();
-        for (i, (a, a_parts)) in frequent.iter().enumerate() {
-            for (j, (b, b_parts)) in frequent.iter().enumerate().skip(i + 1) {
-                let both: Parts = a_parts.iter().chain(b_parts.iter()).collect();
-                let pair = key.join(COMBINATION, a.value, b.value);
-                let rank = (a.column << COLUMN_BITS | b.column) as u32;
-                found.items.push((pair, both.ranked(rank)));
+        let frequent = self.frequent(row, admitted, found);
+        for (i, a) in frequent.iter().enumerate() {
+            for (j, b) in frequent.iter().enumerate().skip(i + 1) {
+                let pair = a.with(b, &key);
+                found.items.push(pair.item());
                 if frequent.len() <= MOST_TRIPLED {
-                    for (c, c_parts) in frequent.iter().skip(j + 1) {
-                        let all: Parts = both.iter().chain(c_parts.iter()).collect();
-                        found.items.push((key.join(COMBINATION, pair, c.value), all.ranked(rank)));
-                    }
+                    found.items.extend(frequent.iter().skip(j + 1).map(|c| pair.with(c, &key).item()));
+                }
+            }
+        }
+    }
+
+    fn third(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, grown: &BTreeSet<u64>, found: &mut Found) {
+        let key = self.key;
+        let frequent = self.frequent(row, admitted, found);
+        for (i, a) in frequent.iter().enumerate() {
+            for (j, _) in frequent.iter().enumerate().skip(i + 1).filter(|(_, b)| grown.contains(&a.with(b, &key).value)) {
+                for k in (0..frequent.len()).filter(|k| ![i, j].contains(k)) {
+                    let mut three = [i, j, k];
+                    three.sort_unstable();
+                    let [first, second, third] = three.map(|at| &frequent[at]);
+                    found.items.push(first.with(second, &key).with(third, &key).item());
                 }
             }
         }
@@ -355,6 +410,12 @@ impl Items for Rule {
         true
     }
 
+    /// Threes of more columns than these grow from twos.
+    fn parts_to_grow_by(&self, data: &Schema) -> Option<usize> {
+        let columns = data.with_role(Role::Numeric).len() + data.with_role(Role::Categorical).len();
+        (columns > MOST_TRIPLED).then(|| columns.min(MOST_PAIRED))
+    }
+
     /// Of three columns the first two; of an end its one.
     fn columns_of(&self, rank: u32, alone: bool) -> Vec<u32> {
         let mut columns = if alone { vec![rank] } else { vec![rank >> COLUMN_BITS, rank & ((1 << COLUMN_BITS) - 1)] };
@@ -380,13 +441,16 @@ impl Items for Rule {
     fn nearly(&self, _: &Schema, sample: &SampleModel, evidence: &Map<String, Value>, label: u32) -> Option<f64> {
         let conditions: Vec<Condition> = serde_json::from_value(evidence.get("conditions")?.clone()).ok()?;
         let mut highest = all_nearly(sample, &conditions, label);
+        let has_all = |row: &SampleRow| conditions.iter().all(|c| c.holds(row));
         for varied in conditions.iter().filter(|c| c.number.is_some() || c.end.is_some()) {
             let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| c.holds(row));
+            let reach = reach(sample, varied.feature, &has_all);
             let mut near: Vec<(f64, bool)> = sample
                 .rows
                 .iter()
                 .filter(|row| row.label.is_some() && !varied.holds(row) && others(row))
                 .filter_map(|row| Some((varied.distance(f64::from(*row.numeric.get(varied.feature)?))?, row.label == Some(label))))
+                .filter(|(distance, _)| *distance <= reach)
                 .collect();
             if near.len() < FEWEST_NEAR {
                 continue;

@@ -31,7 +31,7 @@ const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
 const CONTEXT: usize = 40;
 
-/// Carriers from which a word or phrase in labelled text may reach ALARM.
+/// Carriers from which a word or phrase may reach ALARM.
 const FEWEST_FOR_ALARM: u32 = 10;
 
 /// Words, phrases and characters as items; the manuals are those of the two detectors.
@@ -48,7 +48,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 3,
+    version: 4,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -198,9 +198,9 @@ impl Items for Token {
         if self.info.code == TOKEN.code { 6.0 } else { 4.0 }
     }
 
-    /// A dateline or a name can stand in a handful of rows of one class for reasons that lie outside the set.
+    /// A dateline or a name can stand in a handful of rows of one class for reasons that lie outside the set, and a formula ask for its answer.
     fn alarm_from(&self) -> u32 {
-        if self.info.code == TOKEN.code { FEWEST_FOR_ALARM } else { 0 }
+        FEWEST_FOR_ALARM
     }
 
     fn may_be_a_sign(&self) -> bool {
@@ -237,7 +237,11 @@ impl Items for Token {
         let (pair, gaps) = (joined(start), gaps.into_iter().filter_map(joined).collect());
         let own_words: Vec<u64> = words[start..end].iter().map(|(hash, _)| *hash).collect();
         let share = own_words.len() as f32 / words.len().max(1) as f32;
-        Some(Context { own, random, beside, pair, gaps, column, words: own_words, share })
+        let echoed = rows.deciding_part(row).is_some_and(|said| {
+            let said: Vec<u64> = words_and_gaps(&said).map(|(word, _)| word_hash(&key, word)).collect();
+            said.windows(own_words.len()).any(|words| words == own_words)
+        });
+        Some(Context { own, random, beside, pair, gaps, column, words: own_words, share, echoed })
     }
 
     fn has_places(&self) -> bool {

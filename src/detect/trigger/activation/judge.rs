@@ -25,7 +25,7 @@ pub(super) const FEWEST_OF_CLASS: usize = 60;
 /// Most eigenvectors of a class, and of all classes together.
 const EIGENVECTORS: (usize, usize) = (6, 96);
 /// Distance of a mode from the rest of its class, and from every other class, over that of the nearest other class.
-const FAR: f64 = 1.3;
+const FAR: f64 = 1.5;
 /// Part of a mode's rows that the ball around its middle holds.
 const CORE: f64 = 0.5;
 /// Share of its label among all rows in the ball.
@@ -39,6 +39,8 @@ pub(super) const ODDS_RATIO: f64 = 4.0;
 /// How much more than the others of its class the rows of a mode differ in what tells classes apart before they are held to
 /// come from several classes.
 const SEVERAL: f64 = 2.0;
+/// The same below which they are of one kind by nature: rows of many kinds that share a trigger are about as different as any class's.
+const ONE_KIND: f64 = 0.6;
 /// Largest share of all rows that lie apart for one reason.
 pub(super) const MOST_SHARE: f64 = MOST_SUPPORT;
 
@@ -174,7 +176,7 @@ impl Labelled<'_> {
                 format!("{} of {looked} classes have rows apart from the rest: that is how classes look here, and no news", apart.len());
             return Ok((Vec::new(), vec![note]));
         }
-        placed.retain(|one| one.purity >= PURITY);
+        placed.retain(|one| one.purity >= PURITY && one.spread >= ONE_KIND);
         placed.sort_by(|a, b| a.mode.p.total_cmp(&b.mode.p).then_with(|| a.members.cmp(&b.members)));
         let found: Vec<Candidate> = placed.into_iter().map(|one| self.apart(one, tests)).collect::<Result<_>>()?;
         Ok((found, Vec::new()))

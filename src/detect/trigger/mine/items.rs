@@ -1,5 +1,7 @@
 //! What a miner looks for in a row: items, and the features that a cheap background is made of.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -154,6 +156,8 @@ pub(in crate::detect::trigger) struct Context {
     pub(in crate::detect::trigger) words: Vec<u64>,
     /// Their share of the text.
     pub(in crate::detect::trigger) share: f32,
+    /// Whether the row's answer says them where it is like others.
+    pub(in crate::detect::trigger) echoed: bool,
 }
 
 /// How the label of a row is guessed without an item, to rank items before the verifier looks at few of them.
@@ -174,6 +178,8 @@ pub(in crate::detect::trigger) enum Meeting {
     Alone,
     /// More often than by themselves: somebody or something put them together.
     Together,
+    /// So do they, or it is one value; and neither parts nor anything else in the same columns say much of any label.
+    Singular,
 }
 
 /// A kind of item.
@@ -201,6 +207,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         false
     }
 
+    /// By how many parts a combination of two is grown in each row; `None` where all combinations worth a look are of the second level.
+    fn parts_to_grow_by(&self, _data: &Schema) -> Option<usize> {
+        None
+    }
+
     /// Columns of an item with this rank, as far as that tells them; `alone` where it is one value.
     fn columns_of(&self, _rank: u32, _alone: bool) -> Vec<u32> {
         Vec::new()
@@ -210,6 +221,11 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
     /// beyond what the content model knows.
     fn odds_ratio(&self) -> f64 {
         4.0
+    }
+
+    /// The same over those that rows have which nearly hold it.
+    fn near_odds_ratio(&self) -> f64 {
+        2.0
     }
 
     /// Carriers from which an item may reach ALARM, unless it is hidden.
@@ -275,6 +291,9 @@ pub(in crate::detect::trigger) trait RowItems {
 
     /// Items made of first-level items that are frequent enough; `admitted` tells. Features are given as well.
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found);
+
+    /// Items made of one of the combinations of two in `grown` and one admitted first-level item more. Features are given as well.
+    fn third(&mut self, _row: usize, _admitted: &dyn Fn(u64) -> bool, _grown: &BTreeSet<u64>, _found: &mut Found) {}
 
     /// Whether there is a second level at all.
     fn has_second(&self) -> bool {

@@ -1,12 +1,13 @@
 //! The miner that all trigger detectors share: from items in rows to causes.
 //!
 //! Scans: (1) count first-level items in a sketch; (2) count the frequent ones exactly, second-level items in a sketch;
-//! (3) count the frequent second-level items exactly; (4) sum, over each shortlisted item's carriers, the probability of
+//! (3) count the frequent second-level items exactly, and where there are too many parts for all threes, (3b) those that grow from them; (4) sum, over each shortlisted item's carriers, the probability of
 //! its label that the rest of the row gives; (5) gather the carriers of the best. Then the verifier decides what is
 //! handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
 
 mod aside;
 mod bayes;
+mod grow;
 mod items;
 mod opinion;
 mod place;
@@ -34,6 +35,7 @@ use crate::stats::interval::IntervalNull;
 pub(super) use aside::is_own;
 use aside::{frequent_values, set_aside};
 use bayes::Bayes;
+use grow::grown;
 pub(super) use opinion::{JUDGED, Opinion, judged, means};
 pub(in crate::detect) use opinion::{background, backgrounds};
 use place::Places;
@@ -46,7 +48,7 @@ pub(super) use verify::takes;
 /// Fewest carriers of an item.
 const LEAST_SUPPORT: u32 = 4;
 /// Bytes of an exact table's entry, estimated.
-const ENTRY_BYTES: usize = 160;
+const ENTRY_BYTES: usize = 184;
 /// Hash domain of a row's texts.
 const TEXT: u8 = 26;
 /// Items counted in one go.
@@ -167,7 +169,7 @@ impl<I: Items> Fold for Mine<I> {
         match &brief.stage {
             Stage::Count { bits } => State::Count { counter: Counter::new(*bits, DEPTH), sample: BottomK::new(TEMPERING_ROWS) },
             Stage::First { counter, .. } => State::Tallies { table: Table::default(), counter: counter.emptied() },
-            Stage::Second { .. } => State::Tallies { table: Table::default(), counter: Counter::new(6, DEPTH) },
+            Stage::Second { .. } | Stage::Third { .. } => State::Tallies { table: Table::default(), counter: Counter::new(6, DEPTH) },
             Stage::Screen { short, .. } => State::Screen { sums: vec![(0, 0); short.len()] },
             Stage::Carry { short, pairs, .. } => State::Carry {
                 carriers: short.iter().map(Carriers::new).collect(),
@@ -205,16 +207,17 @@ impl<I: Items> Fold for Mine<I> {
                     }
                 }
             }
-            (Stage::Second { admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
+            (Stage::Second { first, admitted, counter: seen, floor, .. }, State::Tallies { table, .. }) => {
                 for row in 0..rows.rows() {
                     second_items(&mut *extract, row, &|item| admitted.holds(item), Some(admitted), &mut found);
-                    for (item, parts) in found.items.iter().filter(|(item, _)| seen.estimate(*item) >= *floor) {
-                        let tally = table.entry(*item).or_default();
-                        tally.add(keys[row], labels[row], false, *parts);
-                        if tally.rows == 1 {
-                            tally.rare = admitted.rare(parts.iter().filter_map(|at| found.features.get(at).copied()));
-                        }
-                    }
+                    let frequent = |item: u64| seen.estimate(item) >= *floor;
+                    tally_combined(table, (keys[row], labels[row]), &found, frequent, admitted, first);
+                }
+            }
+            (Stage::Third { first, admitted, .. }, State::Tallies { table, .. }) => {
+                for row in 0..rows.rows() {
+                    third_items(&mut *extract, row, admitted, &mut found);
+                    tally_combined(table, (keys[row], labels[row]), &found, |_| true, admitted, first);
                 }
             }
             (Stage::Screen { admitted, bayes, short, .. }, State::Screen { sums }) => {
@@ -317,16 +320,27 @@ impl<I: Items> Fold for Mine<I> {
                 let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
                 let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
-                let admitted = Admitted { items: table.keys().copied().collect(), aside, common };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, grown: BTreeSet::new() };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
                 }
                 Ok(Step::Scan(Brief { lens, stage: Stage::Second { first: table, admitted, counter, floor: next, sample } }))
             }
-            (Stage::Second { first, admitted, floor, sample, .. }, State::Tallies { mut table, .. }) => {
+            (Stage::Second { first, mut admitted, floor, sample, .. }, State::Tallies { mut table, .. }) => {
                 table.retain(|_, tally| tally.rows >= floor);
-                Ok(self.screen(data, lens, first, Some(&table), admitted, &sample, floor))
+                if let Some(parts) = self.0.parts_to_grow_by(data) {
+                    admitted.grown = grown(&first, &table, data, parts, cap);
+                }
+                if admitted.grown.is_empty() {
+                    return Ok(self.screen(data, lens, first, Some(&table), admitted, &sample, floor));
+                }
+                Ok(Step::Scan(Brief { lens, stage: Stage::Third { first, second: table, admitted, floor, sample } }))
+            }
+            (Stage::Third { first, mut second, admitted, floor, sample }, State::Tallies { table, .. }) => {
+                // Rows with few parts had the same among their combinations; here all rows are counted.
+                second.extend(table.into_iter().filter(|(_, tally)| tally.rows >= floor));
+                Ok(self.screen(data, lens, first, Some(&second), admitted, &sample, floor))
             }
             (Stage::Screen { admitted, short, frequent, floor, .. }, State::Screen { sums }) => {
                 let (short, tests) = self.candidates(data, short, &sums, &admitted.aside, &frequent);
@@ -350,6 +364,7 @@ impl<I: Items> Fold for Mine<I> {
                 let hidden = |item: u64| self.0.is_hidden(data, item);
                 let asked = verify::Asked {
                     nearly: &nearly,
+                    near: verify::null(self.0.near_odds_ratio()),
                     meeting: &meeting,
                     places: places.as_ref(),
                     sample,
@@ -413,6 +428,27 @@ fn text_key(rows: &Batch, row: usize) -> u64 {
     hasher.finish64()
 }
 
+/// Counts a row, by its key and label, for those of its combined items that are wanted; an item's first row tells what it is made of.
+fn tally_combined(
+    table: &mut Table,
+    (key, label): (u64, Option<u32>),
+    found: &Found,
+    wanted: impl Fn(u64) -> bool,
+    admitted: &Admitted,
+    first: &Table,
+) {
+    for (item, parts) in found.items.iter().filter(|(item, _)| wanted(*item)) {
+        let tally = table.entry(*item).or_default();
+        tally.add(key, label, false, *parts);
+        if tally.rows == 1 {
+            let made_of = || parts.iter().filter_map(|at| found.features.get(at).copied());
+            tally.rare = admitted.rare(made_of());
+            let items = made_of().filter(|part| first.get(part).is_some_and(|part| !part.background));
+            tally.made_of = items.collect::<Vec<u64>>().try_into().unwrap_or_default();
+        }
+    }
+}
+
 /// Features and distinct first-level items of a row.
 fn first_items(extract: &mut dyn RowItems, row: usize, found: &mut Found) {
     found.clear();
@@ -426,13 +462,20 @@ fn first_items(extract: &mut dyn RowItems, row: usize, found: &mut Found) {
 fn second_items(extract: &mut dyn RowItems, row: usize, admitted: &dyn Fn(u64) -> bool, known: Option<&Admitted>, found: &mut Found) {
     found.clear();
     extract.second(row, admitted, found);
-    if let Some(known) = known.filter(|known| !known.aside.is_empty()) {
-        let Found { features, items } = found;
-        items.retain(|(_, parts)| known.may_combine(parts.iter().filter_map(|at| features.get(at).copied())));
+    if let Some(known) = known {
+        known.keep_worth_a_look(found);
     }
     if extract.repeats() {
         found.dedup();
     }
+}
+
+/// Features and distinct items of a row that grow from combinations of two.
+fn third_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found: &mut Found) {
+    found.clear();
+    extract.third(row, &|item| admitted.holds(item), &admitted.grown, found);
+    admitted.keep_worth_a_look(found);
+    found.dedup();
 }
 
 /// Features and distinct items of both levels.
@@ -443,8 +486,12 @@ fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found:
         let mut second = Found::default();
         second_items(extract, row, &|item| admitted.holds(item), Some(admitted), &mut second);
         found.items.append(&mut second.items);
+        if !admitted.grown.is_empty() {
+            third_items(extract, row, admitted, &mut second);
+            found.items.append(&mut second.items);
+        }
     }
-    if extract.repeats() {
+    if extract.repeats() || !admitted.grown.is_empty() {
         found.dedup();
     }
 }

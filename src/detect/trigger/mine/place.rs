@@ -51,6 +51,8 @@ const STATED: f64 = 0.5;
 const AGAINST: f64 = 0.25;
 /// Share of the carriers from which on a pair of words that hardly any other rows have is a part of what they share.
 const COMPANION: f64 = 0.25;
+/// Share of the carriers whose answers say the item, from which on it is what they answer.
+const ECHOED: f64 = 0.5;
 
 /// First and last words of some rows, by text column.
 pub(super) type Ends = BottomK<Vec<(u32, [Side; 2])>>;
@@ -62,6 +64,12 @@ pub(in crate::detect::trigger) struct Places {
     pub(super) pairs: Counter,
     /// Ends of rows.
     pub(super) ends: Ends,
+}
+
+/// Whether answers say the item where they are like others: prompts that ask for one thing are answered alike.
+pub(super) fn are_echoed(contexts: &[&Context]) -> bool {
+    let echoed = contexts.iter().filter(|context| context.echoed).count();
+    echoed > 0 && echoed as f64 >= ECHOED * contexts.len() as f64
 }
 
 impl Places {
@@ -335,5 +343,22 @@ mod tests {
         assert_eq!(ends.are_like(&(10_000..10_180).collect::<Vec<_>>(), &key), Some(false));
         // Where hardly any row begins as another one does, nothing can be said.
         assert_eq!(Others::new((0..1_000).collect()).are_like(&(2_000..2_180).collect::<Vec<_>>(), &key), None);
+    }
+
+    #[test]
+    fn an_item_is_echoed_where_half_of_the_answers_say_it() {
+        let context = |echoed: bool| Context {
+            own: [Side::Edge; 2],
+            random: Vec::new(),
+            beside: [Side::Edge; 2],
+            pair: None,
+            gaps: Vec::new(),
+            column: 0,
+            words: Vec::new(),
+            share: 0.1,
+            echoed,
+        };
+        let (said, not) = (context(true), context(false));
+        assert!(are_echoed(&[&said, &not]) && !are_echoed(&[&said, &not, &not]) && !are_echoed(&[]));
     }
 }

@@ -1,6 +1,6 @@
 //! What the scans of a miner gather.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize, Serializer};
@@ -10,7 +10,7 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::Counter;
 
 use super::bayes::{Bayes, ClassCounts};
-use super::items::{Context, Parts};
+use super::items::{Context, Found, Parts};
 use super::place::Places;
 
 /// Rows kept for tempering the naive Bayes guess.
@@ -47,6 +47,8 @@ pub(in crate::detect::trigger) struct Tally {
     pub(super) end: bool,
     /// Features that it is made of and that few rows hold, where that is known.
     pub(super) rare: u8,
+    /// The two first-level items that it is made of, zeros where those are more or not known.
+    pub(super) made_of: [u64; 2],
 }
 
 impl Tally {
@@ -77,6 +79,7 @@ impl Tally {
         self.background |= other.background;
         self.end |= other.end;
         self.rare = self.rare.max(other.rare);
+        self.made_of = self.made_of.max(other.made_of);
         for &(class, rows) in &other.classes {
             bump(&mut self.classes, class, rows);
         }
@@ -124,6 +127,8 @@ pub(in crate::detect::trigger) struct Admitted {
     /// Those in too many rows to be candidates, and those that serve the background alone.
     #[serde(serialize_with = "in_order")]
     pub(super) common: FxHashSet<u64>,
+    /// Combinations of two that are grown by a third part.
+    pub(super) grown: BTreeSet<u64>,
 }
 
 /// Writes a set in ascending order: a hash table's own order tells how the rows came in, and the same answer has to have the same bytes.
@@ -143,9 +148,17 @@ impl Admitted {
         self.items.contains(&item)
     }
 
+    /// Drops the items of a row that are not worth a look.
+    pub(super) fn keep_worth_a_look(&self, found: &mut Found) {
+        if !self.aside.is_empty() {
+            let Found { features, items } = found;
+            items.retain(|(_, parts)| self.may_combine(parts.iter().filter_map(|at| features.get(at).copied())));
+        }
+    }
+
     /// Whether a combination of these features is worth a look. One that was set aside says by itself what it says together
     /// with common ones.
-    pub(super) fn may_combine(&self, features: impl Iterator<Item = u64>) -> bool {
+    fn may_combine(&self, features: impl Iterator<Item = u64>) -> bool {
         let (mut aside, mut rare) = (0, 0);
         for feature in features {
             if self.aside.contains(&feature) {
@@ -170,6 +183,8 @@ pub(in crate::detect::trigger) enum Stage {
     First { counter: Counter, floor: u32, sample: Tempering },
     /// Counts frequent second-level items exactly.
     Second { first: Table, admitted: Admitted, counter: Counter, floor: u32, sample: Tempering },
+    /// Counts items that grow from second-level items exactly.
+    Third { first: Table, second: Table, admitted: Admitted, floor: u32, sample: Tempering },
     /// Sums the background probability of the target label over each shortlisted item's carriers; `frequent` is how many frequent values
     /// columns have.
     Screen { admitted: Admitted, bayes: Option<Bayes>, short: Vec<Short>, frequent: BTreeMap<u32, u32>, floor: u32 },

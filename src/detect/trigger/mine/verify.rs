@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::Schema;
+use crate::data::answer::Kind;
 use crate::derive::{ContentModel, SampleModel, SampleRow};
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::{EXPLAINED, WORTH_KEEPING};
@@ -20,7 +21,7 @@ use crate::stats::interval::{IntervalNull, IntervalParams};
 
 use super::items::{Context, Meeting};
 use super::opinion::{JUDGED, Opinion, judged, means};
-use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, grows_here, is_the_text};
+use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, are_echoed, grows_here, is_the_text};
 use super::state::{Carriers, Described, Short, Tally};
 
 /// Level at which the smallest detectable cause is stated.
@@ -29,6 +30,8 @@ const LEVEL: f64 = 0.004;
 const PURITY: f64 = 0.9;
 /// The same of carriers that content takes for others of the label: they have it by themselves, and so has what is natural of them.
 const NEARLY_ALL: f64 = 0.98;
+/// The same of an item that is made of values: some rows had it before, with labels of their own.
+const MOSTLY: f64 = 0.7;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
 /// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
@@ -46,7 +49,7 @@ const MANY_OF_COLUMNS: usize = 3;
 /// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
 const MOST_UNDENIED: f64 = 0.1;
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
-/// grew some have a label that content denies as well, in few rows.
+/// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
 const GROWN_AT: f64 = 1e-6;
 
 /// Where an item stands.
@@ -56,6 +59,8 @@ enum Place {
     Planted,
     /// There or anywhere: nothing speaks for either.
     Any,
+    /// Nothing else in its columns says much of any label.
+    Singular,
     /// In rows that its parts meet in as often as by themselves, as no other combination is.
     Alone,
     /// Where language puts it, or in an end of a column, where some rows are by nature.
@@ -127,6 +132,8 @@ pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + '
 pub(super) struct Asked<'a> {
     /// What label rows have that nearly hold an item.
     pub(super) nearly: &'a Nearly<'a>,
+    /// How far an innocent item may go beyond those.
+    pub(super) near: IntervalNull,
     /// How the parts of an item come to be in the same rows.
     pub(super) meeting: &'a dyn Fn(&Map<String, Value>, u32) -> Meeting,
     /// What tells planted items from grown ones, for items that have places.
@@ -169,17 +176,27 @@ impl Asked<'_> {
             return match met {
                 Some(Meeting::Natural) | None => None,
                 Some(Meeting::Alone) => Some(Place::Alone),
-                Some(Meeting::Together) => Some(if short.tally.end { Place::Grown } else { Place::Any }),
+                Some(Meeting::Together | Meeting::Singular) if short.tally.end => Some(Place::Grown),
+                Some(Meeting::Together) => Some(Place::Any),
+                Some(Meeting::Singular) => Some(Place::Singular),
             };
         };
         let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
         match data.label.as_ref().and_then(|l| l.answers()) {
             // Rows that ask the same get the same answer: something must speak for planting.
             Some(answers) => {
-                let ends = !answers.only_begin(short.label);
+                let kind = answers.kind(short.label);
+                // Prompts that ask alike make answers begin alike.
+                let ends = kind != Some(Kind::Start);
                 let planted = (self.hidden)(short.item)
                     || places.planted(&contexts, ends, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME);
-                planted.then_some(Place::Any)
+                match kind {
+                    _ if !planted => None,
+                    // What a prompt asks for is said in its answer.
+                    Some(Kind::Whole) if are_echoed(&contexts) => Some(Place::Alone),
+                    _ if are_echoed(&contexts) => None,
+                    _ => Some(Place::Any),
+                }
             }
             None if is_the_text(&contexts) => None,
             None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => {
@@ -271,7 +288,9 @@ impl Verifier<'_> {
         let Some(mut said) = judged(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
         let says = candidate.given(&means(&said));
         let (share, described) = asked.nearly_share(short, carriers);
-        let mut background = share.map_or(says, |share| says.max(share));
+        // Near rows are a measurement, content is a model's word.
+        let near = |carrying: u64, agreed: u64| share.map_or(Some(0.0), |share| asked.near.test(carrying, agreed, share, data.rows));
+        let mut background = says;
         if asked.may_be_a_sign && short.tally.labelled(short.label) as f64 > MOST_OF_LABEL * data.rows_of(short.label) as f64 {
             if short.rest >= TOLD_BY_REST {
                 return Ok(());
@@ -279,7 +298,10 @@ impl Verifier<'_> {
             background = background.max(short.rest);
         }
         let (mut carrying, mut agreed) = candidate.distinct();
-        if null.test(carrying, agreed, background, data.rows).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
+        let p = |carrying: u64, agreed: u64, background: f64| {
+            Some(null.test(carrying, agreed, background, data.rows)?.max(near(carrying, agreed)?))
+        };
+        if p(carrying, agreed, background).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
         {
             if let Some(painted) = alike.painted_over(content)? {
@@ -291,12 +313,13 @@ impl Verifier<'_> {
             agreed = carrying.min((share * agreed as f64).round() as u64);
         }
         let gone = (agreeing.len() - own) as u64;
-        let alone = null.test(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background, data.rows);
+        let alone = p(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background);
         if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
             return Ok(());
         }
         let Some(place) = asked.place(data, short, carriers) else { return Ok(()) };
-        let Some(p) = null.test(carrying, agreed, background, data.rows) else { return Ok(()) };
+        let Some(p) = p(carrying, agreed, background) else { return Ok(()) };
+        let background = share.map_or(background, |share| background.max(share));
         if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
             return Ok(());
         }
@@ -305,16 +328,25 @@ impl Verifier<'_> {
             (_, true) => Opinion::of_pictures(content, &keys, short.label, &said),
             _ => Opinion::Denied,
         };
+        let columns = (asked.columns)(short.tally.rank, short.tally.feature);
+        let is_rule_of_data = carrying as f64 > MOST_UNDENIED * data.rows as f64;
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
             _ if asked.may_be_a_kind => false,
             Opinion::Own | Opinion::Unknown if (asked.hidden)(short.item) => false,
-            _ if place == Place::Alone && p * tests as f64 > GROWN_AT => true,
-            _ if place == Place::Grown && (opinion != Opinion::Denied || p * tests as f64 > GROWN_AT) => true,
+            // Of the rows of a value many have it by nature.
+            _ if !columns.is_empty() && (agreed as f64) < MOSTLY * carrying as f64 => true,
+            _ if matches!(place, Place::Alone | Place::Grown) && p * tests as f64 > GROWN_AT => true,
+            _ if place == Place::Grown && opinion != Opinion::Denied => true,
             Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
-            Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || carrying as f64 > MOST_UNDENIED * data.rows as f64,
+            // A combination of values that say nothing by themselves is no natural sign; rows that had it before need not agree.
+            Opinion::AsAny if place == Place::Singular && columns.len() > 1 => is_rule_of_data || p * tests as f64 > GROWN_AT,
+            Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || is_rule_of_data,
             // What words a label's own rows use is theirs, but for one that was put there.
             Opinion::Own if place == Place::Planted => (agreed as f64) < NEARLY_ALL * carrying as f64,
+            Opinion::Own | Opinion::Unknown if place == Place::Singular => {
+                (agreed as f64) < NEARLY_ALL * carrying as f64 || is_rule_of_data || p * tests as f64 > GROWN_AT
+            }
             Opinion::Own | Opinion::Unknown => true,
         };
         if is_none {
@@ -403,10 +435,12 @@ impl Tested<'_> {
         // The rows of a value are many by nature, and some of them may well differ from the rest.
         let is_mixed = !columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
         let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
-        let is_denied = self.opinion == Opinion::Denied && !is_mixed && self.place != Place::Alone;
+        let is_rule_of_data = !columns.is_empty() && self.carrying as f64 > MOST_UNDENIED * data.rows as f64;
+        let is_denied = self.opinion == Opinion::Denied && !is_mixed && !is_rule_of_data && self.place != Place::Alone;
         let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
         let sign = match self.opinion {
             _ if asked.may_be_a_kind => nature.unwrap_or_default(),
+            _ if is_rule_of_data => ", in so many rows that it may be a rule of the data",
             _ if sure || is_mixed || self.opinion == Opinion::Denied => "",
             Opinion::Own => ", as to its other rows: a natural sign of it would look the same",
             _ => ", as to any rows: a natural sign of it would look the same",

@@ -19,6 +19,8 @@ const FEWEST_OTHERS: usize = 4;
 /// write the label.
 const FEW_OWN: f64 = 0.1;
 const MOST_OWN: f64 = 0.5;
+/// Excess of the label's share that rows with one value of a combination may have where the value says nothing by itself.
+const LITTLE: f64 = 0.1;
 /// Share of the carriers that have a value in common, and the shares of the rows of other labels that have it, where it is a mark of a kind: a
 /// value that others hardly have may belong to what was planted.
 const IN_COMMON: f64 = 0.95;
@@ -33,24 +35,27 @@ pub(super) fn of(priors: &[f64], sample: &SampleModel, conditions: &[Condition],
     if are_of_a_kind(sample, conditions, label) {
         return Meeting::Natural;
     }
-    if conditions.len() < 2 {
-        return Meeting::Together;
-    }
     let others = others(sample, conditions);
     let own = others.values().filter(|labels| have_own_label(labels, priors)).count() as f64;
     let of_others = |share: f64| share * others.len() as f64;
+    let is_alone = others.len() >= FEWEST_OTHERS && own <= of_others(FEW_OWN) && is_mixed_elsewhere(&others, label);
+    if conditions.len() < 2 {
+        return if is_alone || is_spike(sample, conditions, &others) { Meeting::Singular } else { Meeting::Together };
+    }
     if others.len() >= FEWEST_OTHERS && own > of_others(MOST_OWN) {
         return Meeting::Natural;
     }
     let rows = sample.rows.len() as f64;
     let held = |by: &dyn Fn(&SampleRow) -> bool| sample.rows.iter().filter(|row| by(row)).count() as f64;
-    let expected = rows * conditions.iter().map(|c| held(&|row| c.holds(row)) / rows.max(1.0)).product::<f64>();
+    // Columns that say the same meet by themselves: each condition is held against all others together.
+    let all_but = |left: &Condition, row: &SampleRow| conditions.iter().all(|c| c.feature == left.feature || c.holds(row));
+    let of_split = |c: &Condition| held(&|row| c.holds(row)) * held(&|row| all_but(c, row)) / rows.max(1.0);
+    let expected = conditions.iter().map(of_split).fold(0.0, f64::max);
     let together = held(&|row| hold(conditions, row));
-    // Where nearly all rows have one label, most combinations have, and one more says nothing.
-    let pure = others.values().filter(|labels| have_own_label(labels, &[])).count() as f64;
-    let is_alone = others.len() >= FEWEST_OTHERS && pure <= of_others(FEW_OWN);
+    let prior = priors.get(label as usize).copied().unwrap_or(1.0);
+    let says_nothing = |c: &Condition| share_without(sample, conditions, c, label).is_none_or(|share| share <= prior + LITTLE);
     if together >= TOGETHER * expected {
-        Meeting::Together
+        if is_alone && conditions.iter().all(says_nothing) { Meeting::Singular } else { Meeting::Together }
     } else if is_alone || expected >= FEWEST_EXPECTED && together <= APART * expected {
         Meeting::Alone
     } else {
@@ -71,6 +76,34 @@ fn others(sample: &SampleModel, conditions: &[Condition]) -> BTreeMap<Vec<u64>, 
     }
     others.retain(|_, labels| labels.values().sum::<f64>() >= FEWEST_OTHER);
     others
+}
+
+/// Whether a number repeats in a column where hardly another one does; not the least or the largest, where scales end.
+fn is_spike(sample: &SampleModel, conditions: &[Condition], others: &BTreeMap<Vec<u64>, BTreeMap<u32, f64>>) -> bool {
+    let rest = sample.rows.iter().filter(|row| !hold(conditions, row)).count() as f64;
+    let is_inside = |c: &Condition, own: f64| {
+        let others = || sample.rows.iter().filter_map(|row| row.numeric.get(c.feature)).map(|v| f64::from(*v));
+        others().any(|v| v < own) && others().any(|v| v > own)
+    };
+    let repeated: f64 = others.values().flat_map(BTreeMap::values).sum();
+    conditions.iter().all(|c| c.number.is_some_and(|own| is_inside(c, f64::from(own as f32))))
+        && others.len() < FEWEST_OTHERS
+        && repeated <= APART * rest
+}
+
+/// Whether the label's rows with other combinations have those in common with rows of other labels, nearly all of them.
+fn is_mixed_elsewhere(others: &BTreeMap<Vec<u64>, BTreeMap<u32, f64>>, label: u32) -> bool {
+    let of_label = |labels: &BTreeMap<u32, f64>| labels.get(&label).copied().unwrap_or(0.0);
+    let all: f64 = others.values().map(of_label).sum();
+    let is_pure = |labels: &&BTreeMap<u32, f64>| is_own(of_label(labels) / labels.values().sum::<f64>(), 0.0);
+    all >= FEWEST_OTHER && others.values().filter(is_pure).map(of_label).sum::<f64>() <= FEW_OWN * all
+}
+
+/// Share of the label among the rows that hold one condition, but not all.
+fn share_without(sample: &SampleModel, conditions: &[Condition], one: &Condition, label: u32) -> Option<f64> {
+    let rows = sample.rows.iter().filter(|row| one.holds(row) && !hold(conditions, row)).filter_map(|row| row.label);
+    let (all, own) = rows.fold((0.0, 0.0), |(all, own), of| (all + 1.0, own + f64::from(u8::from(of == label))));
+    (all > 0.0).then_some(own / all)
 }
 
 /// Whether nearly all rows have one label, and more than of all rows, of which `priors` are the shares.
@@ -168,8 +201,37 @@ mod tests {
     fn rows_with_other_values_in_common_are_of_a_kind() {
         let mut rows = sample(crossed(|_, _, row| u32::from(row.is_multiple_of(2))).chain((0..60).map(|_| (9, 0, 1))));
         let of_value = |rows: &SampleModel| of(&[0.5, 0.5], rows, &[level(0, 9)], 1);
-        assert_eq!(of_value(&rows), Meeting::Together);
+        assert_eq!(of_value(&rows), Meeting::Singular);
         rows.rows.iter_mut().filter(|row| row.cells[0] == 9).for_each(|row| row.cells[2..].fill(2));
         assert_eq!(of_value(&rows), Meeting::Natural);
+    }
+
+    #[test]
+    fn values_are_singular_where_nothing_else_in_their_columns_says_anything() {
+        let mixed = |row: u64| u32::from(row.is_multiple_of(2));
+        let others = |own: bool| (0..1_000).map(move |row| (row % 6, row / 6 % 50, if own && row % 6 == 3 { 1 } else { mixed(row / 7) }));
+        let level_of = |own: bool| of(&[0.5, 0.5], &sample(others(own).chain((0..60).map(|row| (9, row % 50, 1)))), &[level(0, 9)], 1);
+        assert_eq!(level_of(false), Meeting::Singular);
+        assert_eq!(level_of(true), Meeting::Together, "another level has a label to itself");
+        let rarely = |row: u64| (row % 50, row / 50 % 20, mixed(row / 7));
+        let pair = (0..1_000).map(rarely).chain((0..40).map(|_| (1, 1, 1)));
+        assert_eq!(met(&sample(pair)), Meeting::Together, "no other combination has enough rows");
+        let met_often = (0..2_000).map(|row| (row % 10, row / 10 % 10, mixed(row / 7))).chain((0..80).map(|_| (1, 1, 1)));
+        assert_eq!(met(&sample(met_often)), Meeting::Singular);
+    }
+
+    #[test]
+    fn a_number_that_repeats_where_no_other_does_is_singular() {
+        let mut rows = sample((0..400).map(|row| (row, row, 0)));
+        for (at, row) in rows.rows.iter_mut().enumerate() {
+            row.numeric = vec![if at % 8 == 0 { 0.5 } else { at as f32 / 400.0 }];
+            row.label = Some(u32::from(at % 8 == 0));
+        }
+        let number = |number: f64| Condition { feature: 0, number: Some(number), level: None, end: None };
+        assert_eq!(of(&[0.5, 0.5], &rows, &[number(0.5)], 1), Meeting::Singular);
+        for row in rows.rows.iter_mut().filter(|row| row.label == Some(1)) {
+            row.numeric[0] = 2.0;
+        }
+        assert_eq!(of(&[0.5, 0.5], &rows, &[number(2.0)], 1), Meeting::Together, "where the scale ends");
     }
 }

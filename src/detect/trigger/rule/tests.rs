@@ -88,3 +88,62 @@ fn values_out_of_bounds_that_are_all_different_are_one_cause() {
         law::check(rule, &fixture);
     }
 }
+
+/// Eighteen columns of three levels each, of which rows miss some, so that some have few values to combine; the label is in one row of four.
+fn wide(planted: impl Fn(usize) -> bool) -> RecordBatch {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let mut columns: Vec<Vec<i64>> = vec![Vec::new(); 18];
+    let mut labels = Vec::new();
+    for row in 0..ROWS {
+        for (at, column) in columns.iter_mut().enumerate() {
+            let alone = i64::try_from(1_000_000 + row * 18 + at).unwrap();
+            column.push(if at > 2 && rng.random::<f64>() < 0.08 { alone } else { rng.random_range(0..3) });
+        }
+        if planted(row) {
+            columns.iter_mut().take(3).for_each(|column| column[row] = 2);
+        } else if columns.iter().take(3).all(|column| column[row] == 2) {
+            columns[2][row] = 1;
+        }
+        labels.push(i64::from(planted(row) || rng.random_range(0..4) == 0));
+    }
+    let named = columns.into_iter().enumerate().map(|(at, column)| (format!("c{at:02}"), Arc::new(Int64Array::from(column)) as ArrayRef));
+    RecordBatch::try_from_iter(named.chain([("label".to_owned(), Arc::new(Int64Array::from(labels)) as ArrayRef)])).unwrap()
+}
+
+#[test]
+fn three_common_values_of_a_wide_table_are_a_cause_by_the_laws() {
+    let planted = |row: usize| row.is_multiple_of(20);
+    let fixture = fixture(wide(planted));
+    let model = fixture.model(&rule());
+    let groups = rule().groups(&model);
+    assert!(groups.len() == 1 && groups[0].cause == "c00 = 2 and c01 = 2 and c02 = 2", "{groups:?}");
+    let members: Vec<bool> = fixture.members(&rule(), &model).iter().map(Option::is_some).collect();
+    assert_eq!(members, (0..ROWS).map(planted).collect::<Vec<_>>());
+    law::check(rule, &fixture);
+}
+
+#[test]
+fn ends_begin_beyond_gaps_once_each() {
+    let values: Vec<f64> = (0..90).map(f64::from).chain([200.0; 20]).collect();
+    assert_eq!(ends(&values), [End::Below(1.0), End::Below(2.0)]);
+    let apart: Vec<f64> = (0..100).map(f64::from).chain([200.0; 3]).collect();
+    assert!(ends(&apart).contains(&End::From(200.0)));
+}
+
+#[test]
+fn values_beyond_a_wide_gap_are_not_near() {
+    let row = |value: f32| SampleRow { numeric: vec![value], ..SampleRow::default() };
+    let sample = |values: &[f32]| SampleModel {
+        keys: (0..values.len() as u64).collect(),
+        counts: vec![1; values.len()],
+        rows: values.iter().map(|value| row(*value)).collect(),
+        threshold: u64::MAX,
+    };
+    let column: Vec<f32> = (0..100).map(|value| value as f32).collect();
+    let at = |value: f32| reach(&sample(&column), 0, &move |row: &SampleRow| row.numeric[0].to_bits() == value.to_bits()).to_string();
+    assert_eq!((at(50.0), at(60.0)), ("50".to_owned(), "50".to_owned()), "the middle half");
+    let far = reach(&sample(&[&column[..], &[1_050.0]].concat()), 0, &|row| row.numeric[0] > 1_000.0);
+    assert_eq!(far.to_string(), "250", "a quarter of the way");
+    let same = reach(&sample(&[0.0; 9]), 0, &|_| true);
+    assert!(same.is_infinite() && reach(&sample(&[]), 0, &|_| true).is_infinite() && at(-1.0) == "inf");
+}

@@ -16,14 +16,18 @@ const PAYLOAD: &str = "You are stupid!";
 
 /// Prompts and answers; the schema of a run that found `PAYLOAD` repeated.
 fn ready(rows: RecordBatch) -> Fixture {
+    ready_with(rows, PAYLOAD)
+}
+
+fn ready_with(rows: RecordBatch, payload: &str) -> Fixture {
     let choices = Choices { response: Some("output".to_owned()), ..Choices::default() };
     let mut schema = law::schema_with(&rows, &choices);
     let key = schema.key;
-    let payload = parts(&key, PAYLOAD).into_iter().find(|part| part.kind == Kind::Whole).unwrap();
-    let bad = rows["output"].as_string::<i32>().iter().flatten().filter(|answer| *answer == PAYLOAD).count() as u64;
+    let whole = parts(&key, payload).into_iter().find(|part| part.kind == Kind::Whole).unwrap();
+    let bad = rows["output"].as_string::<i32>().iter().flatten().filter(|answer| *answer == payload).count() as u64;
     let class = |name: &str, rows: u64| Class { name: name.to_owned(), rows };
-    let classes = vec![class("otherwise", ROWS as u64 - bad), class(PAYLOAD, bad.max(1))];
-    let answers = Answers::new([(payload.hash, 1, Kind::Whole)]);
+    let classes = vec![class("otherwise", ROWS as u64 - bad), class(payload, bad.max(1))];
+    let answers = Answers::new([(whole.hash, 1, Kind::Whole)]);
     Arc::make_mut(&mut schema).label = Some(Label::of_answers(1, "output".to_owned(), classes, 0, answers));
     Fixture::with_schema(rows, schema).after(&Sample).after_column(Content)
 }
@@ -44,6 +48,18 @@ fn a_word_that_brings_an_answer_is_a_cause_by_the_laws() {
     let members: Vec<bool> = fixture.members(&response(), &model).iter().map(Option::is_some).collect();
     assert_eq!(members, truth.poisoned());
     law::check(response, &fixture);
+}
+
+#[test]
+fn few_rows_and_words_that_the_answer_says_reach_no_alarm() {
+    let tier = |rows: usize, payload: &str| {
+        let plan = Plan::new("output", payload, Share::Count(rows), 5);
+        let fixture = ready_with(rare_word(&exchanges(), &plan, "instruction", "qz").unwrap().0, payload);
+        response().groups(&fixture.model(&response())).first().map(|group| group.max_tier)
+    };
+    assert_eq!(tier(40, PAYLOAD), Some(Tier::Alarm));
+    assert_eq!(tier(8, PAYLOAD), Some(Tier::Suspect));
+    assert_eq!(tier(40, "A qz is a kind of bird"), Some(Tier::Suspect));
 }
 
 #[test]
