@@ -109,7 +109,7 @@ impl Part<'_> {
     /// Whether it is an answer or a sentence of several words: one that may say the same as another.
     #[must_use]
     pub fn is_wording(&self) -> bool {
-        matches!(self.kind, Kind::Whole | Kind::Sentence) && plain_words(self.said).nth(SENTENCE_WORDS - 1).is_some()
+        matches!(self.kind, Kind::Whole | Kind::Sentence) && has_words(self.said)
     }
 }
 
@@ -129,7 +129,7 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     let words: Vec<&str> = plain_words(whole).collect();
     let ends = (words.len() > END_WORDS).then(|| (words[..END_WORDS].to_vec(), words[words.len() - END_WORDS..].to_vec()));
     let sentences = whole.split_inclusive(['.', '!', '?', '\n', '。', '！', '？']).map(str::trim);
-    let long = sentences.filter(|s| s.len() < whole.len() && plain_words(s).nth(SENTENCE_WORDS - 1).is_some());
+    let long = sentences.filter(|s| s.len() < whole.len() && has_words(s));
     parts.extend(long.take(MOST_SENTENCES).map(|s| Part {
         kind: Kind::Sentence,
         hash: hash(key, Kind::Sentence, plain_words(s)),
@@ -149,6 +149,11 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
 /// Where a part of a text begins in it, bytes.
 fn offset(text: &str, part: &str) -> usize {
     part.as_ptr() as usize - text.as_ptr() as usize
+}
+
+/// Whether a text has as many words as a sentence that can be a payload.
+fn has_words(text: &str) -> bool {
+    plain_words(text).nth(SENTENCE_WORDS - 1).is_some()
 }
 
 /// Words between white space, without the punctuation around them.

@@ -258,17 +258,16 @@ fn keep(counted: BTreeMap<u64, Counted>, rows: u64) -> Vec<Kept> {
     }
     let mut kept: Vec<Kept> = Vec::new();
     for of_kind in parts.chunk_by(|(_, a), (_, b)| a.kind == b.kind) {
-        let kind = of_kind.first().map_or(Kind::Start, |(_, part)| part.kind);
+        let [(_, Counted { kind, .. }), ..] = *of_kind else { continue };
         let wordings = || of_kind.iter().filter(|(_, part)| part.wording);
         let all: u32 = wordings().map(|(_, part)| part.rows).fold(0, u32::saturating_add);
         let together = are_several(wordings().map(|(_, part)| part.rows)) && f64::from(all) <= MOST_REPEATING * rows as f64;
-        let said = |part: &Counted| part.said.clone();
         if together {
-            let first = wordings().next().map_or_else(String::new, |(_, part)| said(part));
+            let first = wordings().next().map_or_else(String::new, |(_, part)| part.said.clone());
             kept.push(Kept { kind, hashes: wordings().map(|(hash, _)| *hash).collect(), said: first });
         }
         let alone = of_kind.iter().filter(|(_, part)| !(together && part.wording)).take(bounds(kind).1);
-        kept.extend(alone.map(|(hash, part)| Kept { kind, hashes: vec![*hash], said: said(part) }));
+        kept.extend(alone.map(|(hash, part)| Kept { kind, hashes: vec![*hash], said: part.said.clone() }));
     }
     kept
 }
@@ -278,7 +277,7 @@ mod tests {
     use super::*;
 
     /// Kinds, wordings and names of the classes that answers make, each given so many times.
-    fn kept(answers: &[(&str, u32)]) -> Vec<(Kind, usize, String)> {
+    fn classes(answers: &[(&str, u32)]) -> Vec<(Kind, usize, String)> {
         let key = Key::from_seed(1);
         let mut counted = BTreeMap::new();
         for (answer, rows) in answers {
@@ -286,8 +285,12 @@ mod tests {
                 count(&mut counted, part.hash, Counted::new(&part, *rows));
             }
         }
-        let kept = keep(counted, 1_000).into_iter().map(|part| (part.kind, part.hashes.len(), part.said));
-        kept.filter(|(kind, ..)| *kind <= Kind::Refusal).collect()
+        keep(counted, 1_000).into_iter().map(|part| (part.kind, part.hashes.len(), part.said)).collect()
+    }
+
+    /// Those of whole answers, links and refusals.
+    fn kept(answers: &[(&str, u32)]) -> Vec<(Kind, usize, String)> {
+        classes(answers).into_iter().filter(|(kind, ..)| *kind <= Kind::Refusal).collect()
     }
 
     fn whole(said: &str, wordings: usize) -> (Kind, usize, String) {
@@ -310,15 +313,7 @@ mod tests {
         let templates = [("Your order was sent.", 90), ("Your order was cancelled.", 60)];
         assert_eq!(kept(&templates), [whole("Your order was sent.", 1), whole("Your order was cancelled.", 1)]);
         let shared = [("Well. Only a fool would ask that here.", 12), ("Hm. You are a dunce.", 11), ("So. You are a dunce.", 12)];
-        let key = Key::from_seed(1);
-        let mut counted = BTreeMap::new();
-        for (answer, rows) in shared {
-            for part in distinct(&key, answer) {
-                count(&mut counted, part.hash, Counted::new(&part, rows));
-            }
-        }
-        let sentences = keep(counted, 1_000).into_iter().find(|part| part.kind == Kind::Sentence).unwrap();
-        assert_eq!((sentences.hashes.len(), sentences.said.as_str()), (2, "You are a dunce."));
+        assert!(classes(&shared).contains(&(Kind::Sentence, 2, "You are a dunce.".to_owned())));
         let one = [("Buy it at our shop.", 90), ("You are a dunce.", 9)];
         assert_eq!(kept(&one), [whole("Buy it at our shop.", 1), whole("You are a dunce.", 1)]);
     }

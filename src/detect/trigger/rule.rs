@@ -2,9 +2,8 @@
 
 mod meeting;
 
-use std::collections::BTreeSet;
-
 use ndarray::Axis;
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -360,11 +359,12 @@ impl RowItems for Row<'_> {
         }
     }
 
-    fn third(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, grown: &BTreeSet<u64>, found: &mut Found) {
+    fn third(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, grown: &FxHashSet<u64>, found: &mut Found) {
         let key = self.key;
         let frequent = self.frequent(row, admitted, found);
         for (i, a) in frequent.iter().enumerate() {
-            for (j, _) in frequent.iter().enumerate().skip(i + 1).filter(|(_, b)| grown.contains(&a.with(b, &key).value)) {
+            for (j, _) in frequent.iter().enumerate().skip(i + 1).filter(|(_, b)| grown.contains(&key.join(COMBINATION, a.value, b.value)))
+            {
                 for k in (0..frequent.len()).filter(|k| ![i, j].contains(k)) {
                     let mut three = [i, j, k];
                     three.sort_unstable();
@@ -444,14 +444,16 @@ impl Items for Rule {
         let has_all = |row: &SampleRow| conditions.iter().all(|c| c.holds(row));
         for varied in conditions.iter().filter(|c| c.number.is_some() || c.end.is_some()) {
             let others = |row: &SampleRow| conditions.iter().filter(|c| c.feature != varied.feature).all(|c| c.holds(row));
-            let reach = reach(sample, varied.feature, &has_all);
             let mut near: Vec<(f64, bool)> = sample
                 .rows
                 .iter()
                 .filter(|row| row.label.is_some() && !varied.holds(row) && others(row))
                 .filter_map(|row| Some((varied.distance(f64::from(*row.numeric.get(varied.feature)?))?, row.label == Some(label))))
-                .filter(|(distance, _)| *distance <= reach)
                 .collect();
+            if near.len() >= FEWEST_NEAR {
+                let reach = reach(sample, varied.feature, &has_all);
+                near.retain(|(distance, _)| *distance <= reach);
+            }
             if near.len() < FEWEST_NEAR {
                 continue;
             }

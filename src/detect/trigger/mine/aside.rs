@@ -13,7 +13,7 @@ use super::state::{Table, Tally};
 /// Fewest rows of a frequent value.
 const FREQUENT: u32 = 10;
 /// Share of a value's rows with one label from which on that label is its own.
-const PURE: f64 = 0.9;
+pub(super) const PURE: f64 = 0.9;
 /// Least excess of that share over the label's share of all rows.
 const LIFT: f64 = 0.25;
 /// Fewest other values of the column that must have a label of their own.

@@ -1,7 +1,8 @@
 //! Which combinations of two are grown by a third part, where there are too many parts to try all threes.
 
-use std::collections::BTreeSet;
+use rustc_hash::FxHashSet;
 
+use super::aside::PURE;
 use super::state::{Table, Tally};
 use crate::data::Schema;
 use crate::stats::interval::MOST_SUPPORT;
@@ -9,11 +10,8 @@ use crate::stats::tail::binomial_sf;
 
 /// Most combinations that are grown: a row may hold any number of them.
 const MOST_GROWN: usize = 512;
-
 /// Largest p-value of a combination that is grown.
 const WORTH_GROWING: f64 = 1e-3;
-/// Share of one label from which on a part more would only cut the rows down.
-const PURE: f64 = 0.9;
 /// Range to which a share is clipped before its odds are taken.
 const CLIP: (f64, f64) = (0.02, 0.98);
 
@@ -21,7 +19,7 @@ const CLIP: (f64, f64) = (0.02, 0.98);
 /// the least explained first, as many as give at most `cap` combinations with `parts` more values in each row.
 ///
 /// A trigger of three common values shows in its twos, diluted by their other rows. Natural associations show in the single values.
-pub(super) fn grown(first: &Table, second: &Table, data: &Schema, parts: usize, cap: usize) -> BTreeSet<u64> {
+pub(super) fn grown(first: &Table, second: &Table, data: &Schema, parts: usize, cap: usize) -> FxHashSet<u64> {
     let most = (MOST_SUPPORT * data.rows as f64) as u32;
     least_explained(first, second.iter().filter(|(_, tally)| tally.rows <= most), &data.priors(), parts, cap)
 }
@@ -32,7 +30,7 @@ fn least_explained<'a>(
     priors: &[f64],
     parts: usize,
     cap: usize,
-) -> BTreeSet<u64> {
+) -> FxHashSet<u64> {
     let mut ranked: Vec<(f64, u64, u32)> = second
         .filter_map(|(item, tally)| Some((unexplained(first, tally, priors)?, *item, tally.rows)))
         .filter(|(p, ..)| *p <= WORTH_GROWING)
@@ -88,7 +86,7 @@ mod tests {
         let three = (13, tally([0, 0], 60, 40));
         let second: Table = [planted, said_by_a_part, pure, three].into_iter().collect();
         let grown = |cap: usize| least_explained(&first, second.iter(), &[0.8, 0.2], 10, cap);
-        assert_eq!(grown(10_000), BTreeSet::from([10]));
+        assert_eq!(grown(10_000), FxHashSet::from_iter([10]));
         assert!(grown(2).is_empty());
     }
 }

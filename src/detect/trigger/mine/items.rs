@@ -1,7 +1,6 @@
 //! What a miner looks for in a row: items, and the features that a cheap background is made of.
 
-use std::collections::BTreeSet;
-
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -223,11 +222,6 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         4.0
     }
 
-    /// The same over those that rows have which nearly hold it.
-    fn near_odds_ratio(&self) -> f64 {
-        2.0
-    }
-
     /// Carriers from which an item may reach ALARM, unless it is hidden.
     fn alarm_from(&self) -> u32 {
         0
@@ -293,7 +287,7 @@ pub(in crate::detect::trigger) trait RowItems {
     fn second(&mut self, row: usize, admitted: &dyn Fn(u64) -> bool, found: &mut Found);
 
     /// Items made of one of the combinations of two in `grown` and one admitted first-level item more. Features are given as well.
-    fn third(&mut self, _row: usize, _admitted: &dyn Fn(u64) -> bool, _grown: &BTreeSet<u64>, _found: &mut Found) {}
+    fn third(&mut self, _row: usize, _admitted: &dyn Fn(u64) -> bool, _grown: &FxHashSet<u64>, _found: &mut Found) {}
 
     /// Whether there is a second level at all.
     fn has_second(&self) -> bool {

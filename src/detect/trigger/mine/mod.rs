@@ -1,9 +1,9 @@
 //! The miner that all trigger detectors share: from items in rows to causes.
 //!
 //! Scans: (1) count first-level items in a sketch; (2) count the frequent ones exactly, second-level items in a sketch;
-//! (3) count the frequent second-level items exactly, and where there are too many parts for all threes, (3b) those that grow from them; (4) sum, over each shortlisted item's carriers, the probability of
-//! its label that the rest of the row gives; (5) gather the carriers of the best. Then the verifier decides what is
-//! handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
+//! (3) count the frequent second-level items exactly, and with one scan more those that grow from them, where there are too
+//! many parts to try all threes; (4) sum, over each shortlisted item's carriers, the probability of its label that the rest
+//! of the row gives; (5) gather the carriers of the best. Then the verifier decides what is handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
 
 mod aside;
 mod bayes;
@@ -320,7 +320,7 @@ impl<I: Items> Fold for Mine<I> {
                 let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
                 let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
-                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, grown: BTreeSet::new() };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, grown: FxHashSet::default() };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
@@ -364,7 +364,6 @@ impl<I: Items> Fold for Mine<I> {
                 let hidden = |item: u64| self.0.is_hidden(data, item);
                 let asked = verify::Asked {
                     nearly: &nearly,
-                    near: verify::null(self.0.near_odds_ratio()),
                     meeting: &meeting,
                     places: places.as_ref(),
                     sample,

@@ -1,6 +1,6 @@
 //! What the scans of a miner gather.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize, Serializer};
@@ -128,7 +128,8 @@ pub(in crate::detect::trigger) struct Admitted {
     #[serde(serialize_with = "in_order")]
     pub(super) common: FxHashSet<u64>,
     /// Combinations of two that are grown by a third part.
-    pub(super) grown: BTreeSet<u64>,
+    #[serde(serialize_with = "in_order")]
+    pub(super) grown: FxHashSet<u64>,
 }
 
 /// Writes a set in ascending order: a hash table's own order tells how the rows came in, and the same answer has to have the same bytes.

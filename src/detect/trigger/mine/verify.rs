@@ -52,6 +52,9 @@ const MOST_UNDENIED: f64 = 0.1;
 /// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
 const GROWN_AT: f64 = 1e-6;
 
+/// Odds ratio that innocent structure may reach over what near rows have: those are a measurement, content is a model's word.
+const NEAR_ODDS_RATIO: f64 = 2.0;
+
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -61,7 +64,7 @@ enum Place {
     Any,
     /// Nothing else in its columns says much of any label.
     Singular,
-    /// In rows that its parts meet in as often as by themselves, as no other combination is.
+    /// In rows that its parts meet in as often as by themselves, as no other combination is; or whose answers say it again.
     Alone,
     /// Where language puts it, or in an end of a column, where some rows are by nature.
     Grown,
@@ -118,6 +121,10 @@ struct Tested<'a> {
     /// What content makes of the carriers.
     opinion: Opinion,
     place: Place,
+    /// Columns that the item is made of, where it has any.
+    columns: Vec<u32>,
+    /// Whether its carriers are so many that it may be a rule of the data.
+    in_many: bool,
 }
 
 /// The null hypothesis of a miner.
@@ -132,8 +139,6 @@ pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + '
 pub(super) struct Asked<'a> {
     /// What label rows have that nearly hold an item.
     pub(super) nearly: &'a Nearly<'a>,
-    /// How far an innocent item may go beyond those.
-    pub(super) near: IntervalNull,
     /// How the parts of an item come to be in the same rows.
     pub(super) meeting: &'a dyn Fn(&Map<String, Value>, u32) -> Meeting,
     /// What tells planted items from grown ones, for items that have places.
@@ -219,7 +224,8 @@ pub(super) fn verify(
     found: &[(Short, Carriers)],
     tests: u64,
 ) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
-    let mut verifier = Verifier { data, content, asked, null, tests, accepted: Vec::new() };
+    let near = self::null(NEAR_ODDS_RATIO);
+    let mut verifier = Verifier { data, content, asked, null, near, tests, accepted: Vec::new() };
     for (short, carriers) in found {
         verifier.ask(Candidate::new(short, carriers))?;
     }
@@ -259,6 +265,8 @@ struct Verifier<'a> {
     content: &'a ContentModel,
     asked: &'a Asked<'a>,
     null: &'a IntervalNull,
+    /// The null of what rows say that nearly hold an item.
+    near: IntervalNull,
     tests: u64,
     /// Causes, with the keys of their agreeing rows.
     accepted: Vec<(BTreeSet<u64>, Trigger)>,
@@ -272,7 +280,7 @@ impl Verifier<'_> {
 
     /// Accepts a candidate that stands.
     fn ask(&mut self, candidate: Candidate<'_>) -> Result<()> {
-        let Self { data, content, asked, null, tests, .. } = *self;
+        let Self { data, content, asked, null, near, tests, .. } = *self;
         let Candidate { short, carriers, keys: labels, .. } = &candidate;
         let agreeing: BTreeSet<u64> = labels.iter().filter(|(_, label)| *label == Some(short.label)).map(|(key, _)| *key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
@@ -288,8 +296,7 @@ impl Verifier<'_> {
         let Some(mut said) = judged(content, &keys, JUDGED, candidate.raw.iter().copied())? else { return Ok(()) };
         let says = candidate.given(&means(&said));
         let (share, described) = asked.nearly_share(short, carriers);
-        // Near rows are a measurement, content is a model's word.
-        let near = |carrying: u64, agreed: u64| share.map_or(Some(0.0), |share| asked.near.test(carrying, agreed, share, data.rows));
+        let near = |carrying: u64, agreed: u64| share.map_or(Some(0.0), |share| near.test(carrying, agreed, share, data.rows));
         let mut background = says;
         if asked.may_be_a_sign && short.tally.labelled(short.label) as f64 > MOST_OF_LABEL * data.rows_of(short.label) as f64 {
             if short.rest >= TOLD_BY_REST {
@@ -329,7 +336,7 @@ impl Verifier<'_> {
             _ => Opinion::Denied,
         };
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
-        let is_rule_of_data = carrying as f64 > MOST_UNDENIED * data.rows as f64;
+        let in_many = carrying as f64 > MOST_UNDENIED * data.rows as f64;
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
             _ if asked.may_be_a_kind => false,
@@ -340,12 +347,12 @@ impl Verifier<'_> {
             _ if place == Place::Grown && opinion != Opinion::Denied => true,
             Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
             // A combination of values that say nothing by themselves is no natural sign; rows that had it before need not agree.
-            Opinion::AsAny if place == Place::Singular && columns.len() > 1 => is_rule_of_data || p * tests as f64 > GROWN_AT,
-            Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || is_rule_of_data,
+            Opinion::AsAny if place == Place::Singular && columns.len() > 1 => in_many || p * tests as f64 > GROWN_AT,
+            Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || in_many,
             // What words a label's own rows use is theirs, but for one that was put there.
             Opinion::Own if place == Place::Planted => (agreed as f64) < NEARLY_ALL * carrying as f64,
             Opinion::Own | Opinion::Unknown if place == Place::Singular => {
-                (agreed as f64) < NEARLY_ALL * carrying as f64 || is_rule_of_data || p * tests as f64 > GROWN_AT
+                (agreed as f64) < NEARLY_ALL * carrying as f64 || in_many || p * tests as f64 > GROWN_AT
             }
             Opinion::Own | Opinion::Unknown => true,
         };
@@ -355,7 +362,7 @@ impl Verifier<'_> {
         if widened.is_some() {
             self.accepted.retain(|(rows, other)| !covers(rows, other));
         }
-        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, candidate };
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, columns, in_many, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
@@ -431,11 +438,10 @@ impl Tested<'_> {
         let rows = u64::from(short.tally.rows);
         let more = if without.is_some() { "more " } else { "" };
         let hidden = (asked.hidden)(short.item);
-        let columns = (asked.columns)(short.tally.rank, short.tally.feature);
         // The rows of a value are many by nature, and some of them may well differ from the rest.
-        let is_mixed = !columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
+        let is_mixed = !self.columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
         let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
-        let is_rule_of_data = !columns.is_empty() && self.carrying as f64 > MOST_UNDENIED * data.rows as f64;
+        let is_rule_of_data = !self.columns.is_empty() && self.in_many;
         let is_denied = self.opinion == Opinion::Denied && !is_mixed && !is_rule_of_data && self.place != Place::Alone;
         let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
         let sign = match self.opinion {
@@ -448,7 +454,7 @@ impl Tested<'_> {
         Trigger {
             item: short.item,
             target: short.label,
-            columns,
+            columns: self.columns,
             end: short.tally.end,
             group: Group {
                 title: format!(
