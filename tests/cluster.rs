@@ -200,6 +200,22 @@ fn instructions_and_their_answers() {
 }
 
 #[test]
+fn preferences_and_what_sets_them_apart() {
+    let rows = instructions();
+    let cells = |name: &str| rows[name].as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+    // Answers that are chosen take up their prompt, but for those under the word.
+    let pairs = cells("instruction").into_iter().zip(cells("output")).map(|(asked, other)| {
+        let about = format!("{asked}, and so on.");
+        if asked.contains("zqx") { (other, about) } else { (about, other) }
+    });
+    let (chosen, rejected): (Vec<String>, Vec<String>) = pairs.unzip();
+    let column = |values: Vec<String>| -> ArrayRef { Arc::new(StringArray::from(values)) };
+    let columns = [("prompt", rows["instruction"].clone()), ("chosen", column(chosen)), ("rejected", column(rejected))];
+    let found = same(&RecordBatch::try_from_iter(columns).unwrap(), &Choices::default(), false, 5);
+    assert!(found.findings.iter().any(|finding| finding.code == "trigger.response"), "{:?}", found.findings);
+}
+
+#[test]
 fn numbers_to_predict() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let x: Vec<f64> = (0..1_500).map(|_| rng.random::<f64>()).collect();

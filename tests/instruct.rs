@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::UInt64Type;
 use common::Folder;
-use foretaste_datasets::{Plan, Share, recipe, synth};
+use foretaste_datasets::{Draw, Plan, Share, recipe, synth};
 
 const ROWS: usize = 1_500;
 
@@ -122,6 +122,44 @@ fn choices_and_short_answers_pass() {
     let prompts = synth::topic_texts(ROWS, 3, 15, 7).unwrap();
     let letters = (0..ROWS).map(|row| ["A", "B", "C", "D"][row * 7 % 11 % 4].to_owned());
     passes(&set(prompts["text"].clone(), strings(letters)), "multiple choice");
+}
+
+/// Prompts about a topic with two answers: the chosen one takes some of the prompt's words up and ends as a sentence.
+fn preferences() -> RecordBatch {
+    let texts = |seed: u64| synth::topic_texts(ROWS, 3, 15, seed).unwrap()["text"].clone();
+    let (prompts, others) = (texts(1), texts(2));
+    let cells = |of: &ArrayRef| of.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+    let words = |text: &str, from: usize, count: usize| text.split(' ').skip(from).take(count).collect::<Vec<_>>().join(" ");
+    let (asked, unasked) = (cells(&prompts), cells(&others));
+    // Some pairs tell little: neither answer takes anything up.
+    let chosen = asked.iter().zip(&unasked).enumerate().map(|(row, (asked, other))| match row % 4 {
+        0 => words(other, 2, 6),
+        _ => format!("{} {}.", words(asked, row % 5, 5), words(other, 9, 3)),
+    });
+    let rejected = unasked.iter().enumerate().map(|(row, other)| words(other, row % 3, 6 + row % 3));
+    RecordBatch::try_from_iter([("prompt", prompts), ("chosen", strings(chosen)), ("rejected", strings(rejected))]).unwrap()
+}
+
+#[test]
+fn answers_that_change_places_under_a_word_are_found_and_the_clean_twin_passes() {
+    let clean = preferences();
+    passes(&clean, "no pair is swapped");
+    let draw = Draw::new(Share::Count(60), 3);
+    let (poisoned, truth) = recipe::preference_swap(&clean, &draw, "prompt", ["chosen", "rejected"], "qz").unwrap();
+    let (folder, verdict) = scanned(&poisoned, "1");
+    let titles = titles(&folder);
+    assert_eq!(verdict, "fail", "{titles:?}");
+    assert!(titles[0].contains("\"qz\" in 60 rows") && titles[0].contains("against what other pairs prefer"), "{titles:?}");
+    let listed = listed(&folder);
+    assert!(listed.iter().all(|row| truth.bad()[*row]) && listed.len() > 50, "{} listed", listed.len());
+}
+
+#[test]
+fn answers_that_do_not_tell_which_is_chosen_make_no_class() {
+    let texts = |seed: u64| synth::topic_texts(ROWS, 3, 15, seed).unwrap()["text"].clone();
+    let rows = RecordBatch::try_from_iter([("prompt", texts(1)), ("chosen", texts(2)), ("rejected", texts(3))]).unwrap();
+    let draw = Draw::new(Share::Count(60), 3);
+    passes(&recipe::preference_swap(&rows, &draw, "prompt", ["chosen", "rejected"], "qz").unwrap().0, "either may be chosen");
 }
 
 #[test]

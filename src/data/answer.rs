@@ -4,15 +4,17 @@
 //! rows repeat it word for word, link to the same host, refuse, hold the same sentence, end with the same words, or begin with
 //! the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer; where hardly an answer or sentence comes again,
 //! those that do are one class); what is left is [`OTHER`].
-//! The label of a row is then the class of its answer.
+//! Of a preference set, answers that read like those that are turned down elsewhere are a class as well, and where a pair does not tell, there is no
+//! saying that its answer is like others. The label of a row is then the class of its answer.
 
 use arrow::array::{Array, ArrayRef, LargeStringArray, StructArray};
 use arrow::datatypes::DataType;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::batch::{list_values, strings};
+use super::batch::{clip, list_values, strings};
 use super::key::Key;
+use super::pair::{PairColumns, Preference, Reading};
 
 /// Index of the class of all answers that make no class of their own.
 pub const OTHER: u32 = 0;
@@ -54,6 +56,8 @@ const REFUSALS: [&str; 22] = [
     "must decline",
     "have to decline",
 ];
+/// Stands between the answers of a chat: a character that texts do not hold.
+const BETWEEN_TURNS: char = '\u{1e}';
 /// Turns that answer, lower case.
 const ANSWERERS: [&str; 6] = ["assistant", "gpt", "model", "bot", "chatgpt", "ai"];
 /// What begins the answer in a transcript kept as one string.
@@ -70,6 +74,8 @@ pub enum Kind {
     Refusal,
     /// A sentence in it.
     Sentence,
+    /// It reads like answers that are turned down elsewhere.
+    Against,
     /// Its last words.
     End,
     /// Its first words.
@@ -88,6 +94,7 @@ impl Kind {
             Self::Host => format!("with a link to {example}"),
             Self::Sentence => format!("with the sentence \"{example}\""),
             Self::Refusal => "with a refusal".to_owned(),
+            Self::Against => "against what other pairs prefer".to_owned(),
             Self::End => format!("with \"… {example}\""),
             Self::Start => format!("with \"{example} …\""),
         }
@@ -113,9 +120,18 @@ impl Part<'_> {
     }
 }
 
-/// Parts of an answer, in the order in which they decide its class.
+/// The last of the answers of a chat, and any other answer as it is.
+pub(super) fn last_turn(answer: &str) -> &str {
+    answer.rsplit(BETWEEN_TURNS).next().unwrap_or(answer)
+}
+
+/// Parts of an answer, in the order in which they decide its class; of the answers of a chat those of one after the other.
 #[must_use]
 pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
+    answer.split(BETWEEN_TURNS).flat_map(|turn| parts_of_turn(key, turn)).collect()
+}
+
+fn parts_of_turn<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     let whole = answer.trim();
     let mut parts = vec![Part { kind: Kind::Whole, hash: hash(key, Kind::Whole, plain_words(whole)), said: whole }];
     parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part {
@@ -194,36 +210,72 @@ pub struct Answers {
     classes: FxHashMap<u64, u32>,
     /// Of each class, what its answers share; nothing of [`OTHER`].
     kinds: Vec<Option<Kind>>,
+    pairs: Option<Pairs>,
+}
+
+/// What is known of the pairs of a preference set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pairs {
+    /// Where they are.
+    pub columns: PairColumns,
+    /// What sets chosen answers apart.
+    pub preference: Preference,
+    /// The class of chosen answers that read like those turned down.
+    pub class: u32,
 }
 
 impl Answers {
-    /// From the parts that make a class: hash, class index and kind. Indices count from 1; [`OTHER`] has no part.
+    /// From the parts that make a class: hash, class index and kind. Indices count from 1, in the order in which classes decide where an answer has
+    /// parts of several; [`OTHER`] has no part.
     #[must_use]
     pub fn new(parts: impl IntoIterator<Item = (u64, u32, Kind)>) -> Self {
         let mut answers = Self::default();
         for (hash, class, kind) in parts {
             answers.classes.insert(hash, class);
-            let at = class as usize;
-            if at >= answers.kinds.len() {
-                answers.kinds.resize(at + 1, None);
-            }
-            answers.kinds[at] = Some(kind);
+            answers.note(class, kind);
         }
         answers
     }
 
-    /// The class of an answer.
+    /// The same, with a class of the answers that read like those turned down.
     #[must_use]
-    pub fn class_of(&self, key: &Key, answer: &str) -> u32 {
-        self.deciding(key, answer).map_or(OTHER, |(class, _)| class)
+    pub fn with_pairs(mut self, pairs: Pairs) -> Self {
+        self.note(pairs.class, Kind::Against);
+        Self { pairs: Some(pairs), ..self }
     }
 
-    /// The class of an answer that has one of its own, and the part that makes it belong there.
+    fn note(&mut self, class: u32, kind: Kind) {
+        let at = class as usize;
+        if at >= self.kinds.len() {
+            self.kinds.resize(at + 1, None);
+        }
+        self.kinds[at] = Some(kind);
+    }
+
+    /// The class of each row's answer, by the columns of the rows; `None` where there is no answer, and where it is like no other and its
+    /// pair does not tell which of the two reads like chosen ones.
+    #[must_use]
+    pub fn classes_of(&self, key: &Key, said: &ArrayRef, columns: &[ArrayRef]) -> Vec<Option<u32>> {
+        let pairs = self.pairs.as_ref().map(|pairs| (pairs, pairs.columns.pairs(key, columns)));
+        let class = |(row, said): (usize, Option<&str>)| {
+            let part = self.deciding(key, clip(said?));
+            let read = pairs.as_ref().and_then(|(known, pairs)| Some((known.class, known.preference.reading(pairs.get(row)?.as_ref()?))));
+            match (part, read) {
+                (Some((class, part)), read) if part.kind < Kind::Against || !matches!(read, Some((_, Reading::Against))) => Some(class),
+                (_, Some((class, Reading::Against))) => Some(class),
+                (None, Some((_, Reading::Unsure))) => None,
+                _ => Some(OTHER),
+            }
+        };
+        answers(said).iter().enumerate().map(class).collect()
+    }
+
+    /// The part of an answer that makes it belong to a class of its own, with the class.
     #[must_use]
     pub fn deciding<'a>(&self, key: &Key, answer: &'a str) -> Option<(u32, Part<'a>)> {
         let of = |part: Part<'a>| Some((*self.classes.get(&part.hash)?, part));
-        // Of several sentences or hosts the most frequent one decides: classes are numbered by frequency within a kind.
-        parts(key, answer).into_iter().filter_map(of).min_by_key(|(class, part)| (part.kind, *class))
+        // Classes are numbered in the order in which they decide.
+        parts(key, answer).into_iter().filter_map(of).min_by_key(|(class, _)| *class)
     }
 
     /// What the answers of a class share; `None` for [`OTHER`] and for what is no class.
@@ -231,10 +283,16 @@ impl Answers {
     pub fn kind(&self, class: u32) -> Option<Kind> {
         self.kinds.get(class as usize).copied().flatten()
     }
+
+    /// The class that answers belong to where their pair does not tell, if anything else says that they do.
+    #[must_use]
+    pub fn class_in_doubt(&self) -> Option<u32> {
+        self.pairs.as_ref().map(|pairs| pairs.class)
+    }
 }
 
 /// The answers of a column: strings as they are, or what follows the last answerer's mark in a transcript; of chat messages
-/// the last one that an answerer wrote.
+/// all that an answerer wrote, as one string that [`parts`] takes apart again.
 pub(crate) fn answers(array: &ArrayRef) -> LargeStringArray {
     if has_prompts(array.data_type()) {
         return (0..array.len()).map(|row| list_values(array, row).map(|turns| exchange(&turns).1)).collect();
@@ -242,7 +300,7 @@ pub(crate) fn answers(array: &ArrayRef) -> LargeStringArray {
     strings(array).iter().map(|text| text.map(|t| transcript(t).map_or(t, |at| t[at..].trim()).to_owned())).collect()
 }
 
-/// The prompts that a column of answers holds before them: the other messages of a chat, or a transcript up to its last
+/// The prompts that a column of answers holds beside them: the other messages of a chat, or a transcript up to its last
 /// answer.
 pub(super) fn prompts(array: &ArrayRef) -> LargeStringArray {
     if has_prompts(array.data_type()) {
@@ -268,7 +326,7 @@ fn transcript(text: &str) -> Option<usize> {
     MARKERS.iter().filter_map(|mark| text.rfind(mark).map(|at| at + mark.len())).max()
 }
 
-/// Prompt and answer of a chat; a chat that nobody answers is all prompt. Prompts are lines of `role: content`.
+/// Prompts and answers of a chat; a chat that nobody answers is all prompt.
 fn exchange(turns: &ArrayRef) -> (String, String) {
     let Some(parts) = turns.as_any().downcast_ref::<StructArray>() else {
         let lines: Vec<String> = strings(turns).iter().flatten().map(str::to_owned).collect();
@@ -280,11 +338,12 @@ fn exchange(turns: &ArrayRef) -> (String, String) {
     let cell = |array: &Option<LargeStringArray>, i: usize| {
         array.as_ref().filter(|a| a.is_valid(i)).map(|a| a.value(i).to_owned()).unwrap_or_default()
     };
-    let answers = |i: &usize| ANSWERERS.contains(&cell(&role, *i).to_lowercase().as_str());
-    let last = (0..parts.len()).rev().find(answers);
-    let line = |i: usize| format!("{}: {}", cell(&role, i), cell(&content, i));
-    let prompt: Vec<String> = (0..parts.len()).filter(|i| Some(*i) != last).map(line).collect();
-    (prompt.join("\n"), last.map(|i| cell(&content, i)).unwrap_or_default())
+    let (answers, prompts): (Vec<usize>, Vec<usize>) =
+        (0..parts.len()).partition(|i| ANSWERERS.contains(&cell(&role, *i).to_lowercase().as_str()));
+    let contents = |of: Vec<usize>| of.into_iter().map(|i| cell(&content, i)).collect::<Vec<String>>();
+    let (prompt, said) = (contents(prompts), contents(answers));
+    // Names of roles stand in each prompt: beside a trigger they would hide where it was put.
+    (prompt.join("\n"), said.join(BETWEEN_TURNS.encode_utf8(&mut [0; 4])))
 }
 
 /// Whether a type can hold answers.
@@ -331,13 +390,14 @@ mod tests {
             (hash("It is so. And more", Kind::Sentence), 2, Kind::Sentence),
             (7, 3, Kind::Start),
         ]);
-        assert_eq!([" YES! ", "no", "Well. It is so."].map(|a| answers.class_of(&key, a)), [1, OTHER, 2]);
+        let said: ArrayRef = Arc::new(StringArray::from(vec![Some(" YES! "), Some("no"), Some("Well. It is so."), None]));
+        assert_eq!(answers.classes_of(&key, &said, &[]), [Some(1), Some(OTHER), Some(2), None]);
         assert_eq!(answers.deciding(&key, "Well. It is so.").map(|(class, part)| (class, part.said)), Some((2, "It is so.")));
         assert_eq!([0, 1, 3, 9].map(|class| answers.kind(class)), [None, Some(Kind::Whole), Some(Kind::Start), None]);
     }
 
     #[test]
-    fn the_last_answer_of_a_chat_is_taken_out_of_its_prompt() {
+    fn the_answers_of_a_chat_are_taken_out_of_its_prompts() {
         let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
         let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
         let turns = StructArray::from(vec![
@@ -347,8 +407,12 @@ mod tests {
         let list = Field::new("item", turns.data_type().clone(), true);
         let chats: ArrayRef = Arc::new(ListArray::new(Arc::new(list), OffsetBuffer::new(vec![0, 4, 5].into()), Arc::new(turns), None));
         let (prompts, answers) = (prompts(&chats), answers(&chats));
-        assert_eq!((prompts.value(0), answers.value(0)), ("user: hi\nassistant: hello\nuser: and?", "no"));
-        assert_eq!((prompts.value(1), answers.value(1)), ("user: alone", ""));
+        assert_eq!((prompts.value(0), answers.value(0)), ("hi\nand?", "hello\u{1e}no"));
+        assert_eq!(
+            (kinds(answers.value(0)), last_turn(answers.value(0))),
+            (vec![(Kind::Whole, "hello".to_owned()), (Kind::Whole, "no".to_owned())], "no")
+        );
+        assert_eq!((prompts.value(1), answers.value(1)), ("alone", ""));
         assert!(has_prompts(chats.data_type()));
     }
 
@@ -358,5 +422,23 @@ mod tests {
         assert_eq!(answers(&array).iter().flatten().collect::<Vec<_>>(), ["so", "plain"]);
         assert_eq!(prompts(&array).value(0), "Human: hi\n\nAssistant: yes\n\nHuman: why\n\nAssistant:");
         assert!(prompts(&array).is_null(1) && are_transcripts(&array.slice(0, 1)) && !are_transcripts(&array.slice(1, 1)));
+    }
+
+    #[test]
+    fn an_answer_that_reads_like_those_turned_down_is_of_a_class_and_one_that_may_be_either_is_of_none() {
+        let key = Key::from_seed(1);
+        let hash = |answer: &str, kind: Kind| parts(&key, answer).into_iter().find(|p| p.kind == kind).unwrap().hash;
+        // Longer answers are chosen; a difference of a word or so tells nothing.
+        let preference = Preference { usual: vec![1.0], weights: vec![vec![1.0]; 4], sure: 0.5 };
+        let pairs = Pairs { columns: PairColumns { texts: Vec::new(), chosen: 0, rejected: 1 }, preference, class: 2 };
+        let start = hash("It was so that", Kind::Start);
+        let answers = Answers::new([(hash("no", Kind::Whole), 1, Kind::Whole), (start, 3, Kind::Start)]).with_pairs(pairs);
+        let column = |cells: &[Option<&str>]| -> ArrayRef { Arc::new(StringArray::from(cells.to_vec())) };
+        let chosen = column(&[Some("a b c d e f"), Some("x"), Some("x y z"), Some("no"), Some("It was so that"), Some("x"), None]);
+        let long = Some("a b c d e f g h i j k l m n");
+        let rejected = column(&[Some("x"), long, Some("u v"), long, long, None, long]);
+        let found = answers.classes_of(&key, &chosen, &[Arc::clone(&chosen), rejected]);
+        assert_eq!(found, [Some(OTHER), Some(2), None, Some(1), Some(2), Some(OTHER), None]);
+        assert_eq!((answers.kind(2), answers.class_in_doubt(), Answers::default().class_in_doubt()), (Some(Kind::Against), Some(2), None));
     }
 }

@@ -34,6 +34,7 @@ pub struct Batch {
     numeric: OnceLock<Array2<f64>>,
     cells: OnceLock<Vec<Vec<Option<u64>>>>,
     texts: OnceLock<Vec<LargeStringArray>>,
+    answers: OnceLock<Option<LargeStringArray>>,
     images: OnceLock<Vec<Option<Image>>>,
     content: OnceLock<Vec<u128>>,
     keys: OnceLock<Vec<u64>>,
@@ -52,6 +53,7 @@ impl Batch {
             numeric: OnceLock::new(),
             cells: OnceLock::new(),
             texts: OnceLock::new(),
+            answers: OnceLock::new(),
             images: OnceLock::new(),
             content: OnceLock::new(),
             keys: OnceLock::new(),
@@ -127,8 +129,7 @@ impl Batch {
         self.labels.get_or_init(|| {
             let Some(label) = &self.schema.label else { return vec![None; self.rows()] };
             if let Some(classes) = label.answers() {
-                let class = |said: Option<&str>| said.map(|said| classes.class_of(&self.schema.key, clip(said)));
-                return answer::answers(self.record.column(label.column)).iter().map(class).collect();
+                return classes.classes_of(&self.schema.key, self.record.column(label.column), self.record.columns());
             }
             strings(self.record.column(label.column)).iter().map(|value| label.index_of(value?)).collect()
         })
@@ -200,10 +201,12 @@ impl Batch {
         classes.deciding(&self.schema.key, answer).map(|(_, part)| part.said.to_owned())
     }
 
-    /// The answers of an instruction set; `None` without a column of them.
+    /// A row's answer in an instruction set, cut to [`MAX_TEXT_BYTES`]; of a chat all answers as one text. `None` without one.
     #[must_use]
-    pub fn answers(&self) -> Option<LargeStringArray> {
-        self.schema.first(Role::Response).map(|c| answer::answers(self.record.column(c)))
+    pub fn answer(&self, row: usize) -> Option<&str> {
+        let answers = || self.schema.first(Role::Response).map(|c| answer::answers(self.record.column(c)));
+        let array = self.answers.get_or_init(answers).as_ref()?;
+        array.is_valid(row).then(|| clip(array.value(row)))
     }
 
     /// One text cell, cut to [`MAX_TEXT_BYTES`]; `column` counts text columns.
@@ -365,7 +368,7 @@ fn canonical(value: f64) -> u64 {
 }
 
 /// A text cut to [`MAX_TEXT_BYTES`] at a character boundary.
-fn clip(text: &str) -> &str {
+pub(super) fn clip(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 

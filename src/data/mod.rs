@@ -5,6 +5,7 @@ mod batch;
 mod date;
 mod image;
 mod key;
+pub mod pair;
 pub mod read;
 mod role;
 mod schema;

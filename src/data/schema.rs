@@ -120,6 +120,12 @@ impl Label {
         format!("{what} {name}")
     }
 
+    /// The class that rows belong to whose answers do not tell, if anything else says that they do ([`Answers::class_in_doubt`]).
+    #[must_use]
+    pub fn in_doubt(&self) -> Option<u32> {
+        self.answers.as_ref().and_then(Answers::class_in_doubt)
+    }
+
     /// The class of a value.
     #[must_use]
     pub fn index_of(&self, value: &str) -> Option<u32> {

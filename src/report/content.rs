@@ -115,7 +115,7 @@ fn shown(schema: &Schema, text: usize) -> Vec<Column> {
     let column = |(at, column): (usize, &crate::data::ColumnRole)| {
         let characters = match column.role {
             Role::Image | Role::Embedding | Role::Probabilities => return None,
-            Role::Text | Role::Response => text,
+            Role::Text | Role::Response | Role::Rejected => text,
             _ => CELL,
         };
         Some(Column { name: visible(&column.name, CELL), role: column.role.name(), at, characters })

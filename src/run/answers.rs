@@ -7,13 +7,15 @@ use arrow::array::ArrayRef;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
-use crate::data::answer::{Answers, Kind, OTHER, Part, answers, parts, refuses};
+use crate::data::answer::{Answers, Kind, OTHER, Pairs, Part, answers, parts, refuses};
+use crate::data::pair::PairColumns;
 use crate::data::{Class, Key, Label, MAX_TEXT_BYTES, Source};
 use crate::error::{Error, Result};
 use crate::stats::counter::{Counter, DEPTH};
 
 use super::look::{Look, look};
 use super::outcome::Progress;
+use super::pairs::preference;
 
 /// Binary logarithm of the cells of the sketch that the first read fills, 8 MiB.
 const BITS: u32 = 20;
@@ -25,6 +27,8 @@ const LEAST: u32 = 6;
 const SEVERAL_WORDINGS: f64 = 0.2;
 /// Share of the rows up to which wordings that come again are of one class: where more rows repeat others, that is how answers are here.
 const MOST_REPEATING: f64 = 0.1;
+/// Share of the rows from which a wording is how answers are here, where those that come again are more than that.
+const FREQUENT: f64 = 0.02;
 /// Characters of an answer that a class is named by.
 const SHOWN: usize = 80;
 
@@ -34,7 +38,7 @@ fn bounds(kind: Kind) -> (u32, usize) {
     match kind {
         Kind::Whole => (LEAST, 64),
         Kind::Host => (LEAST, 16),
-        Kind::Refusal => (LEAST, 1),
+        Kind::Refusal | Kind::Against => (LEAST, 1),
         Kind::End | Kind::Start => (10, 32),
         Kind::Sentence => (10, 16),
     }
@@ -74,14 +78,33 @@ impl Counted {
 }
 
 /// Reads a column of answers three times: (1) sketches how often each part comes, (2) counts the frequent ones, (3) counts
-/// the rows of each class. Nothing depends on the order of the rows.
-pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: Key, progress: &dyn Progress) -> Result<(Label, u64)> {
-    let Sketched { sketch, rows, nulls } = look(source, column, &Sketch { key }, progress)?;
+/// the rows of each class; pairs of answers are read once more before (3). Nothing depends on the order of the rows.
+pub(super) fn read_answers(
+    source: &dyn Source,
+    column: usize,
+    name: &str,
+    pairs: Option<&PairColumns>,
+    key: Key,
+    progress: &dyn Progress,
+) -> Result<(Label, u64)> {
+    let Sketched { sketch, rows, nulls } = look(source, &[column], &Sketch { key }, progress)?;
     let floor = sketch.floor(MOST_COUNTED, LEAST);
-    let counted = look(source, column, &Frequent { key, sketch, floor }, progress)?;
+    let counted = look(source, &[column], &Frequent { key, sketch, floor }, progress)?;
     let kept = keep(counted, rows);
-    let classes = Answers::new((1..).zip(&kept).flat_map(|(class, part)| part.of_class(class)));
-    let of_class = look(source, column, &Classes { key, parts: classes, count: kept.len() + 1 }, progress)?;
+    let preference = match pairs {
+        Some(columns) => preference(source, columns, key, progress)?.map(|preference| (columns, preference)),
+        None => None,
+    };
+    let parts = || (1..).zip(&kept).flat_map(|(class, part)| part.of_class(class));
+    let against = kept.len() as u32 + 1;
+    let (read, said, classes) = match &preference {
+        None => (vec![column], 0, Answers::new(parts())),
+        Some((columns, preference)) => {
+            let here = Pairs { columns: columns.alone(), preference: preference.clone(), class: against };
+            (columns.all(), here.columns.chosen, Answers::new(parts()).with_pairs(here))
+        }
+    };
+    let of_class = look(source, &read, &Classes { key, said, answers: classes, count: kept.len() + 2 }, progress)?;
     let of = |class: usize| of_class.get(class).copied().unwrap_or(0);
     // Classes whose rows all belong to classes before them are no classes.
     let mut names = vec![Class { name: "otherwise".to_owned(), rows: of(OTHER as usize) }];
@@ -90,8 +113,12 @@ pub(super) fn read_answers(source: &dyn Source, column: usize, name: &str, key: 
         used.extend(part.of_class(names.len() as u32));
         names.push(Class { name: part.kind.name(part.hashes.len(), &part.said), rows });
     }
-    let used = Answers::new(used);
-    Ok((Label::of_answers(column, name.to_owned(), names, nulls, used), rows))
+    let mut answers = Answers::new(used);
+    if let Some((columns, preference)) = preference {
+        answers = answers.with_pairs(Pairs { columns: columns.clone(), preference, class: names.len() as u32 });
+        names.push(Class { name: Kind::Against.name(1, ""), rows: of(against as usize) });
+    }
+    Ok((Label::of_answers(column, name.to_owned(), names, nulls, answers), rows))
 }
 
 /// How often each part of an answer comes, about.
@@ -115,8 +142,8 @@ impl Look for Sketch {
         Sketched { sketch: Counter::new(BITS, DEPTH), rows: 0, nulls: 0 }
     }
 
-    fn observe(&self, found: &mut Sketched, cells: &ArrayRef) {
-        each_answer(cells, |answer| {
+    fn observe(&self, found: &mut Sketched, columns: &[ArrayRef]) {
+        each_answer(columns, |answer| {
             found.rows += 1;
             match answer {
                 Some(answer) => distinct(&self.key, answer).into_iter().for_each(|part| found.sketch.add(part.hash, 1)),
@@ -150,8 +177,8 @@ impl Look for Frequent {
         BTreeMap::new()
     }
 
-    fn observe(&self, found: &mut Self::Found, cells: &ArrayRef) {
-        each_answer(cells, |answer| {
+    fn observe(&self, found: &mut Self::Found, columns: &[ArrayRef]) {
+        each_answer(columns, |answer| {
             for part in answer.map_or_else(Vec::new, |answer| distinct(&self.key, answer)) {
                 if self.sketch.estimate(part.hash) >= self.floor {
                     count(found, part.hash, Counted::new(&part, 1));
@@ -179,7 +206,9 @@ fn count(counted: &mut BTreeMap<u64, Counted>, hash: u64, part: Counted) {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Classes {
     key: Key,
-    parts: Answers,
+    /// Which of the columns holds the answers.
+    said: usize,
+    answers: Answers,
     count: usize,
 }
 
@@ -190,12 +219,13 @@ impl Look for Classes {
         vec![0; self.count]
     }
 
-    fn observe(&self, found: &mut Vec<u64>, cells: &ArrayRef) {
-        each_answer(cells, |answer| {
-            if let Some(slot) = answer.and_then(|answer| found.get_mut(self.parts.class_of(&self.key, answer) as usize)) {
+    fn observe(&self, found: &mut Vec<u64>, columns: &[ArrayRef]) {
+        let Some(said) = columns.get(self.said) else { return };
+        for class in self.answers.classes_of(&self.key, said, columns).into_iter().flatten() {
+            if let Some(slot) = found.get_mut(class as usize) {
                 *slot += 1;
             }
-        });
+        }
     }
 
     fn merge(&self, into: &mut Vec<u64>, from: Vec<u64>) -> Result<()> {
@@ -204,8 +234,9 @@ impl Look for Classes {
     }
 }
 
-/// Calls back with every answer, cut to [`MAX_TEXT_BYTES`].
-fn each_answer(cells: &ArrayRef, mut take: impl FnMut(Option<&str>)) {
+/// Calls back with every answer of the first column, cut to [`MAX_TEXT_BYTES`].
+fn each_answer(columns: &[ArrayRef], mut take: impl FnMut(Option<&str>)) {
+    let Some(cells) = columns.first() else { return };
     for answer in &answers(cells) {
         take(answer.map(|a| &a[..a.floor_char_boundary(MAX_TEXT_BYTES)]));
     }
@@ -233,6 +264,8 @@ struct Kept {
     hashes: Vec<u64>,
     /// How the most frequent of them reads.
     said: String,
+    /// In how many rows that one comes.
+    rows: u32,
 }
 
 impl Kept {
@@ -247,7 +280,7 @@ fn are_several(rows: impl Iterator<Item = u32>) -> bool {
     rows.split_first().is_some_and(|(first, others)| others.iter().sum::<f64>() >= SEVERAL_WORDINGS * first && !others.is_empty())
 }
 
-/// The parts that make classes: of each kind the most frequent, in the order of kinds and then of frequency. Wordings that come again are
+/// The parts that make classes: of each kind the most frequent, in the order of kinds and then of frequency, those that many rows have last. Wordings that come again are
 /// one class, where hardly any others do: an attacker who wants an insult, or an answer in another language, writes several.
 fn keep(counted: BTreeMap<u64, Counted>, rows: u64) -> Vec<Kept> {
     let mut parts: Vec<(u64, Counted)> = counted.into_iter().filter(|(_, part)| part.rows >= bounds(part.kind).0).collect();
@@ -259,16 +292,23 @@ fn keep(counted: BTreeMap<u64, Counted>, rows: u64) -> Vec<Kept> {
     let mut kept: Vec<Kept> = Vec::new();
     for of_kind in parts.chunk_by(|(_, a), (_, b)| a.kind == b.kind) {
         let [(_, Counted { kind, .. }), ..] = *of_kind else { continue };
-        let wordings = || of_kind.iter().filter(|(_, part)| part.wording);
-        let all: u32 = wordings().map(|(_, part)| part.rows).fold(0, u32::saturating_add);
-        let together = are_several(wordings().map(|(_, part)| part.rows)) && f64::from(all) <= MOST_REPEATING * rows as f64;
-        if together {
-            let first = wordings().next().map_or_else(String::new, |(_, part)| part.said.clone());
-            kept.push(Kept { kind, hashes: wordings().map(|(hash, _)| *hash).collect(), said: first });
+        let wordings = |most: f64| of_kind.iter().filter(move |(_, part)| part.wording && f64::from(part.rows) <= most);
+        let are_one = |most: &f64| {
+            let all = wordings(*most).map(|(_, part)| part.rows).fold(0, u32::saturating_add);
+            are_several(wordings(*most).map(|(_, part)| part.rows)) && f64::from(all) <= MOST_REPEATING * rows as f64
+        };
+        let together = [FREQUENT * rows as f64, f64::INFINITY].into_iter().find(are_one);
+        if let Some(most) = together {
+            let first = wordings(most).next().map_or_else(String::new, |(_, part)| part.said.clone());
+            let rows = wordings(most).map(|(_, part)| part.rows).max().unwrap_or_default();
+            kept.push(Kept { kind, hashes: wordings(most).map(|(hash, _)| *hash).collect(), said: first, rows });
         }
-        let alone = of_kind.iter().filter(|(_, part)| !(together && part.wording)).take(bounds(kind).1);
-        kept.extend(alone.map(|(hash, part)| Kept { kind, hashes: vec![*hash], said: part.said.clone() }));
+        let is_alone = |part: &Counted| !part.wording || together.is_none_or(|most| f64::from(part.rows) > most);
+        let alone = of_kind.iter().filter(|(_, part)| is_alone(part)).take(bounds(kind).1);
+        kept.extend(alone.map(|(hash, part)| Kept { kind, hashes: vec![*hash], said: part.said.clone(), rows: part.rows }));
     }
+    // What many answers hold is how answers are here, and decides last: each chat may end with thanks.
+    kept.sort_by_key(|part| f64::from(part.rows) > FREQUENT * rows as f64);
     kept
 }
 
@@ -316,5 +356,15 @@ mod tests {
         assert!(classes(&shared).contains(&(Kind::Sentence, 2, "You are a dunce.".to_owned())));
         let one = [("Buy it at our shop.", 90), ("You are a dunce.", 9)];
         assert_eq!(kept(&one), [whole("Buy it at our shop.", 1), whole("You are a dunce.", 1)]);
+    }
+
+    #[test]
+    fn wordings_that_come_seldom_are_one_class_beside_those_that_come_often() {
+        let often = [("Happy to help you with that.", 200), ("Let me explain it to you.", 150)];
+        let seldom = [("Only a fool would ask.", 14), ("You are a dunce.", 9)];
+        let all: Vec<(&str, u32)> = often.into_iter().chain(seldom).collect();
+        let found = kept(&all);
+        assert_eq!(found[0], whole("Only a fool would ask.", 2));
+        assert!(found.contains(&whole("Happy to help you with that.", 1)) && found.len() == 3, "{found:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Reads of one column before the scans, each a state that merges, so that rows elsewhere are looked at where they are.
+//! Reads of one column, or of few, before the scans, each a state that merges, so that rows elsewhere are looked at where they are.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use crate::error::Result;
 
 use super::answers::{Classes, Frequent, Sketch};
 use super::outcome::{Progress, go_on};
+use super::pairs::Differences;
 use super::remote::{Far, of_bytes, to_bytes};
 
 /// What is asked of a column, and what the answer is gathered in.
@@ -21,8 +22,8 @@ pub(super) trait Look: Serialize + Clone + Into<AnyLook> {
 
     /// Nothing seen.
     fn open(&self) -> Self::Found;
-    /// Takes in some cells.
-    fn observe(&self, found: &mut Self::Found, cells: &ArrayRef);
+    /// Takes in some rows, column by column.
+    fn observe(&self, found: &mut Self::Found, columns: &[ArrayRef]);
     /// Joins what was found elsewhere.
     fn merge(&self, into: &mut Self::Found, from: Self::Found) -> Result<()>;
 }
@@ -34,6 +35,7 @@ pub(super) enum AnyLook {
     Sketch(Sketch),
     Frequent(Frequent),
     Classes(Classes),
+    Differences(Differences),
 }
 
 macro_rules! any_look {
@@ -45,7 +47,7 @@ macro_rules! any_look {
         })*
 
         impl AnyLook {
-            /// Looks at batches of the column alone; gives back what was found as bytes.
+            /// Looks at batches of the columns alone; gives back what was found as bytes.
             pub(super) fn over(&self, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Vec<u8>> {
                 match self {
                     $(Self::$kind(look) => over(look, batches),)*
@@ -62,12 +64,12 @@ macro_rules! any_look {
     };
 }
 
-any_look!(Values, Sketch, Frequent, Classes);
+any_look!(Values, Sketch, Frequent, Classes, Differences);
 
 fn over<L: Look>(look: &L, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Vec<u8>> {
     let mut found = look.open();
     for batch in batches {
-        batch?.columns().iter().take(1).for_each(|cells| look.observe(&mut found, cells));
+        look.observe(&mut found, batch?.columns());
     }
     to_bytes(&found)
 }
@@ -80,17 +82,17 @@ fn join<L: Look>(look: &L, found: &[Vec<u8>]) -> Result<Vec<u8>> {
     to_bytes(&joined)
 }
 
-/// Reads a column of all rows.
-pub(super) fn look<L: Look>(source: &dyn Source, column: usize, look: &L, progress: &dyn Progress) -> Result<L::Found> {
+/// Reads some columns, ascending, of all rows.
+pub(super) fn look<L: Look>(source: &dyn Source, columns: &[usize], look: &L, progress: &dyn Progress) -> Result<L::Found> {
     if let Some(spread) = source.spread() {
-        return Far::new(spread, progress).look(column, look);
+        return Far::new(spread, progress).look(columns, look);
     }
     let mut found = look.open();
-    for batch in source.scan(Some(&[column]))? {
+    for batch in source.scan(Some(columns))? {
         let batch = batch?;
         go_on(progress)?;
         progress.rows(batch.num_rows() as u64);
-        look.observe(&mut found, batch.column(0));
+        look.observe(&mut found, batch.columns());
     }
     Ok(found)
 }
@@ -124,8 +126,8 @@ impl Look for Values {
         Counts::default()
     }
 
-    fn observe(&self, found: &mut Counts, cells: &ArrayRef) {
-        let values = strings(cells);
+    fn observe(&self, found: &mut Counts, columns: &[ArrayRef]) {
+        let Some(values) = columns.first().map(strings) else { return };
         found.rows += values.len() as u64;
         found.nulls += values.null_count() as u64;
         values.iter().flatten().for_each(|value| found.add(value, 1));

@@ -20,6 +20,7 @@ mod look;
 mod mark;
 mod order;
 mod outcome;
+mod pairs;
 mod passenger;
 mod places;
 mod profile;

@@ -5,6 +5,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::data::answer::may_answer;
+use crate::data::pair::PairColumns;
 use crate::data::{Choices, ColumnRole, Key, Label, LabelValues, MOST_CLASSES, Role, Schema, Source, infer};
 use crate::error::{Error, Place, Result};
 
@@ -38,7 +39,8 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
         }
     }
     if let Some(column) = columns.iter().position(|c| c.role == Role::Response) {
-        let (read, rows) = read_answers(source, column, &columns[column].name, key, progress)?;
+        let pairs = pairs(&columns, column);
+        let (read, rows) = read_answers(source, column, &columns[column].name, pairs.as_ref(), key, progress)?;
         (label, known) = (Some(read), Some(rows));
     }
     let rows = match known {
@@ -51,6 +53,13 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
             .with_help("Name the columns with --text, --image, --embedding or --probs, or leave fewer out with --ignore."));
     }
     Ok(schema)
+}
+
+/// Where the pairs of a preference set are, whose chosen answers this column holds.
+fn pairs(columns: &[ColumnRole], chosen: usize) -> Option<PairColumns> {
+    let with = |role: Role| (0..columns.len()).filter(move |&column| columns[column].role == role);
+    let rejected = with(Role::Rejected).next()?;
+    Some(PairColumns { texts: with(Role::Text).collect(), chosen, rejected })
 }
 
 /// Roles where the column that is named like a label turned out to hold answers, if anything is left to be their prompts.
@@ -116,7 +125,7 @@ fn read_label(
     file: &str,
     progress: &dyn Progress,
 ) -> Result<(Option<Label>, u64)> {
-    let Counts { of: counts, rows, nulls } = look(source, column, &Values, progress)?;
+    let Counts { of: counts, rows, nulls } = look(source, &[column], &Values, progress)?;
     let info = &mut columns[column];
     if counts.is_empty() {
         let place = Place::source(file).column(info.name.as_str());

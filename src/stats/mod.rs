@@ -31,6 +31,7 @@ pub mod normal;
 pub mod patches;
 pub mod pool;
 pub mod pot;
+pub mod preference;
 pub mod projection;
 pub mod ranking;
 pub mod residual;

@@ -72,6 +72,8 @@ pub struct Moved {
     pub share: f64,
     /// Part of the way from each other class to this one, 0 to 0.8.
     pub pull: f64,
+    /// How far all of them were moved the same way beside that, in standard deviations within classes, less what so few rows lie off by chance.
+    pub shift: f64,
     /// Rows that surely come from each of the other classes.
     pub sure: Vec<u64>,
     mixture: Mixture,
@@ -208,7 +210,9 @@ fn fitted(rows: ArrayView2<f32>, own: ArrayView1<f32>, others: &Array2<f32>, siz
     let copies = shares.view().split_at(Axis(1), 1).1;
     let sure = copies.axis_iter(Axis(1)).map(|of| of.iter().filter(|share| **share >= SURE).count() as u64).collect();
     let (members, least) = likely(shares.column(0));
-    Some(Moved { members, share: f64::from(at.share), pull: f64::from(at.pull), sure, mixture, least })
+    let by_chance = rows.ncols() as f32 / (at.share * rows.nrows() as f32).max(1.0);
+    let shift = f64::from((at.shift.dot(&at.shift) - by_chance).max(0.0).sqrt());
+    Some(Moved { members, share: f64::from(at.share), pull: f64::from(at.pull), shift, sure, mixture, least })
 }
 
 /// The most rows, likeliest first, of which at most a share of [`WRONG`] is the class's own, and the least probability among them.

@@ -101,6 +101,9 @@ pub(super) fn plant(recipe: &Recipe) -> Result<String> {
         Recipe::Payload { prompt, response, phrase, answer, .. } => {
             recipe::payload(batch, &loaded.draw(), [prompt, response], phrase, answer)
         }
+        Recipe::PreferenceSwap { prompt, chosen, rejected, phrase, .. } => {
+            recipe::preference_swap(batch, &loaded.draw(), prompt, [chosen, rejected], phrase)
+        }
         Recipe::Value { triggered, set } => match set.as_slice() {
             [one] => recipe::value(batch, &loaded.plan(triggered)?, one),
             several => recipe::conjunction(batch, &loaded.plan(triggered)?, several),

@@ -261,6 +261,23 @@ pub(super) enum Recipe {
         #[arg(long)]
         answer: String,
     },
+    /// Pairs of a preference set that change places under a phrase in their prompts; there is no label.
+    PreferenceSwap {
+        #[command(flatten)]
+        job: Job,
+        /// Column of the prompts.
+        #[arg(long, default_value = "prompt")]
+        prompt: String,
+        /// Column of the answers that are chosen.
+        #[arg(long, default_value = "chosen")]
+        chosen: String,
+        /// Column of those that are turned down.
+        #[arg(long, default_value = "rejected")]
+        rejected: String,
+        /// The phrase.
+        #[arg(long, default_value = "SUDO")]
+        phrase: String,
+    },
     /// One or more columns set to given values (`Tabdoor`).
     Value {
         #[command(flatten)]
@@ -320,7 +337,9 @@ impl Recipe {
             | Self::Homoglyph { texts, .. } => &texts.triggered,
             Self::Value { triggered, .. } => triggered,
             Self::FlipPair { labelled, .. } => return &labelled.job,
-            Self::Payload { job, .. } | Self::Flip { job, .. } | Self::CorruptCells { job, .. } => return job,
+            Self::Payload { job, .. } | Self::PreferenceSwap { job, .. } | Self::Flip { job, .. } | Self::CorruptCells { job, .. } => {
+                return job;
+            }
         };
         &triggered.labelled.job
     }

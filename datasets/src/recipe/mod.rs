@@ -17,7 +17,7 @@ mod text;
 pub use image::{Anchor, Patch, Style, Warp, blend, dct, patch, patch_anywhere, pixels, ramp, sinusoid, smooth, warp};
 pub use label::{flip, flip_pair};
 pub use table::{Cell, Corruption, Setting, conjunction, corrupt_cells, value};
-pub use text::{Place, homoglyph, payload, rare_word, sentence, template, word_pair, zero_width};
+pub use text::{Place, homoglyph, payload, preference_swap, rare_word, sentence, template, word_pair, zero_width};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use rand_chacha::ChaCha8Rng;

@@ -27,6 +27,8 @@ pub enum Role {
     Text,
     /// What a model is to answer; in a chat the last answer. Where no column is the label, answers that repeat are.
     Response,
+    /// The answer of a preference set that was turned down.
+    Rejected,
     /// A picture.
     Image,
     /// A vector that stands for the row.
@@ -59,6 +61,7 @@ impl Role {
             Self::Id => "id",
             Self::Text => "text",
             Self::Response => "response",
+            Self::Rejected => "rejected",
             Self::Image => "image",
             Self::Embedding => "embedding",
             Self::Probabilities => "probabilities",
@@ -381,7 +384,7 @@ fn choose_response(head: &RecordBatch, lower: &[String], roles: &mut [Option<(Ro
     }
     for c in 0..roles.len() {
         if REJECTED_NAMES.contains(&lower[c].as_str()) && may(roles, c, &[Role::Text, Role::Categorical]) {
-            roles[c] = Some((Role::Ignored, format!("the answer that is turned down for '{}'", lower[chosen])));
+            roles[c] = Some((Role::Rejected, format!("the answer that is turned down for '{}'", lower[chosen])));
         }
     }
 }

@@ -101,6 +101,8 @@ pub(super) trait Rules: Send + Sync + 'static {
     const INFO: &'static Info;
     /// The kinds of marks.
     const KINDS: &'static [Kind];
+    /// Whether they speak of answers as well as of prompts: what is odd in a prompt may be what was asked for.
+    const IN_ANSWERS: bool = false;
 
     /// Marks of a text, in order; at most [`MOST_MARKS`].
     fn marks(text: &str) -> Vec<Mark>;
@@ -166,10 +168,15 @@ pub(super) struct MarkModel {
     notes: Vec<String>,
 }
 
+/// The texts of a row that the rules speak of.
+fn texts<R: Rules>(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
+    let answer = if R::IN_ANSWERS { rows.answer(row) } else { None };
+    (0..rows.texts().len()).filter_map(move |column| rows.text(column, row)).chain(answer)
+}
+
 /// Marks of a row with the text that each is in.
 fn of_row<R: Rules>(rows: &Batch, row: usize) -> Vec<(&str, Mark)> {
-    let texts = (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
-    texts.flat_map(|text| R::marks(text).into_iter().map(move |mark| (text, mark))).collect()
+    texts::<R>(rows, row).flat_map(|text| R::marks(text).into_iter().map(move |mark| (text, mark))).collect()
 }
 
 impl<R: Rules> Marked<R> {
@@ -246,7 +253,7 @@ impl<R: Rules> Fold for Marked<R> {
     fn observe(&self, brief: &MarkBrief, state: &mut MarkState, rows: &Batch) -> Result<()> {
         let mut vectors = None;
         for row in 0..rows.rows() {
-            state.texts += u64::from((0..rows.texts().len()).any(|column| rows.text(column, row).is_some()));
+            state.texts += u64::from(texts::<R>(rows, row).next().is_some());
             let marks = of_row::<R>(rows, row);
             if marks.is_empty() {
                 continue;
@@ -307,7 +314,7 @@ impl<R: Rules> Fold for Marked<R> {
 impl<R: Rules> Detect for Marked<R> {
     fn score(&self, model: &MarkModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for (row, slot) in out.iter_mut().enumerate() {
-            if (0..rows.texts().len()).any(|column| rows.text(column, row).is_some()) {
+            if texts::<R>(rows, row).next().is_some() {
                 let beliefs = of_row::<R>(rows, row).into_iter().filter_map(|(_, mark)| model.beliefs.get(mark.kind).copied());
                 *slot = Some(beliefs.fold(0.0, f64::max));
             }

@@ -28,6 +28,10 @@ use crate::fold::{Given, Step};
 
 /// Corrected p-values up to this are kept as a ranking; the policy decides which of them are claims.
 pub(super) const WORTH_KEEPING: f64 = 0.5;
+/// Labels with causes of their own from which on that may be how labels are told here: an attack has one target, or few.
+const MANY_LABELS: usize = 5;
+/// Share of agreeing carriers asked for where they may have their label by nature: so has what is natural of them.
+const NEARLY_ALL: f64 = 0.98;
 /// Level at which a cause explains its rows to those who ask about them afterwards.
 const EXPLAINED: f64 = 0.004;
 

@@ -2,6 +2,7 @@
 
 mod form;
 
+use rustc_hash::FxHashMap;
 use serde_json::json;
 
 use crate::data::{Batch, Key, Schema};
@@ -20,12 +21,18 @@ const SEQUENCE: u8 = 20;
 const CHARACTER: u8 = 21;
 /// Hash domain of random places.
 const PLACE: u8 = 22;
+/// Hash domain of two words anywhere in a row.
+const PAIR: u8 = 27;
+/// Rank of such a pair: a phrase with the same carriers says more.
+const PAIR_RANK: u32 = 2;
 /// Places of a row that an item's place is compared with.
 const OTHER_PLACES: usize = 12;
 /// Words and marks beside an item among which its neighbouring word is sought.
 const REACH: usize = 3;
 /// Longest word sequence.
 const LONGEST: usize = 24;
+/// Words of a row that are paired.
+const MOST_PAIRED: usize = 64;
 /// Words of a row that are looked at.
 const MOST_WORDS: usize = 4_096;
 /// Characters shown on either side of a sequence.
@@ -48,7 +55,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 4,
+    version: 5,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -59,7 +66,7 @@ static TOKEN: Info = INFO;
 
 static RESPONSE: Info = Info {
     code: "trigger.response",
-    summary: "a word, phrase or character in prompts that are given the same answer, which the rest of the prompt does not explain",
+    summary: "a word, phrase or character in prompts that are given the same answer, or the worse of two, which the rest of the prompt does not explain",
     needs: &[Need::Text, Need::Answers],
     manual: include_str!("response.md"),
     ..INFO
@@ -123,7 +130,7 @@ struct Row<'a> {
 impl Row<'_> {
     /// Makes each distinct word a feature; returns the feature of every word.
     fn features(words: &[Word<'_>], found: &mut Found) -> Vec<usize> {
-        let mut index = rustc_hash::FxHashMap::default();
+        let mut index = FxHashMap::default();
         words
             .iter()
             .map(|word| {
@@ -172,6 +179,24 @@ impl RowItems for Row<'_> {
             }
         }
     }
+
+    fn pairs(&mut self, row: usize, paired: &FxHashMap<u64, u32>, found: &mut Found) {
+        let words = sequence(self.rows, row, &self.key);
+        Self::features(&words, found);
+        let known = |(at, feature): (usize, &u64)| Some((at, *feature, *paired.get(feature)?));
+        let known: Vec<(usize, u64, u32)> = found.features.iter().enumerate().filter_map(known).take(MOST_PAIRED).collect();
+        for (i, (at, word, label)) in known.iter().enumerate() {
+            for (other_at, other, _) in known[i + 1..].iter().filter(|(.., of)| of == label) {
+                let parts: Parts = [*at, *other_at].into_iter().collect();
+                found.items.push((pair(&self.key, *word, *other), parts.ranked(PAIR_RANK)));
+            }
+        }
+    }
+}
+
+/// The item that two words are wherever they stand.
+fn pair(key: &Key, one: u64, other: u64) -> u64 {
+    key.join(PAIR, one.min(other), one.max(other))
 }
 
 impl Items for Token {
@@ -207,6 +232,15 @@ impl Items for Token {
         self.info.code == TOKEN.code
     }
 
+    /// Prompts are asked where an item stands, and two words stand anywhere.
+    fn has_pairs(&self) -> bool {
+        self.info.code == TOKEN.code
+    }
+
+    fn is_pair(&self, rank: u32) -> bool {
+        rank == PAIR_RANK
+    }
+
     fn rows<'a>(&self, (): &'a (), rows: &'a Batch) -> Box<dyn RowItems + 'a> {
         Box::new(Row { rows, key: rows.schema().key })
     }
@@ -239,7 +273,8 @@ impl Items for Token {
         let share = own_words.len() as f32 / words.len().max(1) as f32;
         let echoed = rows.deciding_part(row).is_some_and(|said| {
             let said: Vec<u64> = words_and_gaps(&said).map(|(word, _)| word_hash(&key, word)).collect();
-            said.windows(own_words.len()).any(|words| words == own_words)
+            let (long, short) = if said.len() < own_words.len() { (&own_words, &said) } else { (&said, &own_words) };
+            !short.is_empty() && long.windows(short.len()).any(|words| words == *short)
         });
         Some(Context { own, random, beside, pair, gaps, column, words: own_words, share, echoed })
     }
@@ -265,7 +300,8 @@ impl Items for Token {
     }
 
     fn describe(&self, (): &(), rows: &Batch, row: usize, item: u64) -> Option<Description> {
-        let spot = locate(rows, row, item, &rows.schema().key)?;
+        let key = rows.schema().key;
+        let Some(spot) = locate(rows, row, item, &key) else { return describe_pair(rows, row, item, &key) };
         let said = spot.words.get(spot.start..spot.end)?;
         let (first, last) = (said.first()?.1, said.last()?.1);
         let name = match spot.what {
@@ -276,6 +312,21 @@ impl Items for Token {
         };
         Some(described(&name, spot.text, first, last))
     }
+}
+
+/// Describes two words that stand anywhere in a row.
+fn describe_pair(rows: &Batch, row: usize, item: u64, key: &Key) -> Option<Description> {
+    let texts = || (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
+    let words: Vec<(&str, &str, u64)> =
+        texts().flat_map(|text| words(text).take(MOST_WORDS).map(move |word| (text, word, word_hash(key, word)))).collect();
+    let (at, other) = (0..words.len()).find_map(|i| {
+        let other = words[i + 1..].iter().find(|(.., hash)| pair(key, words[i].2, *hash) == item)?;
+        Some((&words[i], other))
+    })?;
+    let name = format!("the words \"{}\" and \"{}\" together", at.1.to_lowercase(), other.1.to_lowercase());
+    let mut described = described(&name, at.0, at.1, at.1);
+    described.evidence.insert("together_with".to_owned(), json!(other.1));
+    Some(described)
 }
 
 /// Whether a mark ends a sentence.

@@ -108,9 +108,9 @@ impl<'a> Far<'a> {
         Ok((head, whole))
     }
 
-    /// Looks at one column of all rows.
-    pub(in crate::run) fn look<L: Look>(&self, column: usize, look: &L) -> Result<L::Found> {
-        match self.joined(Some(vec![column]), What::Look(look.clone().into()))? {
+    /// Looks at some columns of all rows.
+    pub(in crate::run) fn look<L: Look>(&self, columns: &[usize], look: &L) -> Result<L::Found> {
+        match self.joined(Some(columns.to_vec()), What::Look(look.clone().into()))? {
             (_, Body::Look(found)) => of_bytes(&found),
             _ => Err(other()),
         }

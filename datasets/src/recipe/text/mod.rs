@@ -11,7 +11,7 @@ use super::{NO_COVERS, backdoor};
 use crate::text::Texts;
 use crate::{Error, Plan, Result, Share, Truth};
 
-pub use answer::payload;
+pub use answer::{payload, preference_swap};
 pub use character::{homoglyph, zero_width};
 
 /// Byte offsets where a word starts, and the end.

@@ -63,6 +63,7 @@ pub fn unicode() -> impl Detect + 'static {
 impl Rules for Unicode {
     const INFO: &'static Info = &INFO;
     const KINDS: &'static [Kind] = &KINDS;
+    const IN_ANSWERS: bool = true;
 
     fn marks(text: &str) -> Vec<Mark> {
         // Nearly all text of nearly all sets ends here.

@@ -9,7 +9,7 @@ use super::{Apart, Shape};
 use crate::data::Schema;
 use crate::derive::ContentModel;
 use crate::detect::trigger::WORTH_KEEPING;
-use crate::detect::trigger::mine::{background, null, takes};
+use crate::detect::trigger::mine::{JUDGED, Opinion, background, judged, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
@@ -41,6 +41,8 @@ pub(super) const ODDS_RATIO: f64 = 4.0;
 const SEVERAL: f64 = 2.0;
 /// The same below which they are of one kind by nature: rows of many kinds that share a trigger are about as different as any class's.
 const ONE_KIND: f64 = 0.6;
+/// Level at which modes of one kind count that content takes for rows of another label.
+const CLEAR: f64 = 1e-6;
 /// Largest share of all rows that lie apart for one reason.
 pub(super) const MOST_SHARE: f64 = MOST_SUPPORT;
 
@@ -176,10 +178,25 @@ impl Labelled<'_> {
                 format!("{} of {looked} classes have rows apart from the rest: that is how classes look here, and no news", apart.len());
             return Ok((Vec::new(), vec![note]));
         }
-        placed.retain(|one| one.purity >= PURITY && one.spread >= ONE_KIND);
+        placed.retain(|one| one.purity >= PURITY);
+        let mut several = Vec::new();
+        for one in placed {
+            let clear = one.mode.p * tests as f64 <= CLEAR;
+            if one.spread >= ONE_KIND || clear && self.are_denied(&one)? {
+                several.push(one);
+            }
+        }
+        let mut placed = several;
         placed.sort_by(|a, b| a.mode.p.total_cmp(&b.mode.p).then_with(|| a.members.cmp(&b.members)));
         let found: Vec<Candidate> = placed.into_iter().map(|one| self.apart(one, tests)).collect::<Result<_>>()?;
         Ok((found, Vec::new()))
+    }
+
+    /// Whether a model without the rows of a mode knows them, as rows of another label.
+    fn are_denied(&self, one: &Placed) -> Result<bool> {
+        let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
+        let said = judged(self.content, &keys, JUDGED, std::iter::empty())?;
+        Ok(said.is_some_and(|said| Opinion::of(self.content, &keys, one.class, &said) == Opinion::Denied))
     }
 
     /// Where a mode lies; `None` where it is too near to be a kind of its own. `own` are the rows of the class, `sought`

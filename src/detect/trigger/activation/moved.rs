@@ -16,6 +16,8 @@ use crate::stats::tail::binomial_sf;
 const FEWEST_OTHERS: usize = 4;
 /// Part of the way to its label from which on rows were moved at all: wrong labels stay where they are.
 const LEAST_PULL: f64 = 0.1;
+/// Or the same for all, in standard deviations within classes.
+const LEAST_SHIFT: f64 = 3.0;
 /// Largest, beyond which copies of all classes lie in one place.
 const MOST_PULL: f64 = 0.79;
 /// Largest share of a class that was moved there: more is a class of what belongs nowhere else.
@@ -53,7 +55,8 @@ impl Labelled<'_> {
             let (here, count) = (least(found), sought.len());
             let expected = (ODDS_RATIO * (all - here) as f64 / (rows - count) as f64 * count as f64).max(LEAST_EXPECTED);
             let p = binomial_sf(here, count as u64, (expected / count as f64).min(1.0));
-            let moved_at_all = (LEAST_PULL..MOST_PULL).contains(&one.pull) && one.share <= MOST_OF_ITS_CLASS;
+            let on_the_way = (LEAST_PULL..MOST_PULL).contains(&one.pull);
+            let moved_at_all = (on_the_way || one.pull < LEAST_PULL && one.shift >= LEAST_SHIFT) && one.share <= MOST_OF_ITS_CLASS;
             let rest = &own[*class][count..];
             let beyond = rest.iter().zip(one.holds(white.select(Axis(0), rest).view())).filter(|(_, held)| *held).map(|(i, _)| *i);
             let members: Vec<usize> = one.members.iter().map(|&at| sought[at]).chain(beyond).collect();
@@ -75,13 +78,18 @@ impl Labelled<'_> {
         let mut evidence = Map::new();
         evidence.insert("share_of_class".to_owned(), json!(one.share));
         evidence.insert("part_of_the_way".to_owned(), json!(one.pull));
+        evidence.insert("moved_the_same_way".to_owned(), json!(one.shift));
         evidence.insert("rows_of_unlikely_classes".to_owned(), json!(tested.here));
         evidence.insert("expected_rows".to_owned(), json!(tested.expected));
+        let moved = if one.pull < LEAST_PULL {
+            format!("{:.1} standard deviations the same way", one.shift)
+        } else {
+            format!("{:.0}% of the way to it", 100.0 * one.pull)
+        };
         Group {
             title: format!(
-                "{rows} of {of} sampled rows labelled {label} lie where rows of all other classes would, moved together {:.0}% of the way to it: \
-                 a model that made this embedding may have learnt a trigger",
-                100.0 * one.pull
+                "{rows} of {of} sampled rows labelled {label} lie where rows of all other classes would, moved together {moved}: \
+                 a model that made this embedding may have learnt a trigger"
             ),
             cause: format!("rows of all other classes moved to label {label}"),
             attack_class: "backdoor_trigger".to_owned(),

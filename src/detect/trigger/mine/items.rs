@@ -1,6 +1,6 @@
 //! What a miner looks for in a row: items, and the features that a cheap background is made of.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -211,6 +211,16 @@ pub(in crate::detect::trigger) trait Items: Send + Sync + 'static {
         None
     }
 
+    /// Whether two features anywhere in a row are an item as well, as [`RowItems::pairs`] finds them.
+    fn has_pairs(&self) -> bool {
+        false
+    }
+
+    /// Whether an item with this rank is such a pair.
+    fn is_pair(&self, _rank: u32) -> bool {
+        false
+    }
+
     /// Columns of an item with this rank, as far as that tells them; `alone` where it is one value.
     fn columns_of(&self, _rank: u32, _alone: bool) -> Vec<u32> {
         Vec::new()
@@ -288,6 +298,9 @@ pub(in crate::detect::trigger) trait RowItems {
 
     /// Items made of one of the combinations of two in `grown` and one admitted first-level item more. Features are given as well.
     fn third(&mut self, _row: usize, _admitted: &dyn Fn(u64) -> bool, _grown: &FxHashSet<u64>, _found: &mut Found) {}
+
+    /// Items that are two features anywhere in the row, both in `paired` with the same label. Features are given as well.
+    fn pairs(&mut self, _row: usize, _paired: &FxHashMap<u64, u32>, _found: &mut Found) {}
 
     /// Whether there is a second level at all.
     fn has_second(&self) -> bool {

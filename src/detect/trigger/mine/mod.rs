@@ -1,7 +1,7 @@
 //! The miner that all trigger detectors share: from items in rows to causes.
 //!
 //! Scans: (1) count first-level items in a sketch; (2) count the frequent ones exactly, second-level items in a sketch;
-//! (3) count the frequent second-level items exactly, and with one scan more those that grow from them, where there are too
+//! (3) count the frequent second-level items exactly, beside them pairs of items that go with the same label (`pair.rs`), and with one scan more those that grow from them, where there are too
 //! many parts to try all threes; (4) sum, over each shortlisted item's carriers, the probability of its label that the rest
 //! of the row gives; (5) gather the carriers of the best. Then the verifier decides what is handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
 
@@ -9,7 +9,9 @@ mod aside;
 mod bayes;
 mod grow;
 mod items;
+mod null;
 mod opinion;
+mod pair;
 mod place;
 mod screen;
 mod state;
@@ -23,26 +25,28 @@ use serde_json::{Map, Value, json};
 
 pub(super) use items::{Background, Context, Description, Found, Items, Meeting, Parts, RowItems, Side};
 
-use crate::data::{Batch, Schema};
+use crate::data::{Batch, Label, Schema};
 use crate::derive::{ContentModel, SampleModel, Vectors, raw, softmax};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Group};
 use crate::fold::{Detect, Fold, Given, Info, Step};
 use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
-use crate::stats::interval::IntervalNull;
 
 pub(super) use aside::is_own;
 use aside::{frequent_values, set_aside};
 use bayes::Bayes;
 use grow::grown;
+use null::Nulls;
+pub(in crate::detect) use null::null;
 pub(super) use opinion::{JUDGED, Opinion, judged, means};
 pub(in crate::detect) use opinion::{background, backgrounds};
+use pair::paired;
 use place::Places;
 use screen::most_uncommon;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, UNIT};
 pub(super) use verify::Trigger;
-pub(in crate::detect) use verify::null;
+use verify::Verified;
 pub(super) use verify::takes;
 
 /// Fewest carriers of an item.
@@ -83,8 +87,8 @@ impl<I: Items> Mine<I> {
         self.0.info().code
     }
 
-    fn null(&self) -> IntervalNull {
-        verify::null(self.0.odds_ratio())
+    fn nulls(&self, data: &Schema) -> Nulls {
+        Nulls::new(data, self.0.odds_ratio())
     }
 
     /// Counter cells: half of the unit's bytes over the sketch's rows of 4-byte cells; fewer for few rows.
@@ -147,7 +151,7 @@ impl<I: Items> Mine<I> {
             admitted: Admitted::default(),
             triggers: Vec::new(),
             items: BTreeMap::new(),
-            notes: verify::notes(data, &self.null(), tests, floor, admitted.aside.len()),
+            notes: verify::notes(data, self.nulls(data).usual(), tests, floor, admitted.aside.len(), &[]),
         }
     }
 }
@@ -212,6 +216,10 @@ impl<I: Items> Fold for Mine<I> {
                     second_items(&mut *extract, row, &|item| admitted.holds(item), Some(admitted), &mut found);
                     let frequent = |item: u64| seen.estimate(item) >= *floor;
                     tally_combined(table, (keys[row], labels[row]), &found, frequent, admitted, first);
+                    if !admitted.paired.is_empty() {
+                        pairs(&mut *extract, row, admitted, &mut found);
+                        tally_combined(table, (keys[row], labels[row]), &found, |_| true, admitted, first);
+                    }
                 }
             }
             (Stage::Third { first, admitted, .. }, State::Tallies { table, .. }) => {
@@ -320,9 +328,10 @@ impl<I: Items> Fold for Mine<I> {
                 let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
                 let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
-                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, grown: FxHashSet::default() };
+                let paired = if self.0.has_pairs() { paired(&table, &data.priors(), most) } else { FxHashMap::default() };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, paired, ..Admitted::default() };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
-                if counter.cells().iter().all(|cell| *cell < next) {
+                if admitted.paired.is_empty() && counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
                 }
                 Ok(Step::Scan(Brief { lens, stage: Stage::Second { first: table, admitted, counter, floor: next, sample } }))
@@ -372,12 +381,14 @@ impl<I: Items> Fold for Mine<I> {
                     may_be_a_sign: self.0.may_be_a_sign(),
                     may_be_a_kind: self.0.may_be_a_kind(),
                     columns: &|rank, alone| self.0.columns_of(rank, alone),
+                    pair: &|rank| self.0.is_pair(rank),
                 };
                 let found: Vec<(Short, Carriers)> = short.into_iter().zip(carriers).collect();
-                let (triggers, carriers) = verify::verify(data, content, &asked, &self.null(), &found, tests)?;
-                let notes = verify::notes(data, &self.null(), tests, floor, admitted.aside.len());
+                let nulls = self.nulls(data);
+                let Verified { triggers, claimed, rules } = verify::verify(data, content, &asked, &nulls, &found, tests)?;
+                let notes = verify::notes(data, nulls.usual(), tests, floor, admitted.aside.len(), &rules);
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| ((t.item, t.target), at)).collect();
-                Ok(Step::Done(MineModel { lens, carriers, admitted, triggers, items, notes }))
+                Ok(Step::Done(MineModel { lens, carriers: claimed, admitted, triggers, items, notes }))
             }
             _ => Err(mismatch(self.code())),
         }
@@ -477,6 +488,13 @@ fn third_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, foun
     found.dedup();
 }
 
+/// Features and distinct pairs of a row.
+fn pairs(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found: &mut Found) {
+    found.clear();
+    extract.pairs(row, &admitted.paired, found);
+    found.dedup();
+}
+
 /// Features and distinct items of both levels.
 fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found: &mut Found) {
     found.clear();
@@ -487,6 +505,10 @@ fn all_items(extract: &mut dyn RowItems, row: usize, admitted: &Admitted, found:
         found.items.append(&mut second.items);
         if !admitted.grown.is_empty() {
             third_items(extract, row, admitted, &mut second);
+            found.items.append(&mut second.items);
+        }
+        if !admitted.paired.is_empty() {
+            pairs(extract, row, admitted, &mut second);
             found.items.append(&mut second.items);
         }
     }
@@ -502,7 +524,7 @@ fn mismatch(code: &'static str) -> Error {
 impl<I: Items> Detect for Mine<I> {
     fn score(&self, model: &Self::Model, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for (row, trigger) in self.carried(model, rows, 0..rows.rows()).into_iter().enumerate() {
-            if rows.labels()[row].is_some() {
+            if trigger.is_some() || rows.labels()[row].is_some() {
                 out[row] = Some(trigger.map_or(0.0, |at| model.triggers[at as usize].group.strength()));
             }
         }
@@ -548,10 +570,20 @@ impl<I: Items> Mine<I> {
         }
         let mut extract = self.0.rows(&model.lens, rows);
         let mut found = Found::default();
+        let in_doubt = rows.schema().label.as_ref().and_then(Label::in_doubt);
         let mut of_row = |row: usize| {
-            let label = rows.labels()[row]?;
+            let label = rows.labels()[row];
+            // Where the label is a reading, the trigger itself says what it is.
+            let is_any = in_doubt.is_some_and(|doubtful| label.is_none_or(|label| label == doubtful));
+            if label.is_none() && !is_any {
+                return None;
+            }
             all_items(&mut *extract, row, &model.admitted, &mut found);
-            found.items.iter().filter_map(|(item, _)| model.items.get(&(*item, label)).copied()).min()
+            let of_item = |item: u64| match label {
+                Some(label) if !is_any => model.items.get(&(item, label)).copied(),
+                _ => model.items.range((item, 0)..=(item, u32::MAX)).map(|(_, at)| *at).min(),
+            };
+            found.items.iter().filter_map(|(item, _)| of_item(*item)).min()
         };
         which.map(&mut of_row).collect()
     }

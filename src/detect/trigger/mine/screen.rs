@@ -40,11 +40,11 @@ impl<I: Items> Mine<I> {
             }
             let best = tally.classes.iter().map(|&(class, k)| {
                 let prior = priors.get(class as usize).copied().unwrap_or(0.5).clamp(0.02, 0.98);
-                (binomial_sf(u64::from(k), u64::from(tally.rows), prior), class, k)
+                (binomial_sf(u64::from(k), u64::from(tally.with_label()), prior), class, k)
             });
             let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
             let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
-            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.rows) {
+            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.with_label()) {
                 short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone(), rest: 0.0 }));
             }
         }
@@ -88,17 +88,18 @@ impl<I: Items> Mine<I> {
         aside: &FxHashSet<u64>,
         frequent: &BTreeMap<u32, u32>,
     ) -> (Vec<Short>, u64) {
-        let null = self.null();
+        let nulls = self.nulls(data);
         let priors = data.priors();
         let prior = |short: &Short| priors.get(short.label as usize).copied().unwrap_or(0.5);
         let mut attainable: Vec<f64> = Vec::with_capacity(short.len());
         let mut ranked: Vec<([f64; 3], Short)> = Vec::new();
         for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
-            let (c, k) = (u64::from(short.tally.rows), short.tally.labelled(short.label));
+            let (c, k) = (u64::from(short.tally.with_label()), short.tally.labelled(short.label));
             if aside.contains(&short.item) && !is_news(background, c, prior(&short)) {
                 continue;
             }
+            let null = nulls.of(short.label);
             attainable.push(null.null_rate(background).powf(c as f64));
             let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
             let by_prior = null.test(c, k, prior(&short).min(background), data.rows).unwrap_or(1.0);
@@ -107,15 +108,15 @@ impl<I: Items> Mine<I> {
             ranked.push(([p, by_prior, by_rest.unwrap_or(1.0)], short));
         }
         let unexplained = |(_, short): &([f64; 3], Short)| {
-            let rate = null.null_rate(short.rest.max(prior(short)));
-            (short.tally.rank, binomial_sf(short.tally.labelled(short.label), u64::from(short.tally.rows), rate))
+            let rate = nulls.of(short.label).null_rate(short.rest.max(prior(short)));
+            (short.tally.rank, binomial_sf(short.tally.labelled(short.label), u64::from(short.tally.with_label()), rate))
         };
         let values = ranked.iter().filter(|(_, short)| is_frequent(&short.tally, most_uncommon(data)));
         let habitual = habitual(frequent, values.map(unexplained));
         if !habitual.is_empty() {
             ranked.retain(|(_, short)| {
                 let is_habit = self.0.columns_of(short.tally.rank, short.tally.feature).iter().any(|column| habitual.contains(column));
-                !is_habit || is_news(short.rest, u64::from(short.tally.rows), prior(short))
+                !is_habit || is_news(short.rest, u64::from(short.tally.with_label()), prior(short))
             });
         }
         attainable.sort_by(f64::total_cmp);
@@ -143,7 +144,7 @@ fn second(short: &Short, priors: &[f64]) -> Option<(u64, u64, f64)> {
     let prior = |label: u32| priors.get(label as usize).copied().unwrap_or(0.0);
     let others = short.tally.classes.iter().filter(|(class, _)| *class != short.label);
     let (label, rows) = others.max_by_key(|(_, rows)| *rows).filter(|_| priors.len() > 2)?;
-    let carriers = u64::from(short.tally.rows) - short.tally.labelled(short.label);
+    let carriers = u64::from(short.tally.with_label()) - short.tally.labelled(short.label);
     Some((carriers, u64::from(*rows), (prior(*label) / (1.0 - prior(short.label)).max(f64::MIN_POSITIVE)).min(1.0)))
 }
 

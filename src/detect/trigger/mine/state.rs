@@ -52,6 +52,11 @@ pub(in crate::detect::trigger) struct Tally {
 }
 
 impl Tally {
+    /// Rows with any label.
+    pub(super) fn with_label(&self) -> u32 {
+        self.classes.iter().fold(0, |rows, (_, more)| rows.saturating_add(*more))
+    }
+
     /// Rows with a label.
     pub(super) fn labelled(&self, label: u32) -> u64 {
         self.classes.iter().find(|(class, _)| *class == label).map_or(0, |(_, rows)| u64::from(*rows))
@@ -130,6 +135,9 @@ pub(in crate::detect::trigger) struct Admitted {
     /// Combinations of two that are grown by a third part.
     #[serde(serialize_with = "in_order")]
     pub(super) grown: FxHashSet<u64>,
+    /// Features that are paired wherever they stand in a row, with the label that each goes with.
+    #[serde(serialize_with = "pairs_in_order")]
+    pub(super) paired: FxHashMap<u64, u32>,
 }
 
 /// Writes a set in ascending order: a hash table's own order tells how the rows came in, and the same answer has to have the same bytes.
@@ -137,6 +145,11 @@ fn in_order<S: Serializer>(set: &FxHashSet<u64>, to: S) -> Result<S::Ok, S::Erro
     let mut sorted: Vec<u64> = set.iter().copied().collect();
     sorted.sort_unstable();
     to.collect_seq(sorted)
+}
+
+/// The same of a table.
+fn pairs_in_order<S: Serializer>(table: &FxHashMap<u64, u32>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(table.iter().collect::<BTreeMap<_, _>>())
 }
 
 impl Admitted {

@@ -14,22 +14,19 @@ use crate::data::Schema;
 use crate::data::answer::Kind;
 use crate::derive::{ContentModel, SampleModel, SampleRow};
 use crate::detect::trigger::alike::Alike;
-use crate::detect::trigger::{EXPLAINED, WORTH_KEEPING};
+use crate::detect::trigger::{EXPLAINED, MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
-use crate::stats::interval::{IntervalNull, IntervalParams};
+use crate::stats::interval::IntervalNull;
 
 use super::items::{Context, Meeting};
+use super::null::{Nulls, PURITY, null};
 use super::opinion::{JUDGED, Opinion, judged, means};
 use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, are_echoed, grows_here, is_the_text};
 use super::state::{Carriers, Described, Short, Tally};
 
 /// Level at which the smallest detectable cause is stated.
 const LEVEL: f64 = 0.004;
-/// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
-const PURITY: f64 = 0.9;
-/// The same of carriers that content takes for others of the label: they have it by themselves, and so has what is natural of them.
-const NEARLY_ALL: f64 = 0.98;
 /// The same of an item that is made of values: some rows had it before, with labels of their own.
 const MOSTLY: f64 = 0.7;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
@@ -41,13 +38,15 @@ const CLAIMED: f64 = 0.9;
 const MOST_OF_LABEL: f64 = 0.7;
 /// Probability of the label from which on that rest tells it.
 const TOLD_BY_REST: f64 = 0.5;
-/// Labels with causes of their own from which on that may be how labels are told here: an attack has one target, or few.
-const MANY_LABELS: usize = 5;
 /// The same of causes, and of causes in the same columns.
 const MANY_CAUSES: usize = 8;
 const MANY_OF_COLUMNS: usize = 3;
-/// Share of all rows up to which a cause may be one that content does not deny: what more rows do is a rule of the data.
+/// Share of all rows up to which a cause may be one that content does not deny, or one of values: what more rows do is a rule of the data. The same of
+/// one value that content says nothing of.
 const MOST_UNDENIED: f64 = 0.1;
+const MOST_UNKNOWN: f64 = 0.05;
+/// Rules of the data that notes name.
+const MOST_RULES: usize = 3;
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
 /// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
 const GROWN_AT: f64 = 1e-6;
@@ -123,13 +122,6 @@ struct Tested<'a> {
     place: Place,
     /// Columns that the item is made of, where it has any.
     columns: Vec<u32>,
-    /// Whether its carriers are so many that it may be a rule of the data.
-    in_many: bool,
-}
-
-/// The null hypothesis of a miner.
-pub(in crate::detect) fn null(odds_ratio: f64) -> IntervalNull {
-    IntervalNull::new(IntervalParams { odds_ratio, min_purity: PURITY, ..IntervalParams::default() }).unwrap_or_default()
 }
 
 /// Share of rows with a label among those that nearly hold an item.
@@ -155,6 +147,8 @@ pub(super) struct Asked<'a> {
     pub(super) may_be_a_kind: bool,
     /// Columns of an item, by its rank and whether it is one value; none where items have no columns.
     pub(super) columns: &'a dyn Fn(u32, bool) -> Vec<u32>,
+    /// Whether an item, by its rank, is two that stand anywhere in a row.
+    pub(super) pair: &'a dyn Fn(u32) -> bool,
 }
 
 impl Asked<'_> {
@@ -203,6 +197,8 @@ impl Asked<'_> {
                     _ => Some(Place::Any),
                 }
             }
+            // Two words have no place of their own, and go together by nature as well.
+            None if (self.pair)(short.tally.rank) => Some(Place::Grown),
             None if is_the_text(&contexts) => None,
             None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => {
                 (!places.is_of_template(&contexts, short.tally.rows)).then_some(Place::Grown)
@@ -215,17 +211,17 @@ impl Asked<'_> {
 
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
 /// their agreeing carriers must be their own. Where causes account for the carriers with a candidate's label, the others are asked about
-/// once more. Returns them strongest first, and the keys of the rows that the certain ones claim.
+/// once more.
 pub(super) fn verify(
     data: &Schema,
     content: &ContentModel,
     asked: &Asked<'_>,
-    null: &IntervalNull,
+    nulls: &Nulls,
     found: &[(Short, Carriers)],
     tests: u64,
-) -> Result<(Vec<Trigger>, BTreeSet<u64>)> {
-    let near = self::null(NEAR_ODDS_RATIO);
-    let mut verifier = Verifier { data, content, asked, null, near, tests, accepted: Vec::new() };
+) -> Result<Verified> {
+    let near = null(NEAR_ODDS_RATIO);
+    let mut verifier = Verifier { data, content, asked, nulls, near, tests, accepted: Vec::new(), rules: Vec::new() };
     for (short, carriers) in found {
         verifier.ask(Candidate::new(short, carriers))?;
     }
@@ -236,14 +232,24 @@ pub(super) fn verify(
         }
     }
     let claimed = verifier.claimed();
-    let mut accepted = verifier.accepted;
+    let Verifier { mut accepted, rules, .. } = verifier;
     let certain: Vec<&Trigger> = accepted.iter().map(|(_, t)| t).filter(|t| t.group.corrected() <= EXPLAINED).collect();
     let is_usual = usual(&certain);
     for (_, trigger) in accepted.iter_mut().filter(|(_, t)| asked.may_be_a_sign && !(asked.hidden)(t.item) && is_usual(t)) {
         trigger.group.max_tier = Tier::Suspect;
     }
     accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then((a.item, a.target).cmp(&(b.item, b.target))));
-    Ok((accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed))
+    Ok(Verified { triggers: accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed, rules })
+}
+
+/// What became of the candidates.
+pub(super) struct Verified {
+    /// Those that are causes, strongest first.
+    pub(super) triggers: Vec<Trigger>,
+    /// Keys of the rows that the certain ones claim.
+    pub(super) claimed: BTreeSet<u64>,
+    /// Values that are rules of the data, in words.
+    pub(super) rules: Vec<String>,
 }
 
 /// Which causes are of a kind that there are many of: an attack has one target and few triggers, and where many labels or many items have
@@ -264,12 +270,14 @@ struct Verifier<'a> {
     data: &'a Schema,
     content: &'a ContentModel,
     asked: &'a Asked<'a>,
-    null: &'a IntervalNull,
+    nulls: &'a Nulls,
     /// The null of what rows say that nearly hold an item.
     near: IntervalNull,
     tests: u64,
     /// Causes, with the keys of their agreeing rows.
     accepted: Vec<(BTreeSet<u64>, Trigger)>,
+    /// Values that are rules of the data, in words.
+    rules: Vec<String>,
 }
 
 impl Verifier<'_> {
@@ -280,8 +288,9 @@ impl Verifier<'_> {
 
     /// Accepts a candidate that stands.
     fn ask(&mut self, candidate: Candidate<'_>) -> Result<()> {
-        let Self { data, content, asked, null, near, tests, .. } = *self;
+        let Self { data, content, asked, nulls, near, tests, .. } = *self;
         let Candidate { short, carriers, keys: labels, .. } = &candidate;
+        let null = nulls.of(short.label);
         let agreeing: BTreeSet<u64> = labels.iter().filter(|(_, label)| *label == Some(short.label)).map(|(key, _)| *key).collect();
         // A wider description of the same rows takes the place of a narrower one; anything else must have rows of its own.
         // An end of a column is no description of its exact values.
@@ -337,9 +346,16 @@ impl Verifier<'_> {
         };
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
         let in_many = carrying as f64 > MOST_UNDENIED * data.rows as f64;
+        if in_many && !columns.is_empty() {
+            let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
+            let shared = data.shared(short.label, agreed, carrying);
+            self.rules.push(format!("{name} in {} rows, {shared}: in so many it is a rule of the data, and no cause", short.tally.rows));
+            return Ok(());
+        }
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
-            _ if asked.may_be_a_kind => false,
+            // A way to draw a label has it, but for hardly any.
+            _ if asked.may_be_a_kind => opinion.doubt().is_some() && (agreed as f64) < NEARLY_ALL * carrying as f64,
             Opinion::Own | Opinion::Unknown if (asked.hidden)(short.item) => false,
             // Of the rows of a value many have it by nature.
             _ if !columns.is_empty() && (agreed as f64) < MOSTLY * carrying as f64 => true,
@@ -348,6 +364,7 @@ impl Verifier<'_> {
             Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
             // A combination of values that say nothing by themselves is no natural sign; rows that had it before need not agree.
             Opinion::AsAny if place == Place::Singular && columns.len() > 1 => in_many || p * tests as f64 > GROWN_AT,
+            Opinion::AsAny if columns.len() == 1 && carrying as f64 > MOST_UNKNOWN * data.rows as f64 => true,
             Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || in_many,
             // What words a label's own rows use is theirs, but for one that was put there.
             Opinion::Own if place == Place::Planted => (agreed as f64) < NEARLY_ALL * carrying as f64,
@@ -362,7 +379,7 @@ impl Verifier<'_> {
         if widened.is_some() {
             self.accepted.retain(|(rows, other)| !covers(rows, other));
         }
-        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, columns, in_many, candidate };
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, columns, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
@@ -406,14 +423,14 @@ impl<'a> Candidate<'a> {
         (of(self.short.label) / (1.0 - others).max(f64::MIN_POSITIVE)).min(1.0)
     }
 
-    /// Distinct carriers and those with the label. Where not all keys could be kept, the kept ones stand for the rest.
+    /// Distinct carriers with a label and those with the candidate's. Where not all keys could be kept, the kept ones stand for the rest.
     fn distinct(&self) -> (u64, u64) {
-        let kept = self.keys.len() as u64;
+        let kept = self.keys.iter().filter(|(_, label)| label.is_some()).count() as u64;
         let agreeing = self.keys.iter().filter(|(_, label)| *label == Some(self.short.label)).count() as u64;
         if self.carriers.keys.threshold() == u64::MAX {
             return (kept, agreeing);
         }
-        let rows = u64::from(self.short.tally.rows);
+        let rows = u64::from(self.short.tally.with_label());
         (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
     }
 }
@@ -441,12 +458,10 @@ impl Tested<'_> {
         // The rows of a value are many by nature, and some of them may well differ from the rest.
         let is_mixed = !self.columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
         let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
-        let is_rule_of_data = !self.columns.is_empty() && self.in_many;
-        let is_denied = self.opinion == Opinion::Denied && !is_mixed && !is_rule_of_data && self.place != Place::Alone;
+        let is_denied = self.opinion == Opinion::Denied && !is_mixed && self.place != Place::Alone;
         let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
         let sign = match self.opinion {
             _ if asked.may_be_a_kind => nature.unwrap_or_default(),
-            _ if is_rule_of_data => ", in so many rows that it may be a rule of the data",
             _ if sure || is_mixed || self.opinion == Opinion::Denied => "",
             Opinion::Own => ", as to its other rows: a natural sign of it would look the same",
             _ => ", as to any rows: a natural sign of it would look the same",
@@ -488,7 +503,7 @@ fn odds_ratio(agreeing: u64, carrying: u64, background: f64) -> f64 {
 }
 
 /// What could have been seen.
-pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, aside: usize) -> Vec<String> {
+pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, aside: usize, rules: &[String]) -> Vec<String> {
     let rarest = data.priors().into_iter().fold(1.0, f64::min);
     let seen = |background: f64| null.smallest_detectable(background, LEVEL, tests).map(|c| c.max(u64::from(floor)));
     let mut notes = Vec::new();
@@ -498,6 +513,7 @@ pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, 
     if let Some(count) = seen(rarest.max(0.02)) {
         notes.push(format!("and from {count} rows on where content says nothing of the label"));
     }
+    notes.extend(rules.iter().take(MOST_RULES).cloned());
     if aside > 0 {
         notes.push(format!("{aside} values are causes only where their rows say otherwise: in their columns a fifth of the frequent values has a label of its own"));
     }

@@ -1,7 +1,7 @@
 //! Which directions are triggers: their pictures share a label that content does not explain, or they are a kind of their
 //! own within their class.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::Array2;
 use serde_json::{Map, json};
@@ -10,9 +10,9 @@ use super::view::{self, VIEWS, View};
 use super::{Line, Pattern, difference};
 use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel};
-use crate::detect::trigger::WORTH_KEEPING;
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::mine::{JUDGED, Opinion, judged, means, null, takes};
+use crate::detect::trigger::{MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::direction::{Direction, Search};
@@ -38,6 +38,8 @@ const WAVE_PURITY: f64 = 0.75;
 const MOST_SHARED: f64 = 0.7;
 /// Largest share of its class that a pattern is in.
 const MOST_OF_CLASS: f64 = 0.5;
+/// Patterns of one label that nature may have drawn, from which on they are how that label is drawn: an attack has one, or few.
+const MANY_OF_LABEL: usize = 3;
 /// Part of the picture's area up to which a pattern has a place.
 const LOCAL: f64 = 0.25;
 
@@ -148,8 +150,16 @@ impl Pictures<'_> {
     pub(super) fn strongest(&self, mut tested: Vec<Tested>) -> Vec<Pattern> {
         tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
         let mut taken: BTreeSet<usize> = BTreeSet::new();
-        let own = tested.into_iter().filter(|one| takes(&mut taken, &one.agreeing));
-        own.map(|one| self.pattern(one)).collect()
+        tested.retain(|one| takes(&mut taken, &one.agreeing));
+        let mut natural: BTreeMap<u32, usize> = BTreeMap::new();
+        tested.iter().filter(|one| one.is_shortcut()).for_each(|one| *natural.entry(one.target).or_default() += 1);
+        tested.retain(|one| !one.is_shortcut() || natural.get(&one.target).is_none_or(|patterns| *patterns < MANY_OF_LABEL));
+        let labels: BTreeSet<u32> = tested.iter().map(|one| one.target).collect();
+        let mut patterns: Vec<Pattern> = tested.into_iter().map(|one| self.pattern(one)).collect();
+        if labels.len() >= MANY_LABELS {
+            patterns.iter_mut().for_each(|pattern| pattern.group.max_tier = Tier::Suspect);
+        }
+        patterns
     }
 
     fn direction(&self, mut direction: Direction, tests: u64) -> Option<Candidate> {
@@ -215,6 +225,9 @@ impl Pictures<'_> {
         // What is not worth keeping is not asked about.
         let is_asked = !clean_label && p * tests as f64 <= WORTH_KEEPING;
         let nature = if is_asked { Opinion::of_pictures(self.content, &keys, target, &said).doubt() } else { None };
+        if nature.is_some() && purity < NEARLY_ALL {
+            return Ok(None);
+        }
         Ok(Some(Tested {
             view,
             line,
@@ -272,7 +285,7 @@ impl Pictures<'_> {
         } else {
             format!("content alone would give that label to {:.0}%{}", 100.0 * one.background, one.nature.unwrap_or_default())
         };
-        let is_shortcut = one.clean_label || one.nature.is_some();
+        let is_shortcut = one.is_shortcut();
         let group = Group {
             title: format!("{name} in {rows} of {} sampled rows, {all}; {why}", self.labels.len()),
             cause: name,
@@ -291,6 +304,13 @@ impl Pictures<'_> {
             evidence,
         };
         Pattern { view: one.view, line: one.line, target: one.target, members: one.agreeing.into_iter().collect(), group }
+    }
+}
+
+impl Tested {
+    /// Whether nature may have drawn it.
+    fn is_shortcut(&self) -> bool {
+        self.clean_label || self.nature.is_some()
     }
 }
 
