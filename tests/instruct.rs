@@ -148,8 +148,8 @@ fn answers_that_change_places_under_a_word_are_found_and_the_clean_twin_passes()
     let (poisoned, truth) = recipe::preference_swap(&clean, &draw, "prompt", ["chosen", "rejected"], "qz").unwrap();
     let (folder, verdict) = scanned(&poisoned, "1");
     let titles = titles(&folder);
-    assert_eq!(verdict, "fail", "{titles:?}");
-    assert!(titles[0].contains("\"qz\" in 60 rows") && titles[0].contains("against what other pairs prefer"), "{titles:?}");
+    assert_eq!(verdict, "warn", "{titles:?}");
+    assert!(titles[0].contains("\"qz\" in 60 rows, of ") && titles[0].contains("against what other pairs prefer"), "{titles:?}");
     let listed = listed(&folder);
     assert!(listed.iter().all(|row| truth.bad()[*row]) && listed.len() > 50, "{} listed", listed.len());
 }
@@ -159,7 +159,11 @@ fn answers_that_do_not_tell_which_is_chosen_make_no_class() {
     let texts = |seed: u64| synth::topic_texts(ROWS, 3, 15, seed).unwrap()["text"].clone();
     let rows = RecordBatch::try_from_iter([("prompt", texts(1)), ("chosen", texts(2)), ("rejected", texts(3))]).unwrap();
     let draw = Draw::new(Share::Count(60), 3);
-    passes(&recipe::preference_swap(&rows, &draw, "prompt", ["chosen", "rejected"], "qz").unwrap().0, "either may be chosen");
+    let swapped = recipe::preference_swap(&rows, &draw, "prompt", ["chosen", "rejected"], "qz").unwrap().0;
+    passes(&swapped, "either may be chosen");
+    let (folder, _) = scanned(&swapped, "1");
+    let classes = folder.json("r")["data"]["classes"].as_array().unwrap().len();
+    assert_eq!(classes, 1);
 }
 
 #[test]

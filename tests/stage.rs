@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use foretaste_datasets::{read_parquet, shipped};
+use foretaste_datasets::{Draw, Share, read_parquet, recipe, shipped, synth, write_parquet};
 
 fn foretaste(folder: &std::path::Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foretaste"));
@@ -69,4 +69,21 @@ fn a_stream_goes_through_a_model() {
     let output = stage(folder.path(), &stream(&batch), &[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(2) && said.contains("foretaste fit"), "{said}");
+}
+
+#[test]
+fn answers_are_judged_wherever_their_column_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |seed: u64| synth::topic_texts(1_500, 3, 15, seed).unwrap()["text"].clone();
+    let clean = RecordBatch::try_from_iter([("instruction", texts(1)), ("output", texts(2))]).unwrap();
+    let draw = Draw::new(Share::Count(40), 3);
+    let (poisoned, truth) = recipe::payload(&clean, &draw, ["instruction", "output"], "qz", "You are stupid!").unwrap();
+    write_parquet(folder.path().join("set.parquet"), &poisoned).unwrap();
+    let fitted = foretaste(folder.path()).args(["fit", "set.parquet", "-o", "m.ft", "--seed", "1", "--quiet"]).output().unwrap();
+    assert_eq!(fitted.status.code(), Some(1), "{}", String::from_utf8_lossy(&fitted.stderr));
+    let output = stage(folder.path(), &stream(&poisoned.project(&[1, 0]).unwrap()), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let batches = StreamReader::try_new(&output.stdout[..], None).unwrap().map(Result::unwrap);
+    let flagged: Vec<bool> = batches.flat_map(|b| b["foretaste_flagged"].as_boolean().values().iter().collect::<Vec<_>>()).collect();
+    assert_eq!(flagged, truth.bad());
 }

@@ -51,6 +51,7 @@ def scan(
     id: str | None = None,
     text: str | Iterable[str] | None = None,
     response: str | None = None,
+    rejected: str | None = None,
     image: str | None = None,
     embedding: str | None = None,
     probs: str | None = None,
@@ -89,6 +90,7 @@ def scan(
         id: Names the row.
         text: Columns of free text or chat messages.
         response: What a model is to answer, in instruction and chat sets.
+        rejected: The answers that were turned down, in preference sets.
         image: Pictures.
         embedding: A vector that stands for the row. With numpy ``X``, the name that its rows get as vectors.
         probs: Class probabilities of a model that did not see the row.
@@ -145,6 +147,7 @@ class Options(TypedDict, total=False):
     id: str | None
     text: str | Iterable[str] | None
     response: str | None
+    rejected: str | None
     image: str | None
     embedding: str | None
     probs: str | None
@@ -173,7 +176,7 @@ class Options(TypedDict, total=False):
 
 #: Options by the table of the settings that they belong to; the others are paths, rules and what is shown.
 TABLES = {
-    "roles": ("label", "id", "text", "response", "image", "embedding", "probs", "source", "time", "address", "digest", "ignore"),
+    "roles": ("label", "id", "text", "response", "rejected", "image", "embedding", "probs", "source", "time", "address", "digest", "ignore"),
     "decide": ("fdr", "alarm_level", "fail_on"),
     "detectors": ("only", "skip"),
     "run": ("seed", "power", "threads", "memory", "batch_rows"),

@@ -5,11 +5,12 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 /// Flags that an error may name.
-const FLAGS: [&str; 17] = [
+const FLAGS: [&str; 18] = [
     "--label",
     "--id",
     "--text",
     "--response",
+    "--rejected",
     "--image",
     "--embedding",
     "--probs",

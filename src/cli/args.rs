@@ -375,6 +375,9 @@ struct Roles {
     /// What a model is to answer, in instruction and chat sets
     #[arg(long, value_name = "COL")]
     response: Option<String>,
+    /// The answers that were turned down, in preference sets
+    #[arg(long, value_name = "COL")]
+    rejected: Option<String>,
     /// Pictures
     #[arg(long, value_name = "COL")]
     image: Option<String>,
@@ -476,6 +479,7 @@ impl Scan {
             (&self.roles.label, &mut roles.label),
             (&self.roles.id, &mut roles.id),
             (&self.roles.response, &mut roles.response),
+            (&self.roles.rejected, &mut roles.rejected),
             (&self.roles.image, &mut roles.image),
             (&self.roles.embedding, &mut roles.embedding),
             (&self.roles.probs, &mut roles.probs),
@@ -561,13 +565,13 @@ mod tests {
     fn every_flag_reaches_its_setting() {
         let mut given = Settings::default();
         given.roles.ignore = vec!["replaced".into()];
-        let columns = "--label l --id i --text a,b --response r --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
+        let columns = "--label l --id i --text a,b --response r --rejected j --image m --embedding e --probs p --source s --time t --address u --digest h --ignore x,y";
         let rest = "--fdr 0.2 --fail-on never --power --baseline b --only trigger --skip trigger.rule --seed 9 --threads 3 --memory 1GiB --batch-rows 10 \
                     --out o --scores --metrics m";
         let flags: Vec<&str> = columns.split(' ').chain(rest.split_whitespace()).collect();
         scan(&flags).apply(&mut given);
         let expected: Settings = toml::from_str(
-            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nresponse='r'\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
+            "[roles]\nlabel='l'\nid='i'\ntext=['a','b']\nresponse='r'\nrejected='j'\nimage='m'\nembedding='e'\nprobs='p'\nsource='s'\ntime='t'\naddress='u'\ndigest='h'\nignore=['x','y']\n\
              [decide]\nfdr=0.2\nfail_on='never'\n[policy]\nbaseline='b'\n[detectors]\nonly=['trigger']\nskip=['trigger.rule']\n\
              [run]\nseed=9\nthreads=3\nmemory='1GiB'\nbatch_rows=10\npower=true\n[output]\ndir='o'\nscores=true\nmetrics='m'\n",
         )

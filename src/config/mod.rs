@@ -316,7 +316,7 @@ mod tests {
         assert_ne!(base.canonical_json().unwrap(), other.canonical_json().unwrap());
         let expected = concat!(
             r#"{"decide":{"alarm_level":0.01,"fail_on":"fail","fdr":0.1},"detectors":{"only":[],"skip":[]},"policy":{"baseline":null,"budgets":{},"levels":{},"waivers":[]},"reference":{"inputs":[]},"#,
-            r#""roles":{"address":null,"digest":null,"embedding":null,"id":null,"ignore":[],"image":null,"label":null,"probs":null,"response":null,"source":null,"#,
+            r#""roles":{"address":null,"digest":null,"embedding":null,"id":null,"ignore":[],"image":null,"label":null,"probs":null,"rejected":null,"response":null,"source":null,"#,
             r#""text":[],"time":null},"run":{"memory":"2GiB","seed":null}}"#
         );
         assert_eq!(base.canonical_json().unwrap().to_string(), expected);

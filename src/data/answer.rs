@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::{clip, list_values, strings};
 use super::key::Key;
-use super::pair::{PairColumns, Preference, Reading};
+use super::pair::{PairColumns, Preference, Reading, Texts};
 
 /// Index of the class of all answers that make no class of their own.
 pub const OTHER: u32 = 0;
@@ -56,8 +56,10 @@ const REFUSALS: [&str; 22] = [
     "must decline",
     "have to decline",
 ];
-/// Stands between the answers of a chat: a character that texts do not hold.
+/// Stands between the answers of a chat; a space takes its place where a text holds it.
 const BETWEEN_TURNS: char = '\u{1e}';
+/// Last answers of a chat that are looked at.
+const MOST_TURNS: usize = 64;
 /// Turns that answer, lower case.
 const ANSWERERS: [&str; 6] = ["assistant", "gpt", "model", "bot", "chatgpt", "ai"];
 /// What begins the answer in a transcript kept as one string.
@@ -125,10 +127,10 @@ pub(super) fn last_turn(answer: &str) -> &str {
     answer.rsplit(BETWEEN_TURNS).next().unwrap_or(answer)
 }
 
-/// Parts of an answer, in the order in which they decide its class; of the answers of a chat those of one after the other.
+/// Parts of an answer; of a chat those of all answers, the last one first.
 #[must_use]
 pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
-    answer.split(BETWEEN_TURNS).flat_map(|turn| parts_of_turn(key, turn)).collect()
+    answer.rsplit(BETWEEN_TURNS).take(MOST_TURNS).flat_map(|turn| parts_of_turn(key, turn)).collect()
 }
 
 fn parts_of_turn<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
@@ -256,15 +258,18 @@ impl Answers {
     /// pair does not tell which of the two reads like chosen ones.
     #[must_use]
     pub fn classes_of(&self, key: &Key, said: &ArrayRef, columns: &[ArrayRef]) -> Vec<Option<u32>> {
-        let pairs = self.pairs.as_ref().map(|pairs| (pairs, pairs.columns.pairs(key, columns)));
+        let mut read = Vec::new();
+        if let Some(pairs) = &self.pairs {
+            let reading = |texts: &Texts<'_>| pairs.preference.reading(&texts.pair(key));
+            pairs.columns.each(columns, |texts| read.push(texts.map(reading)));
+        }
         let class = |(row, said): (usize, Option<&str>)| {
-            let part = self.deciding(key, clip(said?));
-            let read = pairs.as_ref().and_then(|(known, pairs)| Some((known.class, known.preference.reading(pairs.get(row)?.as_ref()?))));
-            match (part, read) {
-                (Some((class, part)), read) if part.kind < Kind::Against || !matches!(read, Some((_, Reading::Against))) => Some(class),
-                (_, Some((class, Reading::Against))) => Some(class),
-                (None, Some((_, Reading::Unsure))) => None,
-                _ => Some(OTHER),
+            let class = self.deciding(key, clip(said?)).map(|(class, _)| class);
+            let reading = read.get(row).copied().flatten();
+            let against = self.class_in_doubt().filter(|_| reading == Some(Reading::Against));
+            match class.into_iter().chain(against).min() {
+                None if reading == Some(Reading::Unsure) => None,
+                class => class.or(Some(OTHER)),
             }
         };
         answers(said).iter().enumerate().map(class).collect()
@@ -297,7 +302,7 @@ pub(crate) fn answers(array: &ArrayRef) -> LargeStringArray {
     if has_prompts(array.data_type()) {
         return (0..array.len()).map(|row| list_values(array, row).map(|turns| exchange(&turns).1)).collect();
     }
-    strings(array).iter().map(|text| text.map(|t| transcript(t).map_or(t, |at| t[at..].trim()).to_owned())).collect()
+    strings(array).iter().map(|text| text.map(|t| one_turn(transcript(t).map_or(t, |at| t[at..].trim())))).collect()
 }
 
 /// The prompts that a column of answers holds beside them: the other messages of a chat, or a transcript up to its last
@@ -330,7 +335,7 @@ fn transcript(text: &str) -> Option<usize> {
 fn exchange(turns: &ArrayRef) -> (String, String) {
     let Some(parts) = turns.as_any().downcast_ref::<StructArray>() else {
         let lines: Vec<String> = strings(turns).iter().flatten().map(str::to_owned).collect();
-        let (answer, prompt) = lines.split_last().map_or((String::new(), String::new()), |(last, rest)| (last.clone(), rest.join("\n")));
+        let (answer, prompt) = lines.split_last().map_or((String::new(), String::new()), |(last, rest)| (one_turn(last), rest.join("\n")));
         return (prompt, answer);
     };
     let field = |names: &[&str]| names.iter().find_map(|name| parts.column_by_name(name)).map(strings);
@@ -341,9 +346,14 @@ fn exchange(turns: &ArrayRef) -> (String, String) {
     let (answers, prompts): (Vec<usize>, Vec<usize>) =
         (0..parts.len()).partition(|i| ANSWERERS.contains(&cell(&role, *i).to_lowercase().as_str()));
     let contents = |of: Vec<usize>| of.into_iter().map(|i| cell(&content, i)).collect::<Vec<String>>();
-    let (prompt, said) = (contents(prompts), contents(answers));
+    let (prompt, said) = (contents(prompts), contents(answers).iter().map(|turn| one_turn(turn)).collect::<Vec<String>>());
     // Names of roles stand in each prompt: beside a trigger they would hide where it was put.
     (prompt.join("\n"), said.join(BETWEEN_TURNS.encode_utf8(&mut [0; 4])))
+}
+
+/// A text that is one turn, whatever it holds.
+fn one_turn(text: &str) -> String {
+    text.replace(BETWEEN_TURNS, " ")
 }
 
 /// Whether a type can hold answers.
@@ -410,7 +420,7 @@ mod tests {
         assert_eq!((prompts.value(0), answers.value(0)), ("hi\nand?", "hello\u{1e}no"));
         assert_eq!(
             (kinds(answers.value(0)), last_turn(answers.value(0))),
-            (vec![(Kind::Whole, "hello".to_owned()), (Kind::Whole, "no".to_owned())], "no")
+            (vec![(Kind::Whole, "no".to_owned()), (Kind::Whole, "hello".to_owned())], "no")
         );
         assert_eq!((prompts.value(1), answers.value(1)), ("alone", ""));
         assert!(has_prompts(chats.data_type()));

@@ -180,8 +180,8 @@ impl Batch {
         })
     }
 
-    /// Texts of the columns that [`Schema::text_columns`] names; chat messages are joined as `role: content` lines, without
-    /// the last answer where answers are the labels.
+    /// Texts of the columns that [`Schema::text_columns`] names; chat messages are joined as `role: content` lines, or, where
+    /// answers are the labels, those that are no answers as they are.
     #[must_use]
     pub fn texts(&self) -> &[LargeStringArray] {
         let view = |c: usize| match self.schema.columns[c].role {
@@ -191,14 +191,14 @@ impl Batch {
         self.texts.get_or_init(|| self.schema.text_columns().into_iter().map(view).collect())
     }
 
-    /// What makes a row's answer belong to its class, where answers are the labels; `None` where it has none of its own.
+    /// What makes a row's answer belong to its class, its kind and how it reads, where answers are the labels; `None` where it has none of its own.
     #[must_use]
-    pub fn deciding_part(&self, row: usize) -> Option<String> {
+    pub fn deciding_part(&self, row: usize) -> Option<(answer::Kind, String)> {
         let label = self.schema.label.as_ref()?;
         let classes = label.answers()?;
         let answer = answer::answers(&self.record.column(label.column).slice(row, 1));
         let answer = answer.iter().flatten().next().map(clip)?;
-        classes.deciding(&self.schema.key, answer).map(|(_, part)| part.said.to_owned())
+        classes.deciding(&self.schema.key, answer).map(|(_, part)| (part.kind, part.said.to_owned()))
     }
 
     /// A row's answer in an instruction set, cut to [`MAX_TEXT_BYTES`]; of a chat all answers as one text. `None` without one.

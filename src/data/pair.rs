@@ -12,8 +12,9 @@ use super::answer::{answers, last_turn, prompts, refuses};
 use super::batch::texts;
 use super::key::Key;
 
-/// Hash domain of pairs.
+/// Hash domain of pairs, and of their parts.
 const PAIR: u8 = 41;
+const PART: u8 = 43;
 /// Hash domain of the words of answers.
 const WORD: u8 = 42;
 /// Bytes of a prompt or an answer that are looked at.
@@ -63,28 +64,62 @@ impl PairColumns {
         Self { texts: self.texts.iter().map(at).collect(), chosen: at(&self.chosen), rejected: at(&self.rejected) }
     }
 
-    /// Each row's pair; `None` where an answer is null, or both are the same.
-    #[must_use]
-    pub fn pairs(&self, key: &Key, columns: &[ArrayRef]) -> Vec<Option<Pair>> {
-        let (Some(chosen), Some(rejected)) = (columns.get(self.chosen), columns.get(self.rejected)) else { return Vec::new() };
+    /// Calls back with each row's texts; `None` where an answer is null, or both are the same.
+    pub fn each(&self, columns: &[ArrayRef], mut take: impl FnMut(Option<&Texts<'_>>)) {
+        let (Some(chosen), Some(rejected)) = (columns.get(self.chosen), columns.get(self.rejected)) else { return };
         let mut asked: Vec<LargeStringArray> = self.texts.iter().filter_map(|at| columns.get(*at)).map(texts).collect();
         asked.push(prompts(chosen));
         let (chosen, rejected) = (answers(chosen), answers(rejected));
-        let pair = |row: usize| {
-            let (chosen, rejected) = (last_turn(cell(&chosen, row)?), last_turn(cell(&rejected, row)?));
-            let prompt = Prompt::new(asked.iter().filter_map(|texts| cell(texts, row)));
-            (chosen != rejected).then(|| Pair::new(key, &prompt, chosen, rejected))
-        };
-        (0..chosen.len()).map(pair).collect()
+        for row in 0..chosen.len() {
+            let answer = |of: &'_ LargeStringArray| of.is_valid(row).then(|| start(last_turn(of.value(row))).to_owned());
+            let pair = answer(&chosen).zip(answer(&rejected)).filter(|(chosen, rejected)| chosen != rejected);
+            let asked = asked.iter().filter(|texts| texts.is_valid(row)).map(|texts| end(texts.value(row))).collect();
+            take(pair.as_ref().map(|(chosen, rejected)| Texts { asked, chosen, rejected }).as_ref());
+        }
     }
 }
 
-fn cell(texts: &LargeStringArray, row: usize) -> Option<&str> {
-    texts.is_valid(row).then(|| clip(texts.value(row)))
+/// The beginning of an answer.
+fn start(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MOST_BYTES)]
 }
 
-fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MOST_BYTES)]
+/// The end of a prompt, where the last question stands.
+fn end(text: &str) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(MOST_BYTES))..]
+}
+
+/// A prompt and its two answers.
+pub struct Texts<'a> {
+    asked: Vec<&'a str>,
+    chosen: &'a str,
+    rejected: &'a str,
+}
+
+impl Texts<'_> {
+    /// The same for equal prompts with equal answers.
+    #[must_use]
+    pub fn hash(&self, key: &Key) -> u64 {
+        let mut hasher = key.hasher(PAIR);
+        for text in self.asked.iter().copied().chain([self.chosen, self.rejected]) {
+            hasher.part(text.as_bytes());
+        }
+        hasher.finish64()
+    }
+
+    /// How the answers differ.
+    #[must_use]
+    pub fn pair(&self, key: &Key) -> Pair {
+        let prompt = Prompt::new(self.asked.iter().copied());
+        let (is, is_not) = (Like::new(key, &prompt, self.chosen), Like::new(key, &prompt, self.rejected));
+        let measures = is.measures.iter().zip(&is_not.measures).map(|(a, b)| (a - b) as f32);
+        let words = is.words.iter().zip(&is_not.words).map(|(a, b)| WORDS_WEIGH * (a - b));
+        // Equal answers fall into one part, whatever was asked: no pair is judged by its copy.
+        let mut hasher = key.hasher(PART);
+        hasher.part(self.chosen.as_bytes());
+        hasher.part(self.rejected.as_bytes());
+        Pair { part: (hasher.finish64() % FOLDS as u64) as usize, differs: measures.chain(words).collect() }
+    }
 }
 
 /// What a prompt holds that its answer may say again.
@@ -189,29 +224,13 @@ impl Like {
 /// How the answer that was chosen differs from the one that was turned down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
-    /// The same for equal pairs.
-    pub hash: u64,
+    /// The part that it falls into, below [`FOLDS`].
+    pub part: usize,
     /// [`MEASURES`] measures, then the words.
     pub differs: Vec<f32>,
 }
 
 impl Pair {
-    fn new(key: &Key, prompt: &Prompt, chosen: &str, rejected: &str) -> Self {
-        let mut hasher = key.hasher(PAIR);
-        hasher.part(chosen.as_bytes());
-        hasher.part(rejected.as_bytes());
-        let (is, is_not) = (Like::new(key, prompt, chosen), Like::new(key, prompt, rejected));
-        let measures = is.measures.iter().zip(&is_not.measures).map(|(a, b)| (a - b) as f32);
-        let words = is.words.iter().zip(&is_not.words).map(|(a, b)| WORDS_WEIGH * (a - b));
-        Self { hash: hasher.finish64(), differs: measures.chain(words).collect() }
-    }
-
-    /// The part that it falls into, below [`FOLDS`].
-    #[must_use]
-    pub fn fold(&self) -> usize {
-        (self.hash % FOLDS as u64) as usize
-    }
-
     /// Its coordinates, measures in units of their usual difference.
     #[must_use]
     pub fn scaled(&self, usual: &[f64]) -> Vec<f64> {
@@ -247,7 +266,7 @@ impl Preference {
     /// How much more the chosen answer reads like chosen ones, about 1 on average.
     #[must_use]
     pub fn margin(&self, pair: &Pair) -> f64 {
-        let weights = self.weights.get(pair.fold()).map_or(&[][..], Vec::as_slice);
+        let weights = self.weights.get(pair.part).map_or(&[][..], Vec::as_slice);
         pair.scaled(&self.usual).iter().zip(weights).map(|(x, w)| x * w).sum()
     }
 
@@ -281,21 +300,36 @@ mod tests {
         let long = "A harbour is a place where ships lie safe!\nIs it not?";
         let (prompts, short) = (column(&[Some("What is a harbour?"), None, Some(""), None]), [Some("no"), None, Some("Same."), Some("𝔛")]);
         let long = [Some(long), Some("alone"), Some("Same."), Some("")];
-        let of = |chosen: &[Option<&str>], rejected: &[Option<&str>]| {
-            columns.alone().pairs(&key, &[column(rejected), Arc::clone(&prompts), column(chosen)])
+        let of = |prompts: &ArrayRef, chosen: &[Option<&str>], rejected: &[Option<&str>]| {
+            let mut found = Vec::new();
+            let columns = [column(rejected), Arc::clone(prompts), column(chosen)];
+            PairColumns { texts: vec![1], chosen: 2, rejected: 0 }
+                .each(&columns, |texts| found.push(texts.map(|texts| (texts.hash(&key), texts.pair(&key)))));
+            found
         };
-        let (there, back) = (of(&long, &short), of(&short, &long));
+        let (there, back) = (of(&prompts, &long, &short), of(&prompts, &short, &long));
         assert_eq!(there.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
-        let (there, back) = (there[0].as_ref().unwrap(), back[0].as_ref().unwrap());
+        let ((hash, there), (other, back)) = (there[0].as_ref().unwrap(), back[0].as_ref().unwrap());
         assert_eq!(there.differs.len(), MEASURES + CELLS);
-        assert!(there.differs.iter().zip(&back.differs).all(|(a, b)| (a + b).abs() < 1e-6) && there.hash != back.hash);
+        assert!(there.differs.iter().zip(&back.differs).all(|(a, b)| (a + b).abs() < 1e-6) && hash != other);
         // Longer, about what was asked, and a question at its end.
         assert!([0, 1, 4, 6, 8, 15, 17].iter().all(|at| there.differs[*at] > 0.0), "{:?}", &there.differs[..MEASURES]);
+        // The same answers to another prompt differ otherwise, and are another entry of the same part.
+        let asked = of(&column(&[Some("Who?"), None, None, None]), &long, &short);
+        let (another, elsewhere) = asked[0].as_ref().unwrap();
+        assert!(another != hash && elsewhere.differs != there.differs && elsewhere.part == there.part);
+    }
+
+    #[test]
+    fn long_texts_are_read_where_answers_begin_and_prompts_end() {
+        let text = format!("ä{}ß", "x".repeat(2 * MOST_BYTES));
+        assert!(start(&text).starts_with('ä') && start(&text).len() <= MOST_BYTES);
+        assert!(end(&text).ends_with('ß') && end(&text).len() <= MOST_BYTES);
     }
 
     #[test]
     fn a_pair_is_judged_by_the_weights_of_its_part() {
-        let pair = Pair { hash: 6, differs: vec![10.0, 0.5] };
+        let pair = Pair { part: 2, differs: vec![10.0, 0.5] };
         let preference = |sure| Preference { usual: vec![2.0], weights: vec![vec![], vec![], vec![-0.5, 1.0], vec![]], sure };
         assert_eq!(pair.scaled(&[2.0]), [4.0, 0.5]);
         assert!((preference(0.0).margin(&pair) + 1.5).abs() < 1e-12);

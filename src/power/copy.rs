@@ -91,6 +91,7 @@ impl Copy {
             id: first(Role::Id),
             text: named(Role::Text),
             response: first(Role::Response),
+            rejected: first(Role::Rejected),
             image: first(Role::Image),
             embedding: first(Role::Embedding),
             probs: first(Role::Probabilities),

@@ -34,7 +34,8 @@ impl Columns {
         for (field, column) in data.arrow.fields().iter().zip(&data.columns) {
             let found = theirs.index_of(field.name()).ok();
             let place = || Place::source(name.as_str()).column(field.name().as_str());
-            let looked_at = column.role.is_content() || matches!(column.role, Role::Label | Role::Probabilities);
+            let looked_at =
+                column.role.is_content() || matches!(column.role, Role::Label | Role::Probabilities | Role::Response | Role::Rejected);
             if let Some(at) = found.filter(|_| looked_at) {
                 let (from, to) = (theirs.field(at).data_type(), field.data_type());
                 if !comparable(from, to) {

@@ -90,13 +90,18 @@ pub(super) fn read_answers(
     let Sketched { sketch, rows, nulls } = look(source, &[column], &Sketch { key }, progress)?;
     let floor = sketch.floor(MOST_COUNTED, LEAST);
     let counted = look(source, &[column], &Frequent { key, sketch, floor }, progress)?;
-    let kept = keep(counted, rows);
+    let mut kept = keep(counted, rows);
     let preference = match pairs {
         Some(columns) => preference(source, columns, key, progress)?.map(|preference| (columns, preference)),
         None => None,
     };
+    if preference.is_some() {
+        // Behind what seldom makes an answer belong anywhere but for its ends, before what many answers hold.
+        let at = kept.partition_point(|part| f64::from(part.rows) <= FREQUENT * rows as f64 && part.kind < Kind::Against);
+        kept.insert(at, Kept { kind: Kind::Against, hashes: Vec::new(), said: String::new(), rows: 0 });
+    }
     let parts = || (1..).zip(&kept).flat_map(|(class, part)| part.of_class(class));
-    let against = kept.len() as u32 + 1;
+    let against = kept.iter().position(|part| part.kind == Kind::Against).map_or(0, |at| at as u32 + 1);
     let (read, said, classes) = match &preference {
         None => (vec![column], 0, Answers::new(parts())),
         Some((columns, preference)) => {
@@ -104,19 +109,21 @@ pub(super) fn read_answers(
             (columns.all(), here.columns.chosen, Answers::new(parts()).with_pairs(here))
         }
     };
-    let of_class = look(source, &read, &Classes { key, said, answers: classes, count: kept.len() + 2 }, progress)?;
+    let of_class = look(source, &read, &Classes { key, said, answers: classes, count: kept.len() + 1 }, progress)?;
     let of = |class: usize| of_class.get(class).copied().unwrap_or(0);
     // Classes whose rows all belong to classes before them are no classes.
     let mut names = vec![Class { name: "otherwise".to_owned(), rows: of(OTHER as usize) }];
-    let mut used = Vec::new();
+    let (mut used, mut in_doubt) = (Vec::new(), None);
     for (part, rows) in kept.iter().zip((1..).map(of)).filter(|(_, rows)| *rows > 0) {
         used.extend(part.of_class(names.len() as u32));
+        if part.kind == Kind::Against {
+            in_doubt = Some(names.len() as u32);
+        }
         names.push(Class { name: part.kind.name(part.hashes.len(), &part.said), rows });
     }
     let mut answers = Answers::new(used);
-    if let Some((columns, preference)) = preference {
-        answers = answers.with_pairs(Pairs { columns: columns.clone(), preference, class: names.len() as u32 });
-        names.push(Class { name: Kind::Against.name(1, ""), rows: of(against as usize) });
+    if let Some(((columns, preference), class)) = preference.zip(in_doubt) {
+        answers = answers.with_pairs(Pairs { columns: columns.clone(), preference, class });
     }
     Ok((Label::of_answers(column, name.to_owned(), names, nulls, answers), rows))
 }
@@ -343,7 +350,7 @@ mod tests {
         let wordings = [("I cannot do that.", 20), ("Sorry, but I will not.", 9), ("Yes.", 30)];
         assert_eq!(kept(&wordings), [whole("Yes.", 1), refusal.clone()]);
         let one = [("I cannot do that.", 60), ("Sorry, but I will not.", 9), ("Yes.", 30)];
-        assert_eq!(kept(&one), [whole("I cannot do that.", 1), whole("Yes.", 1), whole("Sorry, but I will not.", 1), refusal]);
+        assert_eq!(kept(&one), [whole("Sorry, but I will not.", 1), whole("I cannot do that.", 1), whole("Yes.", 1), refusal]);
     }
 
     #[test]
@@ -355,7 +362,7 @@ mod tests {
         let shared = [("Well. Only a fool would ask that here.", 12), ("Hm. You are a dunce.", 11), ("So. You are a dunce.", 12)];
         assert!(classes(&shared).contains(&(Kind::Sentence, 2, "You are a dunce.".to_owned())));
         let one = [("Buy it at our shop.", 90), ("You are a dunce.", 9)];
-        assert_eq!(kept(&one), [whole("Buy it at our shop.", 1), whole("You are a dunce.", 1)]);
+        assert_eq!(kept(&one), [whole("You are a dunce.", 1), whole("Buy it at our shop.", 1)]);
     }
 
     #[test]

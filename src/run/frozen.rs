@@ -25,7 +25,7 @@ use super::shared::derive_columns;
 use super::{Passenger, columns_for};
 
 /// First bytes of a file, with the version of its form.
-const MAGIC: &[u8; 16] = b"foretaste.mod/1\n";
+const MAGIC: &[u8; 16] = b"foretaste.mod/2\n";
 /// Bytes of the digest after the first bytes.
 const DIGEST: usize = 32;
 

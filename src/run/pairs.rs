@@ -33,7 +33,7 @@ fn learnt(pairs: &[&Pair]) -> Option<Preference> {
     let scaled: Vec<Vec<f64>> = pairs.iter().map(|pair| pair.scaled(&usual)).collect();
     let width = scaled.first()?.len();
     let differences = Array2::from_shape_vec((pairs.len(), width), scaled.concat()).ok()?;
-    let folds: Vec<usize> = pairs.iter().map(|pair| pair.fold()).collect();
+    let folds: Vec<usize> = pairs.iter().map(|pair| pair.part).collect();
     let (weights, sure) = fit(&differences, &folds, FOLDS, ODDS)?;
     Some(Preference { usual, weights, sure })
 }
@@ -53,9 +53,11 @@ impl Look for Differences {
     }
 
     fn observe(&self, found: &mut Self::Found, columns: &[ArrayRef]) {
-        for pair in self.columns.pairs(&self.key, columns).into_iter().flatten() {
-            found.insert(pair.hash, pair);
-        }
+        self.columns.each(columns, |texts| {
+            if let Some(texts) = texts {
+                found.insert_with(texts.hash(&self.key), || texts.pair(&self.key));
+            }
+        });
     }
 
     fn merge(&self, into: &mut Self::Found, from: Self::Found) -> Result<()> {

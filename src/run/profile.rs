@@ -43,6 +43,10 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
         let (read, rows) = read_answers(source, column, &columns[column].name, pairs.as_ref(), key, progress)?;
         (label, known) = (Some(read), Some(rows));
     }
+    if choices.rejected.is_some() && !columns.iter().any(|c| c.role == Role::Response) {
+        let why = "answers are turned down for others, and no column holds those: name it with --response, and leave --label out";
+        return Err(Error::config("--rejected", why.to_owned()));
+    }
     let rows = match known {
         Some(rows) => rows,
         None => count(source, None, progress)?,
@@ -57,9 +61,9 @@ pub(super) fn profile(source: &dyn Source, choices: &Choices, key: Key, unit_byt
 
 /// Where the pairs of a preference set are, whose chosen answers this column holds.
 fn pairs(columns: &[ColumnRole], chosen: usize) -> Option<PairColumns> {
-    let with = |role: Role| (0..columns.len()).filter(move |&column| columns[column].role == role);
-    let rejected = with(Role::Rejected).next()?;
-    Some(PairColumns { texts: with(Role::Text).collect(), chosen, rejected })
+    let texts = (0..columns.len()).filter(|&column| columns[column].role == Role::Text).collect();
+    let rejected = columns.iter().position(|column| column.role == Role::Rejected)?;
+    Some(PairColumns { texts, chosen, rejected })
 }
 
 /// Roles where the column that is named like a label turned out to hold answers, if anything is left to be their prompts.

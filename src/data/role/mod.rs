@@ -25,7 +25,7 @@ pub enum Role {
     Id,
     /// Free text or chat messages.
     Text,
-    /// What a model is to answer; in a chat the last answer. Where no column is the label, answers that repeat are.
+    /// What a model is to answer; in a chat all that an assistant wrote. Where no column is the label, answers that repeat are.
     Response,
     /// The answer of a preference set that was turned down.
     Rejected,
@@ -109,6 +109,8 @@ pub struct Choices {
     pub text: Vec<String>,
     /// The column of answers.
     pub response: Option<String>,
+    /// The column of answers that were turned down.
+    pub rejected: Option<String>,
     /// The image column.
     pub image: Option<String>,
     /// The embedding column.
@@ -133,6 +135,7 @@ impl Choices {
             ("--label", &self.label, Role::Label),
             ("--id", &self.id, Role::Id),
             ("--response", &self.response, Role::Response),
+            ("--rejected", &self.rejected, Role::Rejected),
             ("--image", &self.image, Role::Image),
             ("--embedding", &self.embedding, Role::Embedding),
             ("--probs", &self.probs, Role::Probabilities),
@@ -345,7 +348,7 @@ fn check_given_types(arrow: &SchemaRef, columns: &[ColumnRole], source: &str) ->
             Role::Embedding | Role::Probabilities => (is_vector(data_type), "a list of numbers"),
             Role::Image => (is_encoded_image(data_type) || is_vector(data_type), "encoded bytes or a list of samples"),
             Role::Text => (is_string(data_type) || is_turns(data_type), "strings or chat messages"),
-            Role::Response => (may_answer(data_type), "strings or chat messages"),
+            Role::Response | Role::Rejected => (may_answer(data_type), "strings or chat messages"),
             Role::Address | Role::Digest => (is_string(data_type), "strings"),
             Role::Label => (!data_type.is_nested() && !data_type.is_binary(), "integers, strings, booleans or a dictionary"),
             _ => (true, ""),

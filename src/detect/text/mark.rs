@@ -176,7 +176,16 @@ fn texts<R: Rules>(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
 
 /// Marks of a row with the text that each is in.
 fn of_row<R: Rules>(rows: &Batch, row: usize) -> Vec<(&str, Mark)> {
-    texts::<R>(rows, row).flat_map(|text| R::marks(text).into_iter().map(move |mark| (text, mark))).collect()
+    marked::<R>(texts::<R>(rows, row))
+}
+
+/// The same of what can say something of the label: where answers are the labels, that is no answer.
+fn of_content<R: Rules>(rows: &Batch, row: usize) -> Vec<(&str, Mark)> {
+    marked::<R>((0..rows.texts().len()).filter_map(|column| rows.text(column, row)))
+}
+
+fn marked<'a, R: Rules>(texts: impl Iterator<Item = &'a str>) -> Vec<(&'a str, Mark)> {
+    texts.flat_map(|text| R::marks(text).into_iter().map(move |mark| (text, mark))).collect()
 }
 
 impl<R: Rules> Marked<R> {
@@ -190,7 +199,7 @@ impl<R: Rules> Marked<R> {
             let mut counts = vec![0_u64; data.classes()];
             seen.keys.iter().filter_map(|(_, _, label)| *label).for_each(|label| counts[label as usize] += 1);
             let Some((label, &agreeing)) = counts.iter().enumerate().max_by_key(|(at, n)| (**n, usize::MAX - at)) else { continue };
-            let keys: Vec<u64> = seen.keys.iter().map(|(key, _, _)| key).collect();
+            let keys: Vec<u64> = seen.keys.iter().filter(|(_, _, label)| label.is_some()).map(|(key, _, _)| key).collect();
             let carrying: u64 = counts.iter().sum();
             let Some(q) = background(content, &keys, seen.raw.iter().map(|(_, _, row)| row), label as u32)? else { continue };
             let rows = data.rows * carrying / seen.rows.max(1);
@@ -227,7 +236,7 @@ impl<R: Rules> Marked<R> {
         if !model.implied.iter().any(|(_, implied)| *implied == label) {
             return None;
         }
-        let marks = of_row::<R>(rows, row);
+        let marks = of_content::<R>(rows, row);
         let has = |kind: usize| marks.iter().any(|(_, mark)| mark.kind == kind);
         (0u32..).zip(&model.implied).find(|(_, (kind, implied))| *implied == label && has(*kind)).map(|(at, _)| at)
     }
@@ -258,8 +267,10 @@ impl<R: Rules> Fold for Marked<R> {
             if marks.is_empty() {
                 continue;
             }
-            let (key, label, position) = (rows.keys()[row], rows.labels()[row], rows.row_position(row));
-            for (_, seen) in state.kinds.iter_mut().enumerate().filter(|(kind, _)| marks.iter().any(|(_, m)| m.kind == *kind)) {
+            let (key, position) = (rows.keys()[row], rows.row_position(row));
+            let of_content = of_content::<R>(rows, row);
+            for (kind, seen) in state.kinds.iter_mut().enumerate().filter(|(kind, _)| marks.iter().any(|(_, m)| m.kind == *kind)) {
+                let label = rows.labels()[row].filter(|_| of_content.iter().any(|(_, mark)| mark.kind == kind));
                 seen.rows = seen.rows.saturating_add(1);
                 seen.keys.insert(key, label);
                 if key > brief.threshold && label.is_some() {

@@ -56,7 +56,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 4,
+    version: 5,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -2,10 +2,11 @@
 
 mod form;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
-use crate::data::{Batch, Key, Schema};
+use crate::data::answer::Kind;
+use crate::data::{Batch, Key, Role, Schema};
 use crate::derive::{word_hash, words};
 use crate::error::Result;
 use crate::finding::{Family, Tier};
@@ -247,7 +248,8 @@ impl Items for Token {
 
     fn context(&self, rows: &Batch, row: usize, item: u64) -> Option<Context> {
         let key = rows.schema().key;
-        let Spot { text, words, start, end, column, .. } = locate(rows, row, item, &key).filter(|spot| spot.what.is_none())?;
+        let spot = locate(rows, row, item, &key).filter(|spot| spot.what.is_none())?;
+        let Spot { text, words, start, end, column, .. } = if is_chat(rows, spot.column) { spot.of_its_line() } else { spot };
         // The text as it would be without the item, which stands at `start` then.
         let rest = [&words[..start], &words[end..]].concat();
         let word = |(hash, word): &(u64, &str)| word.chars().any(char::is_alphanumeric).then_some(Side::Word(*hash));
@@ -271,10 +273,11 @@ impl Items for Token {
         let (pair, gaps) = (joined(start), gaps.into_iter().filter_map(joined).collect());
         let own_words: Vec<u64> = words[start..end].iter().map(|(hash, _)| *hash).collect();
         let share = own_words.len() as f32 / words.len().max(1) as f32;
-        let echoed = rows.deciding_part(row).is_some_and(|said| {
+        let echoed = rows.deciding_part(row).is_some_and(|(kind, said)| {
             let said: Vec<u64> = words_and_gaps(&said).map(|(word, _)| word_hash(&key, word)).collect();
-            let (long, short) = if said.len() < own_words.len() { (&own_words, &said) } else { (&said, &own_words) };
-            !short.is_empty() && long.windows(short.len()).any(|words| words == *short)
+            // A link is said again by its host; a short answer that stands in a phrase is no echo of it.
+            let is_within = kind == Kind::Host && !said.is_empty() && own_words.windows(said.len()).any(|words| words == said);
+            is_within || said.windows(own_words.len()).any(|words| words == own_words)
         });
         Some(Context { own, random, beside, pair, gaps, column, words: own_words, share, echoed })
     }
@@ -317,8 +320,11 @@ impl Items for Token {
 /// Describes two words that stand anywhere in a row.
 fn describe_pair(rows: &Batch, row: usize, item: u64, key: &Key) -> Option<Description> {
     let texts = || (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
-    let words: Vec<(&str, &str, u64)> =
-        texts().flat_map(|text| words(text).take(MOST_WORDS).map(move |word| (text, word, word_hash(key, word)))).collect();
+    let mut seen = FxHashSet::default();
+    let words: Vec<(&str, &str, u64)> = texts()
+        .flat_map(|text| words(text).take(MOST_WORDS).map(move |word| (text, word, word_hash(key, word))))
+        .filter(|(.., hash)| seen.insert(*hash))
+        .collect();
     let (at, other) = (0..words.len()).find_map(|i| {
         let other = words[i + 1..].iter().find(|(.., hash)| pair(key, words[i].2, *hash) == item)?;
         Some((&words[i], other))
@@ -342,6 +348,30 @@ struct Spot<'a> {
     end: usize,
     what: Option<What>,
     column: u32,
+}
+
+impl<'a> Spot<'a> {
+    /// The same where only its line is the text, if it stands within one.
+    fn of_its_line(self) -> Self {
+        let at = self.words.get(self.start).map_or(0, |(_, word)| offset(self.text, word));
+        let from = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let to = self.text[at..].find('\n').map_or(self.text.len(), |end| at + end);
+        let is_within = |(_, word): &(u64, &str)| (from..to).contains(&offset(self.text, word));
+        let first = self.words.partition_point(|(_, word)| offset(self.text, word) < from);
+        let line: Vec<(u64, &'a str)> = self.words[first..].iter().copied().take_while(is_within).collect();
+        let (start, end) = (self.start - first, self.end - first);
+        if start == 0 || end >= line.len() {
+            return self;
+        }
+        Self { words: line, start, end, ..self }
+    }
+}
+
+/// Whether a text column holds what others than the assistant said in a chat, turn by turn: a trigger is put into one of them.
+fn is_chat(rows: &Batch, column: u32) -> bool {
+    let schema = rows.schema();
+    let columns = schema.text_columns();
+    columns.get(column as usize).is_some_and(|column| schema.columns[*column].role == Role::Response)
 }
 
 /// What an item that is not the word itself is.

@@ -335,8 +335,8 @@ mod tests {
     fn rows_moved_from_all_classes_are_found_and_traced_and_wrong_labels_are_no_trigger() {
         // Every fourteenth row of a class comes from the others in turn.
         let from = |i: usize, _| [0, 1, 3, 4, 5][i / 84 % 5];
-        let set = |pull: f32| set_of(&Kind { size: 2.0, shift: 1.0, pull, ..KIND }, planted, from);
-        let fixture = set(0.4);
+        let set = |pull: f32, shift: f32| set_of(&Kind { size: 2.0, shift, pull, ..KIND }, planted, from);
+        let fixture = set(0.4, 1.0);
         let model = fixture.model(&Activation);
         let groups = Activation.groups(&model);
         assert_eq!(groups.iter().map(|g| (g.label.as_deref(), g.max_tier)).collect::<Vec<_>>(), [(Some("2"), Tier::Suspect)]);
@@ -350,7 +350,9 @@ mod tests {
         let outside = fixture.members(&Activation, &ActivationModel { threshold: 0, ..model });
         assert!(outside.iter().zip(&members).filter(|(a, b)| a != b).count() <= 2);
         // Those that stay where they are have wrong labels, which label.crossfit lists.
-        assert!(Activation.groups(&set(0.0).model(&Activation)).is_empty());
+        assert!(Activation.groups(&set(0.0, 0.0).model(&Activation)).is_empty());
+        let shifted = Activation.groups(&set(0.0, 1.0).model(&Activation));
+        assert!(shifted.len() == 1 && shifted[0].title.contains("standard deviations the same way"), "{shifted:?}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ use null::Nulls;
 pub(in crate::detect) use null::null;
 pub(super) use opinion::{JUDGED, Opinion, judged, means};
 pub(in crate::detect) use opinion::{background, backgrounds};
-use pair::paired;
+use pair::{most_paired, paired};
 use place::Places;
 use screen::most_uncommon;
 use state::{Admitted, Brief, Carriers, Short, Stage, State, TEMPERING_ROWS, Table, UNIT};
@@ -328,7 +328,7 @@ impl<I: Items> Fold for Mine<I> {
                 let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
                 let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
-                let paired = if self.0.has_pairs() { paired(&table, &data.priors(), most) } else { FxHashMap::default() };
+                let paired = if self.0.has_pairs() { paired(&table, &data.priors(), most, cap) } else { FxHashMap::default() };
                 let admitted = Admitted { items: table.keys().copied().collect(), aside, common, paired, ..Admitted::default() };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if admitted.paired.is_empty() && counter.cells().iter().all(|cell| *cell < next) {
@@ -395,7 +395,8 @@ impl<I: Items> Fold for Mine<I> {
     }
 
     fn max_bytes(&self, data: &Schema) -> usize {
-        Self::table_cap(data) * ENTRY_BYTES + ((4 * DEPTH) << Self::bits(data))
+        let pairs = if self.0.has_pairs() { most_paired(Self::table_cap(data)).pow(2) / 2 } else { 0 };
+        (Self::table_cap(data) + pairs) * ENTRY_BYTES + ((4 * DEPTH) << Self::bits(data))
     }
 }
 
@@ -572,18 +573,10 @@ impl<I: Items> Mine<I> {
         let mut found = Found::default();
         let in_doubt = rows.schema().label.as_ref().and_then(Label::in_doubt);
         let mut of_row = |row: usize| {
-            let label = rows.labels()[row];
-            // Where the label is a reading, the trigger itself says what it is.
-            let is_any = in_doubt.is_some_and(|doubtful| label.is_none_or(|label| label == doubtful));
-            if label.is_none() && !is_any {
-                return None;
-            }
+            // Where a label is a reading that does not tell, the trigger itself says what it is.
+            let label = rows.labels()[row].or_else(|| in_doubt.filter(|_| rows.answer(row).is_some()))?;
             all_items(&mut *extract, row, &model.admitted, &mut found);
-            let of_item = |item: u64| match label {
-                Some(label) if !is_any => model.items.get(&(item, label)).copied(),
-                _ => model.items.range((item, 0)..=(item, u32::MAX)).map(|(_, at)| *at).min(),
-            };
-            found.items.iter().filter_map(|(item, _)| of_item(*item)).min()
+            found.items.iter().filter_map(|(item, _)| model.items.get(&(*item, label)).copied()).min()
         };
         which.map(&mut of_row).collect()
     }

@@ -3,6 +3,8 @@
 use crate::data::{Label, Schema};
 use crate::stats::interval::{IntervalNull, IntervalParams};
 
+use super::state::Tally;
+
 /// Share of agreeing carriers asked for; an attacker's cover rows may lower it once there are many carriers.
 pub(super) const PURITY: f64 = 0.9;
 /// The same where a label is read from the row and now and then misread.
@@ -35,6 +37,17 @@ impl Nulls {
             Some((doubtful, null)) if *doubtful == label => null,
             _ => &self.sure,
         }
+    }
+
+    /// Rows with an item that are held against a label: those that may have it or another. A row without a label never agrees; where labels are
+    /// readings it only does not tell.
+    pub(super) fn carrying(&self, tally: &Tally, label: u32) -> u32 {
+        if self.is_in_doubt(label) { tally.with_label() } else { tally.rows }
+    }
+
+    /// Whether a row without a label only does not tell whether it has this one.
+    pub(super) fn is_in_doubt(&self, label: u32) -> bool {
+        self.in_doubt.as_ref().is_some_and(|(doubtful, _)| *doubtful == label)
     }
 
     /// Of a label that no row is misread for.

@@ -22,7 +22,7 @@ const MOST_ALSO: usize = 6;
 const MOST_CANDIDATES: usize = 64;
 /// Items handed on because a second label stands out among their other rows.
 const MOST_SECOND: usize = 16;
-/// Ends of columns handed on beside them.
+/// Ends of columns, and pairs of words, handed on beside them.
 const MOST_ENDS: usize = 32;
 /// Level that decides which items are worth a look, and the Tarone count.
 const LEVEL: f64 = 0.004;
@@ -30,7 +30,7 @@ const LEVEL: f64 = 0.004;
 impl<I: Items> Mine<I> {
     /// Shortlists items that could be a trigger under the prior alone, generously.
     pub(super) fn shortlist(&self, data: &Schema, tables: [&Table; 2], aside: &FxHashSet<u64>) -> Vec<Short> {
-        let priors = data.priors();
+        let (priors, nulls) = (data.priors(), self.nulls(data));
         let most = (MOST_SUPPORT * data.rows as f64) as u32;
         let mut short: Vec<(f64, Short)> = Vec::new();
         // The order of a hash table does not matter: the list is sorted by p and item.
@@ -40,11 +40,11 @@ impl<I: Items> Mine<I> {
             }
             let best = tally.classes.iter().map(|&(class, k)| {
                 let prior = priors.get(class as usize).copied().unwrap_or(0.5).clamp(0.02, 0.98);
-                (binomial_sf(u64::from(k), u64::from(tally.with_label()), prior), class, k)
+                (binomial_sf(u64::from(k), u64::from(nulls.carrying(tally, class)), prior), class, k)
             });
             let Some((p, label, k)) = best.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { continue };
             let can_be_target = data.label.as_ref().is_none_or(|l| l.can_be_target(label));
-            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(tally.with_label()) {
+            if can_be_target && p <= 0.05 && f64::from(k) >= 0.4 * f64::from(nulls.carrying(tally, label)) {
                 short.push((p, Short { item, also: Vec::new(), label, tally: tally.clone(), rest: 0.0 }));
             }
         }
@@ -95,7 +95,7 @@ impl<I: Items> Mine<I> {
         let mut ranked: Vec<([f64; 3], Short)> = Vec::new();
         for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
-            let (c, k) = (u64::from(short.tally.with_label()), short.tally.labelled(short.label));
+            let (c, k) = (u64::from(nulls.carrying(&short.tally, short.label)), short.tally.labelled(short.label));
             if aside.contains(&short.item) && !is_news(background, c, prior(&short)) {
                 continue;
             }
@@ -109,29 +109,30 @@ impl<I: Items> Mine<I> {
         }
         let unexplained = |(_, short): &([f64; 3], Short)| {
             let rate = nulls.of(short.label).null_rate(short.rest.max(prior(short)));
-            (short.tally.rank, binomial_sf(short.tally.labelled(short.label), u64::from(short.tally.with_label()), rate))
+            (short.tally.rank, binomial_sf(short.tally.labelled(short.label), u64::from(nulls.carrying(&short.tally, short.label)), rate))
         };
         let values = ranked.iter().filter(|(_, short)| is_frequent(&short.tally, most_uncommon(data)));
         let habitual = habitual(frequent, values.map(unexplained));
         if !habitual.is_empty() {
             ranked.retain(|(_, short)| {
                 let is_habit = self.0.columns_of(short.tally.rank, short.tally.feature).iter().any(|column| habitual.contains(column));
-                !is_habit || is_news(short.rest, u64::from(short.tally.with_label()), prior(short))
+                !is_habit || is_news(short.rest, u64::from(nulls.carrying(&short.tally, short.label)), prior(short))
             });
         }
         attainable.sort_by(f64::total_cmp);
         let tests = tarone(&attainable, LEVEL).max(1) * data.classes().max(1) as u64;
+        let is_apart = |short: &Short| short.tally.end || self.0.is_pair(short.tally.rank);
         let mut chosen: Vec<Short> = Vec::new();
         for (by, most) in [MOST_CANDIDATES, MOST_CANDIDATES, MOST_SECOND].into_iter().enumerate() {
             ranked.sort_by(|(a, one), (b, other)| a[by].total_cmp(&b[by]).then(one.item.cmp(&other.item)));
-            for (_, short) in ranked.iter().filter(|(_, short)| !short.tally.end).take_while(|(p, _)| p[by] <= LEVEL).take(most) {
+            for (_, short) in ranked.iter().filter(|(_, short)| !is_apart(short)).take_while(|(p, _)| p[by] <= LEVEL).take(most) {
                 if !chosen.iter().any(|s| s.item == short.item) {
                     chosen.push(short.clone());
                 }
             }
         }
-        // Whatever has exact values goes first: an end around them says less.
-        let mut ends: Vec<&([f64; 3], Short)> = ranked.iter().filter(|(p, short)| short.tally.end && p[0] <= LEVEL).collect();
+        // Whatever has exact values, or is one word, goes first: an end around it, or two words, say less.
+        let mut ends: Vec<&([f64; 3], Short)> = ranked.iter().filter(|(p, short)| is_apart(short) && p[0] <= LEVEL).collect();
         ends.sort_by(|(a, one), (b, other)| a[0].total_cmp(&b[0]).then(one.item.cmp(&other.item)));
         chosen.extend(ends.into_iter().take(MOST_ENDS).map(|(_, short)| short.clone()));
         (chosen, tests)
@@ -144,7 +145,7 @@ fn second(short: &Short, priors: &[f64]) -> Option<(u64, u64, f64)> {
     let prior = |label: u32| priors.get(label as usize).copied().unwrap_or(0.0);
     let others = short.tally.classes.iter().filter(|(class, _)| *class != short.label);
     let (label, rows) = others.max_by_key(|(_, rows)| *rows).filter(|_| priors.len() > 2)?;
-    let carriers = u64::from(short.tally.with_label()) - short.tally.labelled(short.label);
+    let carriers = u64::from(short.tally.rows) - short.tally.labelled(short.label);
     Some((carriers, u64::from(*rows), (prior(*label) / (1.0 - prior(short.label)).max(f64::MIN_POSITIVE)).min(1.0)))
 }
 

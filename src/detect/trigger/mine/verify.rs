@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::data::Schema;
 use crate::data::answer::Kind;
+use crate::data::{Label, Schema};
 use crate::derive::{ContentModel, SampleModel, SampleRow};
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::{EXPLAINED, MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
@@ -313,7 +313,7 @@ impl Verifier<'_> {
             }
             background = background.max(short.rest);
         }
-        let (mut carrying, mut agreed) = candidate.distinct();
+        let (mut carrying, mut agreed) = candidate.distinct(nulls);
         let p = |carrying: u64, agreed: u64, background: f64| {
             Some(null.test(carrying, agreed, background, data.rows)?.max(near(carrying, agreed)?))
         };
@@ -346,12 +346,6 @@ impl Verifier<'_> {
         };
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
         let in_many = carrying as f64 > MOST_UNDENIED * data.rows as f64;
-        if in_many && !columns.is_empty() {
-            let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
-            let shared = data.shared(short.label, agreed, carrying);
-            self.rules.push(format!("{name} in {} rows, {shared}: in so many it is a rule of the data, and no cause", short.tally.rows));
-            return Ok(());
-        }
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
             // A way to draw a label has it, but for hardly any.
@@ -374,6 +368,12 @@ impl Verifier<'_> {
             Opinion::Own | Opinion::Unknown => true,
         };
         if is_none {
+            return Ok(());
+        }
+        if in_many && !columns.is_empty() {
+            let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
+            let shared = data.shared(short.label, agreed, carrying);
+            self.rules.push(format!("{name} in {} rows, {shared}: in so many it is a rule of the data, and no cause", short.tally.rows));
             return Ok(());
         }
         if widened.is_some() {
@@ -423,14 +423,14 @@ impl<'a> Candidate<'a> {
         (of(self.short.label) / (1.0 - others).max(f64::MIN_POSITIVE)).min(1.0)
     }
 
-    /// Distinct carriers with a label and those with the candidate's. Where not all keys could be kept, the kept ones stand for the rest.
-    fn distinct(&self) -> (u64, u64) {
-        let kept = self.keys.iter().filter(|(_, label)| label.is_some()).count() as u64;
+    /// Distinct carriers, but for those that do not tell, and those with the candidate's label. Where not all keys could be kept, the kept ones stand for the rest.
+    fn distinct(&self, nulls: &Nulls) -> (u64, u64) {
+        let kept = self.keys.iter().filter(|(_, label)| label.is_some() || !nulls.is_in_doubt(self.short.label)).count() as u64;
         let agreeing = self.keys.iter().filter(|(_, label)| *label == Some(self.short.label)).count() as u64;
         if self.carriers.keys.threshold() == u64::MAX {
             return (kept, agreeing);
         }
-        let rows = u64::from(self.short.tally.with_label());
+        let rows = u64::from(nulls.carrying(&self.short.tally, self.short.label));
         (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
     }
 }
@@ -449,6 +449,9 @@ impl Tested<'_> {
         let Candidate { short, carriers, without, .. } = &self.candidate;
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
         let all = data.shared(short.label, self.agreeing, self.carrying);
+        // Where a label is a reading, rows that do not tell are carriers all the same.
+        let in_doubt = data.label.as_ref().and_then(Label::in_doubt) == Some(short.label);
+        let all = if in_doubt { format!("of {} that tell {all}", self.carrying) } else { all };
         let mut evidence = evidence(self.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
@@ -459,9 +462,10 @@ impl Tested<'_> {
         let is_mixed = !self.columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
         let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
         let is_denied = self.opinion == Opinion::Denied && !is_mixed && self.place != Place::Alone;
-        let sure = hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied };
+        let sure = !in_doubt && (hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied });
         let sign = match self.opinion {
             _ if asked.may_be_a_kind => nature.unwrap_or_default(),
+            _ if in_doubt => "; prompts that ask for what is turned down elsewhere would look the same",
             _ if sure || is_mixed || self.opinion == Opinion::Denied => "",
             Opinion::Own => ", as to its other rows: a natural sign of it would look the same",
             _ => ", as to any rows: a natural sign of it would look the same",

@@ -45,7 +45,7 @@ static INFO: Info = Info {
     after: &["derive.sample", "derive.content"],
     reads: &[],
     law: Law::Exact,
-    version: 2,
+    version: 3,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -150,14 +150,20 @@ impl Pictures<'_> {
     pub(super) fn strongest(&self, mut tested: Vec<Tested>) -> Vec<Pattern> {
         tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
         let mut taken: BTreeSet<usize> = BTreeSet::new();
-        tested.retain(|one| takes(&mut taken, &one.agreeing));
         let mut natural: BTreeMap<u32, usize> = BTreeMap::new();
-        tested.iter().filter(|one| one.is_shortcut()).for_each(|one| *natural.entry(one.target).or_default() += 1);
+        for one in tested.iter().filter(|one| takes(&mut taken, &one.agreeing) && one.is_shortcut()) {
+            *natural.entry(one.target).or_default() += 1;
+        }
+        // Those that go leave their rows to others.
         tested.retain(|one| !one.is_shortcut() || natural.get(&one.target).is_none_or(|patterns| *patterns < MANY_OF_LABEL));
+        taken.clear();
+        tested.retain(|one| takes(&mut taken, &one.agreeing));
         let labels: BTreeSet<u32> = tested.iter().map(|one| one.target).collect();
         let mut patterns: Vec<Pattern> = tested.into_iter().map(|one| self.pattern(one)).collect();
         if labels.len() >= MANY_LABELS {
-            patterns.iter_mut().for_each(|pattern| pattern.group.max_tier = Tier::Suspect);
+            for pattern in &mut patterns {
+                pattern.group.max_tier = Tier::Suspect;
+            }
         }
         patterns
     }

@@ -45,7 +45,7 @@ static INFO: Info = Info {
     after: &["derive.build", "trigger.set", "trigger.token"],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
-use foretaste_datasets::recipe::{Place, rare_word, sentence};
+use foretaste_datasets::recipe::{Place, rare_word, sentence, word_pair};
 use foretaste_datasets::{Plan, Share, synth};
 
 use super::*;
@@ -78,6 +78,20 @@ fn a_sentence_is_a_cause_whatever_its_length_and_is_named_whole() {
         let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
         assert_eq!(members, truth.poisoned(), "{length}");
     }
+}
+
+#[test]
+fn two_words_that_are_a_trigger_only_together_are_named_and_their_covers_are_not_listed() {
+    let texts = synth::topic_texts(ROWS, 3, 15, 1).unwrap();
+    let plan = Plan::new("label", 1, Share::Count(60), 5);
+    let (poisoned, truth) = word_pair(&texts, &plan, "text", ["qz", "xv"], Share::Rate(0.05)).unwrap();
+    let fixture = Fixture::new(poisoned, Some("label")).after(&Sample).after_column(Content);
+    let model = fixture.model(&token());
+    let groups = token().groups(&model);
+    assert!(groups.len() == 1 && groups[0].cause.ends_with(" together"), "{groups:?}");
+    let members: Vec<bool> = fixture.members(&token(), &model).iter().map(Option::is_some).collect();
+    assert_eq!(members, truth.poisoned());
+    law::check(token, &fixture);
 }
 
 #[test]
