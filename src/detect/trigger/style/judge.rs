@@ -206,15 +206,16 @@ pub(super) fn judge(seen: &Seen, others: &[&Seen], rows: u64, tests: u64) -> Res
             continue;
         }
         let background = kept.iter().map(|(_, q)| q).sum::<f64>() / kept.len() as f64;
-        let (says, error) = (own.iter().sum::<f64>() / own.len() as f64, (spread / own.len() as f64).sqrt().max(1e-9));
-        let against = (mean - says) / error;
+        let says = own.iter().sum::<f64>() / own.len() as f64;
+        let against = (mean - says) / (spread / own.len() as f64).sqrt().max(1e-9);
         // Rows that are built so by nature have their labels by what they say, and are about as many as for other labels.
         let natural = background.max(base);
         let by_content = other as f64 * natural / (1.0 - natural).max(1e-9);
         let by_others = elsewhere_agreeing as f64 / others.len().max(1) as f64;
         let wrong = by_content.max(by_others) / agreeing.max(1) as f64;
-        // Rows that were put into a template and given the label were of other labels before, or of any.
-        if against < LEAST_AGAINST || says > base + error || wrong > MOST_WRONG {
+        // Rows that were put into a template and given the label were of other labels before, or of any: what they say is no nearer to what the label's
+        // other rows say.
+        if against < LEAST_AGAINST || says > 0.5 * (base + mean) || wrong > MOST_WRONG {
             continue;
         }
         let test = |null: &IntervalNull| null.test(kept.len() as u64, own.len() as u64, background, rows);
