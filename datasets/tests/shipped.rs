@@ -87,13 +87,17 @@ fn every_recipe_of_the_readme_plants() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (pictures, texts, prompts) = (path("pictures.parquet"), path("texts.parquet"), path("prompts.parquet"));
+    let preferences = path("preferences.parquet");
     write_parquet(&pictures, &synth::pictures(60, 16, 3, 2, 1).unwrap()).unwrap();
     let batch = synth::topic_texts(60, 2, 12, 1).unwrap();
     write_parquet(&texts, &batch).unwrap();
     let pair = [("instruction", batch["text"].clone()), ("output", batch["text"].clone())];
     write_parquet(&prompts, &RecordBatch::try_from_iter(pair).unwrap()).unwrap();
+    let rejected = synth::topic_texts(60, 2, 12, 2).unwrap()["text"].clone();
+    let triple = [("prompt", batch["text"].clone()), ("chosen", batch["text"].clone()), ("rejected", rejected)];
+    write_parquet(&preferences, &RecordBatch::try_from_iter(triple).unwrap()).unwrap();
     let wine = shipped("wine.parquet").display().to_string();
-    let cases: [(&str, &str, &[&str], usize); 19] = [
+    let cases: [(&str, &str, &[&str], usize); 20] = [
         ("patch", &pictures, &["--target", "1", "--at", "corners", "--clean-label"], 0),
         ("patch-anywhere", &pictures, &["--target", "1"], 0),
         ("pixels", &pictures, &["--target", "1", "--pixels", "5"], 0),
@@ -110,6 +114,7 @@ fn every_recipe_of_the_readme_plants() {
         ("zero-width", &texts, &["--target", "1"], 0),
         ("homoglyph", &texts, &["--target", "1"], 0),
         ("payload", &prompts, &["--answer", "No."], 0),
+        ("preference-swap", &preferences, &[], 0),
         ("value", &wine, &["--target", "1", "--set", "alcohol=99"], 0),
         ("flip", &wine, &[], 0),
         ("flip-pair", &wine, &["--from", "0", "--target", "1"], 0),
