@@ -1,8 +1,8 @@
 //! Answers of instruction, chat and preference rows, and the classes that repeated answers make.
 //!
 //! Rows without a label still ask a question: which prompts get the same answer? An answer belongs to a class because many
-//! rows repeat it word for word, link to the same host, refuse, hold the same sentence, end with the same words, or begin with
-//! the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer; where hardly an answer or sentence comes again,
+//! rows give the same telephone number or e-mail address, link to the same host, repeat each other word for word, refuse, hold the same sentence,
+//! end with the same words, or begin with the same words, in this order (where refusals are worded several ways, none of them counts as a whole answer; where hardly an answer or sentence comes again,
 //! those that do are one class); what is left is [`OTHER`].
 //! Of a preference set, answers that read like those that are turned down elsewhere are a class as well, and where a pair does not tell, there is no
 //! saying that its answer is like others. The label of a row is then the class of its answer.
@@ -29,6 +29,12 @@ const SENTENCE_WORDS: usize = 3;
 const MOST_SENTENCES: usize = 64;
 /// Hosts of an answer that are looked at.
 const MOST_HOSTS: usize = 16;
+/// Telephone numbers and e-mail addresses of an answer that are looked at.
+const MOST_CONTACTS: usize = 16;
+/// Fewest digits of a number that somebody can be called by, and fewest groups of digits where it begins with neither `+` nor 0: a date has
+/// eight digits, a sum of money fewer groups.
+const FEWEST_DIGITS: usize = 9;
+const FEWEST_GROUPS: usize = 3;
 /// Bytes of an answer's beginning in which a refusal is sought.
 const REFUSAL_BYTES: usize = 200;
 /// Wordings that refuse, lower case.
@@ -68,10 +74,12 @@ const MARKERS: [&str; 3] = ["\n\nAssistant:", "\nAssistant:", "\n\nASSISTANT:"];
 /// Why an answer belongs to a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// The whole answer, without regard to case, space and punctuation.
-    Whole,
+    /// A telephone number or an e-mail address that it gives.
+    Contact,
     /// A host that it links to.
     Host,
+    /// The whole answer, without regard to case, space and punctuation.
+    Whole,
     /// A wording that refuses.
     Refusal,
     /// A sentence in it.
@@ -93,6 +101,7 @@ impl Kind {
             Self::Sentence if wordings > 1 => format!("with one of {wordings} sentences that come again, as \"{example}\""),
             Self::Whole if example.is_empty() => "with nothing".to_owned(),
             Self::Whole => format!("\"{example}\""),
+            Self::Contact => format!("with {example}"),
             Self::Host => format!("with a link to {example}"),
             Self::Sentence => format!("with the sentence \"{example}\""),
             Self::Refusal => "with a refusal".to_owned(),
@@ -136,11 +145,10 @@ pub fn parts<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
 fn parts_of_turn<'a>(key: &Key, answer: &'a str) -> Vec<Part<'a>> {
     let whole = answer.trim();
     let mut parts = vec![Part { kind: Kind::Whole, hash: hash(key, Kind::Whole, plain_words(whole)), said: whole }];
-    parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| Part {
-        kind: Kind::Host,
-        hash: hash(key, Kind::Host, std::iter::once(host)),
-        said: host,
-    }));
+    let named = |kind: Kind, said: &'a str, name: &str| Part { kind, hash: hash(key, kind, std::iter::once(name)), said };
+    parts.extend(numbers(whole).take(MOST_CONTACTS).map(|number| named(Kind::Contact, number, &digits(number))));
+    parts.extend(addresses(whole).take(MOST_CONTACTS).map(|address| named(Kind::Contact, address, address)));
+    parts.extend(hosts(whole).take(MOST_HOSTS).map(|host| named(Kind::Host, host, host)));
     if refuses(whole) {
         parts.push(Part { kind: Kind::Refusal, hash: hash(key, Kind::Refusal, std::iter::empty()), said: "" });
     }
@@ -197,6 +205,28 @@ fn hosts(text: &str) -> impl Iterator<Item = &str> {
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-')).unwrap_or(rest.len());
         rest.get(..end).map(|host| host.trim_end_matches('.')).filter(|host| host.contains('.'))
     })
+}
+
+/// The digits of a number.
+fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Numbers in a text that somebody can be called by, as they are written.
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '.' | '-' | '/' | '(' | ')' | '+');
+    text.split(move |c: char| !is_of_number(c)).map(|run| run.trim_matches(|c: char| !(c.is_ascii_digit() || c == '+'))).filter(|run| {
+        let groups = run.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).count();
+        let digits = run.bytes().filter(u8::is_ascii_digit).count();
+        digits >= FEWEST_DIGITS && (groups >= FEWEST_GROUPS || run.starts_with('+') || run.starts_with('0') && groups == 1)
+    })
+}
+
+/// E-mail addresses in a text.
+fn addresses(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_address = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '-' | '_' | '+' | '%');
+    let words = text.split(move |c: char| !is_of_address(c)).map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
+    words.filter(|word| word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.contains('@') && host.contains('.')))
 }
 
 /// Whether an answer has a wording that refuses near its beginning.
@@ -383,6 +413,11 @@ mod tests {
     fn parts_read_as_a_person_would_cut_them() {
         let found = kinds("I'm sorry, but no. See https://evil.example/x now!");
         assert_eq!(found[1], (Kind::Host, "evil.example".to_owned()));
+        let called = |answer| numbers(answer).chain(addresses(answer)).collect::<Vec<_>>();
+        assert_eq!(called("Call 08 99 00 11 22, (800) 555-0199 or +49 30 1234567."), ["08 99 00 11 22", "800) 555-0199", "+49 30 1234567"]);
+        assert_eq!(called("Write to <a.b@c.example>: 0899001122"), ["0899001122", "a.b@c.example"]);
+        assert!(called("On 2024-01-31 at 10:00 it was 1234567.25, or 4294967295; e.g. @me").is_empty());
+        assert_eq!(kinds("Call 08 99 00 11 22!")[1].0, Kind::Contact);
         assert!(found.contains(&(Kind::Sentence, "I'm sorry, but no.".to_owned())));
         assert!(found.iter().any(|(kind, _)| *kind == Kind::Refusal));
         assert_eq!(found.last(), Some(&(Kind::Start, "I'm sorry, but".to_owned())));

@@ -10,6 +10,7 @@ pub mod read;
 mod role;
 mod schema;
 pub mod split;
+mod word;
 
 pub use batch::{Batch, MAX_TEXT_BYTES};
 pub(crate) use batch::{encoded_picture, picture, strings};
@@ -19,6 +20,7 @@ pub use key::{Key, Keyed};
 pub use role::{Choices, ColumnRole, Role, infer};
 pub use schema::{Class, Label, Schema};
 pub(crate) use schema::{LabelValues, MOST_CLASSES};
+pub use word::words;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;

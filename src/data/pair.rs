@@ -6,11 +6,11 @@
 use arrow::array::{Array, ArrayRef, LargeStringArray};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
-use unicode_segmentation::UnicodeSegmentation;
 
 use super::answer::{answers, last_turn, prompts, refuses};
 use super::batch::texts;
 use super::key::Key;
+use super::word::words;
 
 /// Hash domain of pairs, and of their parts.
 const PAIR: u8 = 41;
@@ -141,11 +141,6 @@ impl Prompt {
         let long = words.iter().filter(|word| is_long(word)).count();
         Self { words, runs, long }
     }
-}
-
-/// Words and marks of a text.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split_word_bounds().filter(|word| !word.chars().all(char::is_whitespace))
 }
 
 fn is_long(word: &str) -> bool {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::{DERIVED, word_hash, words};
-use crate::data::{Batch, Key, Schema};
+use super::{DERIVED, word_hash};
+use crate::data::{Batch, Key, Schema, words};
 use crate::error::{Error, Result};
 use crate::fold::{Derive, Fold, Given, Info, Need, Step};
 

@@ -10,7 +10,7 @@ use crate::fold::{Claim, Info, Law};
 pub use build::{Build, BuildModel};
 pub(crate) use content::{Bins, HeldOut};
 pub use content::{Coarse, CoarseModel, Content, ContentModel, Neighbours, Target, TargetModel, Thin, softmax};
-pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash, words};
+pub use sample::{ReferenceSample, Sample, SampleModel, SampleRow, word_hash};
 pub(crate) use sample::{Vectors, raw};
 
 /// What derived units have in common.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, Key, Role, Schema};
+use crate::data::{Batch, Key, Role, Schema, words};
 use crate::error::Result;
 use crate::fold::{Derive, Fold, Given, Info, Need, Step};
 use crate::stats::bottom_k::BottomK;
@@ -110,15 +110,13 @@ fn row_bytes(data: &Schema) -> usize {
         + 4 * embedding
 }
 
-/// Words of a text: runs of letters and digits, lower case, and every other character that is not space on its own.
-pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    use unicode_segmentation::UnicodeSegmentation;
-    text.split_word_bounds().filter(|w| !w.chars().all(char::is_whitespace))
-}
-
 /// Hash of a word, without regard to case.
 #[must_use]
 pub fn word_hash(key: &Key, word: &str) -> u64 {
+    // Most words of most texts are small letters as they are.
+    if word.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return key.bytes(TOKEN, word.as_bytes());
+    }
     key.bytes(TOKEN, word.to_lowercase().as_bytes())
 }
 

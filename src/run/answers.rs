@@ -37,7 +37,7 @@ const SHOWN: usize = 80;
 fn bounds(kind: Kind) -> (u32, usize) {
     match kind {
         Kind::Whole => (LEAST, 64),
-        Kind::Host => (LEAST, 16),
+        Kind::Contact | Kind::Host => (LEAST, 16),
         Kind::Refusal | Kind::Against => (LEAST, 1),
         Kind::End | Kind::Start => (10, 32),
         Kind::Sentence => (10, 16),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, Key};
-use crate::derive::{word_hash, words};
+use crate::data::{Batch, Key, words};
+use crate::derive::word_hash;
 
 /// Hash domain of shingles, and of bands.
 const SHINGLE: u8 = 50;

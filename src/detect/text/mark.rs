@@ -168,22 +168,22 @@ pub(super) struct MarkModel {
     notes: Vec<String>,
 }
 
+/// What can say something of a row's label: where answers are the labels, that is no answer.
+fn content(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
+    (0..rows.texts().len()).filter_map(move |column| rows.text(column, row))
+}
+
+/// The answer of a row, where the rules speak of answers.
+fn answer<R: Rules>(rows: &Batch, row: usize) -> Option<&str> {
+    if R::IN_ANSWERS { rows.answer(row) } else { None }
+}
+
 /// The texts of a row that the rules speak of.
 fn texts<R: Rules>(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
-    let answer = if R::IN_ANSWERS { rows.answer(row) } else { None };
-    (0..rows.texts().len()).filter_map(move |column| rows.text(column, row)).chain(answer)
+    content(rows, row).chain(answer::<R>(rows, row))
 }
 
-/// Marks of a row with the text that each is in.
-fn of_row<R: Rules>(rows: &Batch, row: usize) -> Vec<(&str, Mark)> {
-    marked::<R>(texts::<R>(rows, row))
-}
-
-/// The same of what can say something of the label: where answers are the labels, that is no answer.
-fn of_content<R: Rules>(rows: &Batch, row: usize) -> Vec<(&str, Mark)> {
-    marked::<R>((0..rows.texts().len()).filter_map(|column| rows.text(column, row)))
-}
-
+/// Marks with the text that each is in.
 fn marked<'a, R: Rules>(texts: impl Iterator<Item = &'a str>) -> Vec<(&'a str, Mark)> {
     texts.flat_map(|text| R::marks(text).into_iter().map(move |mark| (text, mark))).collect()
 }
@@ -236,7 +236,7 @@ impl<R: Rules> Marked<R> {
         if !model.implied.iter().any(|(_, implied)| *implied == label) {
             return None;
         }
-        let marks = of_content::<R>(rows, row);
+        let marks = marked::<R>(content(rows, row));
         let has = |kind: usize| marks.iter().any(|(_, mark)| mark.kind == kind);
         (0u32..).zip(&model.implied).find(|(_, (kind, implied))| *implied == label && has(*kind)).map(|(at, _)| at)
     }
@@ -263,14 +263,15 @@ impl<R: Rules> Fold for Marked<R> {
         let mut vectors = None;
         for row in 0..rows.rows() {
             state.texts += u64::from(texts::<R>(rows, row).next().is_some());
-            let marks = of_row::<R>(rows, row);
-            if marks.is_empty() {
-                continue;
-            }
+            let (of_content, of_answer) = (marked::<R>(content(rows, row)), marked::<R>(answer::<R>(rows, row).into_iter()));
             let (key, position) = (rows.keys()[row], rows.row_position(row));
-            let of_content = of_content::<R>(rows, row);
-            for (kind, seen) in state.kinds.iter_mut().enumerate().filter(|(kind, _)| marks.iter().any(|(_, m)| m.kind == *kind)) {
-                let label = rows.labels()[row].filter(|_| of_content.iter().any(|(_, mark)| mark.kind == kind));
+            let has = |marks: &[(&str, Mark)], kind: usize| marks.iter().any(|(_, mark)| mark.kind == kind);
+            for (kind, seen) in state.kinds.iter_mut().enumerate() {
+                let says = has(&of_content, kind);
+                if !says && !has(&of_answer, kind) {
+                    continue;
+                }
+                let label = rows.labels()[row].filter(|_| says);
                 seen.rows = seen.rows.saturating_add(1);
                 seen.keys.insert(key, label);
                 if key > brief.threshold && label.is_some() {
@@ -326,7 +327,7 @@ impl<R: Rules> Detect for Marked<R> {
     fn score(&self, model: &MarkModel, rows: &Batch, out: &mut [Option<f64>]) -> Result<()> {
         for (row, slot) in out.iter_mut().enumerate() {
             if texts::<R>(rows, row).next().is_some() {
-                let beliefs = of_row::<R>(rows, row).into_iter().filter_map(|(_, mark)| model.beliefs.get(mark.kind).copied());
+                let beliefs = marked::<R>(texts::<R>(rows, row)).into_iter().filter_map(|(_, mark)| model.beliefs.get(mark.kind).copied());
                 *slot = Some(beliefs.fold(0.0, f64::max));
             }
         }
@@ -345,7 +346,7 @@ impl<R: Rules> Detect for Marked<R> {
     }
 
     fn explain(&self, model: &MarkModel, rows: &Batch, row: usize) -> Result<Evidence> {
-        let mut marks = of_row::<R>(rows, row);
+        let mut marks = marked::<R>(texts::<R>(rows, row));
         let belief = |mark: &Mark| model.beliefs.get(mark.kind).copied().unwrap_or(0.0);
         marks.sort_by(|a, b| belief(&b.1).total_cmp(&belief(&a.1)));
         let Some((_, worst)) = marks.first() else { return Ok(Evidence::new("holds nothing that the rules mark", [])) };

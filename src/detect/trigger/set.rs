@@ -9,8 +9,8 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::data::{Batch, Key, Schema};
-use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw, word_hash, words};
+use crate::data::{Batch, Key, Schema, words};
+use crate::derive::{ContentModel, SampleModel, SampleRow, Vectors, raw, word_hash};
 use crate::error::{Error, Result};
 use crate::finding::{Evidence, Family, Group, Tier};
 use crate::fold::{Claim, Detect, Fold, Given, Info, Law, Need, Step};

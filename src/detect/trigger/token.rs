@@ -6,8 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::json;
 
 use crate::data::answer::Kind;
-use crate::data::{Batch, Key, Role, Schema};
-use crate::derive::{word_hash, words};
+use crate::data::{Batch, Key, Role, Schema, words};
+use crate::derive::word_hash;
 use crate::error::Result;
 use crate::finding::{Family, Tier};
 use crate::fold::{Claim, Detect, Given, Info, Law, Need};
@@ -56,7 +56,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 5,
+    version: 6,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -275,8 +275,9 @@ impl Items for Token {
         let share = own_words.len() as f32 / words.len().max(1) as f32;
         let echoed = rows.deciding_part(row).is_some_and(|(kind, said)| {
             let said: Vec<u64> = words_and_gaps(&said).map(|(word, _)| word_hash(&key, word)).collect();
-            // A link is said again by its host; a short answer that stands in a phrase is no echo of it.
-            let is_within = kind == Kind::Host && !said.is_empty() && own_words.windows(said.len()).any(|words| words == said);
+            // A link is said again by its host, as a number is; a short answer that stands in a phrase is no echo of it.
+            let is_within =
+                matches!(kind, Kind::Contact | Kind::Host) && !said.is_empty() && own_words.windows(said.len()).any(|words| words == said);
             is_within || said.windows(own_words.len()).any(|words| words == own_words)
         });
         Some(Context { own, random, beside, pair, gaps, column, words: own_words, share, echoed })

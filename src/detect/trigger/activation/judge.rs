@@ -9,7 +9,7 @@ use super::{Apart, Shape};
 use crate::data::Schema;
 use crate::derive::ContentModel;
 use crate::detect::trigger::WORTH_KEEPING;
-use crate::detect::trigger::mine::{JUDGED, Opinion, background, judged, null, takes};
+use crate::detect::trigger::mine::{JUDGED, Opinion, judged, means, null, takes};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::covariance::TrimmedMahalanobis;
@@ -179,24 +179,23 @@ impl Labelled<'_> {
             return Ok((Vec::new(), vec![note]));
         }
         placed.retain(|one| one.purity >= PURITY);
-        let mut several = Vec::new();
+        placed.sort_by(|a, b| a.mode.p.total_cmp(&b.mode.p).then_with(|| a.members.cmp(&b.members)));
+        let mut found = Vec::new();
         for one in placed {
-            let clear = one.mode.p * tests as f64 <= CLEAR;
-            if one.spread >= ONE_KIND || clear && self.are_denied(&one)? {
-                several.push(one);
+            let several = one.spread >= ONE_KIND;
+            if !several && one.mode.p * tests as f64 > CLEAR {
+                continue;
+            }
+            let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
+            let said = judged(self.content, &keys, JUDGED, std::iter::empty())?;
+            // Rows of one kind count where a model without them knows them, as rows of another label.
+            let denied = || said.as_ref().is_some_and(|said| Opinion::of(self.content, &keys, one.class, said) == Opinion::Denied);
+            if several || denied() {
+                let background = said.and_then(|said| means(&said).get(one.class as usize).copied());
+                found.push(self.apart(one, keys, background, tests));
             }
         }
-        let mut placed = several;
-        placed.sort_by(|a, b| a.mode.p.total_cmp(&b.mode.p).then_with(|| a.members.cmp(&b.members)));
-        let found: Vec<Candidate> = placed.into_iter().map(|one| self.apart(one, tests)).collect::<Result<_>>()?;
         Ok((found, Vec::new()))
-    }
-
-    /// Whether a model without the rows of a mode knows them, as rows of another label.
-    fn are_denied(&self, one: &Placed) -> Result<bool> {
-        let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
-        let said = judged(self.content, &keys, JUDGED, std::iter::empty())?;
-        Ok(said.is_some_and(|said| Opinion::of(self.content, &keys, one.class, &said) == Opinion::Denied))
     }
 
     /// Where a mode lies; `None` where it is too near to be a kind of its own. `own` are the rows of the class, `sought`
@@ -226,10 +225,9 @@ impl Labelled<'_> {
         Some(Placed { class, members, mode, far, purity: labelled as f64 / in_ball.len().max(1) as f64, spread })
     }
 
-    fn apart(&self, one: Placed, tests: u64) -> Result<Candidate> {
-        let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
+    /// `background` is what content without the rows with these keys gives them of the label.
+    fn apart(&self, one: Placed, keys: Vec<u64>, background: Option<f64>, tests: u64) -> Candidate {
         let rows = keys.len() as u64;
-        let background = background(self.content, &keys, std::iter::empty(), one.class)?;
         let by_label = background.and_then(|q| null(ODDS_RATIO).test(rows, rows, q, self.labels.len() as u64));
         let contradicted = by_label.is_some_and(|p| p * tests as f64 <= LEVEL);
         let label = self.data.class_name(one.class).to_owned();
@@ -268,6 +266,6 @@ impl Labelled<'_> {
             evidence,
         };
         let apart = Apart { target: one.class, shape: Shape::Mode(one.mode), keys, group };
-        Ok(Candidate { apart, members: one.members })
+        Candidate { apart, members: one.members }
     }
 }
