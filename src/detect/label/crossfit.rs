@@ -20,6 +20,8 @@ const CONTENT: &str = "derive.content";
 const ATTACK_ROWS: f64 = 10.0;
 /// Pairs of a rule that a cause names.
 const PAIRS_NAMED: usize = 3;
+/// Classes that a note names.
+const MOST_NAMED: usize = 5;
 /// Where less than this share of the wrong labels can be named, the notes say so.
 const FEW_NAMED: f64 = 0.2;
 
@@ -54,7 +56,7 @@ static INFO: Info = Info {
     ],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 4,
+    version: 5,
     claim: Claim::Posterior,
     fused: None,
     max_tier: Tier::Alarm,
@@ -338,6 +340,13 @@ impl Detect for Crossfit {
             );
         } else if !fitted.claims() {
             notes.insert(0, "no more labels contradict content than confusion explains".to_owned());
+        }
+        let unrecognised = &fitted.noise.unrecognised;
+        if !unrecognised.is_empty() {
+            let named: Vec<&str> = unrecognised.iter().take(MOST_NAMED).map(|class| model.name(*class as usize)).collect();
+            let more = unrecognised.len() - named.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            notes.push(format!("labels {}{more} are not judged: content hardly ever gives them", named.join(", ")));
         }
         notes
     }

@@ -1,6 +1,6 @@
 //! Rows as the fits of label noise see them: calibrated, by the class that content says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +205,18 @@ impl Seen {
     pub(super) fn hits(&self, top: u32) -> f64 {
         let rows = self.by_top.get(top as usize).into_iter().flatten();
         rows.filter(|row| self.label(**row) == Some(top as usize)).count() as f64
+    }
+
+    /// Labels of which content calls less than a share of the rows by them.
+    pub(super) fn unrecognised(&self, least: f64) -> BTreeSet<u32> {
+        let mut labelled = vec![0.0; self.classes];
+        for label in &self.labels {
+            if let Some(count) = labelled.get_mut(*label as usize) {
+                *count += 1.0;
+            }
+        }
+        let of = |(label, rows): (u32, f64)| (rows > 0.0 && self.hits(label) < least * rows).then_some(label);
+        (0..).zip(labelled).filter_map(of).collect()
     }
 
     /// Of the rows that have other labels than this, the share that content calls by their label.
