@@ -1,5 +1,7 @@
 //! What pictures that carry a cause have in common beside it: an artefact that hides what lies below, or all of themselves.
 
+mod kind;
+
 use std::collections::BTreeSet;
 
 use ndarray::Array2;
@@ -22,6 +24,7 @@ const OTHERS: usize = 2_048;
 pub(super) struct Alike<'a> {
     keys: &'a [u64],
     carriers: Vec<&'a SampleRow>,
+    others: Vec<&'a SampleRow>,
     usual: Moments,
 }
 
@@ -34,8 +37,9 @@ impl<'a> Alike<'a> {
         let size = own.clone().map(|row| row.pixels.len()).find(|size| *size > 0)?;
         let carriers: Vec<&SampleRow> = own.filter(|row| row.pixels.len() == size).take(MOST).collect();
         let others = sample.keys.iter().zip(&sample.rows).filter(|(key, row)| row.pixels.len() == size && !carrying.contains(key));
-        let usual = Moments::of(others.map(|(_, row)| row).take(OTHERS), size);
-        (usual.rows > 1.0).then_some(Self { keys, carriers, usual })
+        let others: Vec<&SampleRow> = others.map(|(_, row)| row).collect();
+        let usual = Moments::of(others.iter().copied().take(OTHERS), size);
+        (usual.rows > 1.0).then_some(Self { keys, carriers, others, usual })
     }
 
     /// Probabilities of the classes for the carriers (rows × classes), where all of them have the same samples painted over by what pictures have there
@@ -43,7 +47,7 @@ impl<'a> Alike<'a> {
     /// where carriers have no samples of their own in common.
     pub(super) fn painted_over(&self, content: &ContentModel) -> Result<Option<Array2<f64>>> {
         let own = Moments::of(self.carriers.iter().copied(), self.usual.sums.len());
-        let common: Vec<bool> = own.variances().zip(self.usual.variances()).map(|(own, usual)| own < SAME * usual).collect();
+        let common = own.less_than(&self.usual);
         if !common.contains(&true) {
             return Ok(None);
         }
@@ -110,6 +114,11 @@ impl Moments {
 
     fn means(&self) -> impl Iterator<Item = f64> + '_ {
         self.sums.iter().map(|[sum, _]| sum / self.rows)
+    }
+
+    /// Which samples are the same in all these pictures, and not in the others.
+    fn less_than(&self, others: &Self) -> Vec<bool> {
+        self.variances().zip(others.variances()).map(|(own, other)| own < SAME * other).collect()
     }
 
     fn variances(&self) -> impl Iterator<Item = f64> + '_ {

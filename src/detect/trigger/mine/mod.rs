@@ -6,7 +6,9 @@
 //! of the row gives; (5) gather the carriers of the best. Then the verifier decides what is handed on. An item's own rows never vouch for it: neither in the cheap background of (4) nor in the verifier's.
 
 mod aside;
+mod asked;
 mod bayes;
+mod candidate;
 mod grow;
 mod items;
 mod null;
@@ -35,6 +37,7 @@ use crate::stats::counter::{Counter, DEPTH};
 
 pub(super) use aside::is_own;
 use aside::{frequent_values, set_aside};
+use asked::Asked;
 use bayes::Bayes;
 use grow::grown;
 use null::Nulls;
@@ -371,7 +374,7 @@ impl<I: Items> Fold for Mine<I> {
                     sample.map_or(Meeting::Together, |sample| self.0.meeting(data, sample, evidence, label))
                 };
                 let hidden = |item: u64| self.0.is_hidden(data, item);
-                let asked = verify::Asked {
+                let asked = Asked {
                     nearly: &nearly,
                     meeting: &meeting,
                     places: places.as_ref(),

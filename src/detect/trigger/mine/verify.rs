@@ -8,22 +8,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use crate::data::answer::Kind;
 use crate::data::{Label, Schema};
-use crate::derive::{ContentModel, SampleModel, SampleRow};
+use crate::derive::ContentModel;
 use crate::detect::trigger::alike::Alike;
 use crate::detect::trigger::{EXPLAINED, MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::interval::IntervalNull;
 
-use super::items::{Context, Meeting};
+use super::asked::{Asked, Place, evidence};
+use super::candidate::Candidate;
 use super::null::{Nulls, PURITY, null};
 use super::opinion::{JUDGED, Opinion, judged, means};
-use super::place::{FEW_AS_EXTREME, NONE_AS_EXTREME, Places, are_echoed, grows_here, is_the_text};
-use super::state::{Carriers, Described, Short, Tally};
+use super::state::{Carriers, Described, Short};
 
 /// Level at which the smallest detectable cause is stated.
 const LEVEL: f64 = 0.004;
@@ -31,8 +30,6 @@ const LEVEL: f64 = 0.004;
 const MOSTLY: f64 = 0.7;
 /// Share of its carriers that a cause must keep once those of stronger ones are taken away.
 const OWN_SHARE: f64 = 0.5;
-/// Share of the rows with a candidate's label that must belong to causes before those with other labels are asked about.
-const CLAIMED: f64 = 0.9;
 /// Share of its label's rows that an item may be in before what the label's other rows say of it is too little: the rest of the carriers, each
 /// without the item, are asked as well then.
 const MOST_OF_LABEL: f64 = 0.7;
@@ -45,7 +42,7 @@ const MANY_OF_COLUMNS: usize = 3;
 /// one value that content says nothing of.
 const MOST_UNDENIED: f64 = 0.1;
 const MOST_UNKNOWN: f64 = 0.05;
-/// Rules of the data that notes name.
+/// What looks like a cause and is none, as far as notes name it.
 const MOST_RULES: usize = 3;
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
 /// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
@@ -53,21 +50,6 @@ const GROWN_AT: f64 = 1e-6;
 
 /// Odds ratio that innocent structure may reach over what near rows have: those are a measurement, content is a model's word.
 const NEAR_ODDS_RATIO: f64 = 2.0;
-
-/// Where an item stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// In gaps of rows that were written without it.
-    Planted,
-    /// There or anywhere: nothing speaks for either.
-    Any,
-    /// Nothing else in its columns says much of any label.
-    Singular,
-    /// In rows that its parts meet in as often as by themselves, as no other combination is; or whose answers say it again.
-    Alone,
-    /// Where language puts it, or in an end of a column, where some rows are by nature.
-    Grown,
-}
 
 /// A verified candidate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,18 +78,6 @@ pub(in crate::detect::trigger) fn takes<'a>(
     enough
 }
 
-/// Rows of a candidate: all of its carriers, or those that causes with another label leave.
-struct Candidate<'a> {
-    short: Short,
-    carriers: &'a Carriers,
-    /// Keys of distinct carriers with their labels, ascending.
-    keys: Vec<(u64, Option<u32>)>,
-    /// Raw rows of carriers outside the reference sample.
-    raw: Vec<&'a SampleRow>,
-    /// A label that none of the rows has, because those that had it belong to a cause.
-    without: Option<u32>,
-}
-
 /// A candidate with its test.
 struct Tested<'a> {
     candidate: Candidate<'a>,
@@ -122,91 +92,6 @@ struct Tested<'a> {
     place: Place,
     /// Columns that the item is made of, where it has any.
     columns: Vec<u32>,
-}
-
-/// Share of rows with a label among those that nearly hold an item.
-pub(super) type Nearly<'a> = dyn Fn(&Map<String, Value>, u32) -> Option<f64> + 'a;
-
-/// What is asked beyond the test of a candidate's carriers.
-pub(super) struct Asked<'a> {
-    /// What label rows have that nearly hold an item.
-    pub(super) nearly: &'a Nearly<'a>,
-    /// How the parts of an item come to be in the same rows.
-    pub(super) meeting: &'a dyn Fn(&Map<String, Value>, u32) -> Meeting,
-    /// What tells planted items from grown ones, for items that have places.
-    pub(super) places: Option<&'a Places>,
-    /// The reference sample, where carriers are pictures.
-    pub(super) sample: Option<&'a SampleModel>,
-    /// Items that are planted wherever they stand.
-    pub(super) hidden: &'a dyn Fn(u64) -> bool,
-    /// Carriers from which an item that is not hidden may reach ALARM.
-    pub(super) alarm_from: u32,
-    /// Whether an item that is not hidden may be a natural sign of its label.
-    pub(super) may_be_a_sign: bool,
-    /// Whether rows with an item may be of one kind by nature, which the report then calls a shortcut.
-    pub(super) may_be_a_kind: bool,
-    /// Columns of an item, by its rank and whether it is one value; none where items have no columns.
-    pub(super) columns: &'a dyn Fn(u32, bool) -> Vec<u32>,
-    /// Whether an item, by its rank, is two that stand anywhere in a row.
-    pub(super) pair: &'a dyn Fn(u32) -> bool,
-}
-
-impl Asked<'_> {
-    /// Share of the label among rows that nearly are carriers, `None` where nearly has no meaning, and the description that names the
-    /// item. Where combinations of rare values describe the same carriers, one of those may be what was planted, a natural value among
-    /// them: nature explains the carriers only if it explains every description. The carriers go by the one that it explains least.
-    fn nearly_share<'a>(&self, short: &Short, carriers: &'a Carriers) -> (Option<f64>, &'a Described) {
-        let mut chosen = &carriers.described;
-        let Some(mut least) = (self.nearly)(&evidence(chosen), short.label) else { return (None, chosen) };
-        for described in &carriers.also {
-            let share = (self.nearly)(&evidence(described), short.label).unwrap_or(0.0);
-            if share < least {
-                (least, chosen) = (share, described);
-            }
-        }
-        (Some(least), chosen)
-    }
-
-    /// Where the item stands; `None` where something speaks for a natural reason of what the carriers share.
-    fn place(&self, data: &Schema, short: &Short, carriers: &Carriers) -> Option<Place> {
-        let descriptions = std::iter::once(&carriers.described).chain(&carriers.also);
-        let met = descriptions.map(|described| (self.meeting)(&evidence(described), short.label)).max();
-        let Some(places) = self.places else {
-            return match met {
-                Some(Meeting::Natural) | None => None,
-                Some(Meeting::Alone) => Some(Place::Alone),
-                Some(Meeting::Together | Meeting::Singular) if short.tally.end => Some(Place::Grown),
-                Some(Meeting::Together) => Some(Place::Any),
-                Some(Meeting::Singular) => Some(Place::Singular),
-            };
-        };
-        let contexts: Vec<&Context> = carriers.contexts.iter().filter_map(|(_, _, context)| context.as_ref()).collect();
-        match data.label.as_ref().and_then(|l| l.answers()) {
-            // Rows that ask the same get the same answer: something must speak for planting.
-            Some(answers) => {
-                let kind = answers.kind(short.label);
-                // Prompts that ask alike make answers begin alike.
-                let ends = kind != Some(Kind::Start);
-                let planted = (self.hidden)(short.item)
-                    || places.planted(&contexts, ends, &data.key) && !grows_here(&contexts, &data.key, NONE_AS_EXTREME);
-                match kind {
-                    _ if !planted => None,
-                    // What a prompt asks for is said in its answer.
-                    Some(Kind::Whole) if are_echoed(&contexts) => Some(Place::Alone),
-                    _ if are_echoed(&contexts) => None,
-                    _ => Some(Place::Any),
-                }
-            }
-            // Two words have no place of their own, and go together by nature as well.
-            None if (self.pair)(short.tally.rank) => Some(Place::Grown),
-            None if is_the_text(&contexts) => None,
-            None if places.grown(&contexts, &data.key) || grows_here(&contexts, &data.key, FEW_AS_EXTREME) => {
-                (!places.is_of_template(&contexts, short.tally.rows)).then_some(Place::Grown)
-            }
-            None if places.planted(&contexts, true, &data.key) => Some(Place::Planted),
-            None => Some(Place::Any),
-        }
-    }
 }
 
 /// Tests candidates in the order given, most promising first, and keeps those that earlier ones do not explain: most of
@@ -248,7 +133,7 @@ pub(super) struct Verified {
     pub(super) triggers: Vec<Trigger>,
     /// Keys of the rows that the certain ones claim.
     pub(super) claimed: BTreeSet<u64>,
-    /// Values that are rules of the data, in words.
+    /// What looks like a cause and is none, in words.
     pub(super) rules: Vec<String>,
 }
 
@@ -276,7 +161,7 @@ struct Verifier<'a> {
     tests: u64,
     /// Causes, with the keys of their agreeing rows.
     accepted: Vec<(BTreeSet<u64>, Trigger)>,
-    /// Values that are rules of the data, in words.
+    /// What looks like a cause and is none, in words.
     rules: Vec<String>,
 }
 
@@ -284,6 +169,13 @@ impl Verifier<'_> {
     /// Keys of the rows that the certain causes claim.
     fn claimed(&self) -> BTreeSet<u64> {
         self.accepted.iter().filter(|(_, t)| t.group.corrected() <= EXPLAINED).flat_map(|(rows, _)| rows.iter().copied()).collect()
+    }
+
+    /// Remembers what looks like a cause, and why it is none.
+    fn no_cause(&mut self, short: &Short, described: &Described, agreed: u64, carrying: u64, why: &str) {
+        let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
+        let shared = self.data.shared(short.label, agreed, carrying);
+        self.rules.push(format!("{name} in {} rows, {shared}: {why}, and no cause", short.tally.rows));
     }
 
     /// Accepts a candidate that stands.
@@ -339,6 +231,12 @@ impl Verifier<'_> {
         if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
             return Ok(());
         }
+        let own: Vec<u64> = agreeing.iter().copied().collect();
+        let alike = asked.sample.and_then(|sample| Alike::new(sample, &own));
+        if alike.is_some_and(|alike| alike.are_one_kind(short.label)) {
+            self.no_cause(short, described, agreed, carrying, "its pictures are of one kind, nearest to one another");
+            return Ok(());
+        }
         let opinion = match (asked.may_be_a_sign, asked.may_be_a_kind) {
             (true, _) => Opinion::of(content, &keys, short.label, &said),
             (_, true) => Opinion::of_pictures(content, &keys, short.label, &said),
@@ -371,9 +269,7 @@ impl Verifier<'_> {
             return Ok(());
         }
         if in_many && !columns.is_empty() {
-            let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
-            let shared = data.shared(short.label, agreed, carrying);
-            self.rules.push(format!("{name} in {} rows, {shared}: in so many it is a rule of the data, and no cause", short.tally.rows));
+            self.no_cause(short, described, agreed, carrying, "in so many it is a rule of the data");
             return Ok(());
         }
         if widened.is_some() {
@@ -383,60 +279,6 @@ impl Verifier<'_> {
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
-}
-
-impl<'a> Candidate<'a> {
-    fn new(short: &Short, carriers: &'a Carriers) -> Self {
-        let keys = carriers.keys.iter().map(|(key, _, label)| (key, *label)).collect();
-        let raw = carriers.raw.iter().map(|(_, _, row)| row).collect();
-        Self { short: short.clone(), carriers, keys, raw, without: None }
-    }
-
-    /// The rows with other labels, where causes claim those with the candidate's: the same patch may be planted toward several classes.
-    /// They are asked about the label that most of them have, of those that can be a target.
-    ///
-    /// `None` where too few of the candidate's rows are claimed, or not all carriers are known.
-    fn left(self, data: &Schema, claimed: &BTreeSet<u64>) -> Option<Self> {
-        let Self { short, carriers, keys, .. } = self;
-        let (labelled, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, label)| *label == Some(short.label));
-        let explained = labelled.iter().filter(|(key, _)| claimed.contains(key)).count();
-        if explained == 0 || (explained as f64) < CLAIMED * labelled.len() as f64 || carriers.keys.threshold() != u64::MAX {
-            return None;
-        }
-        let keys: Vec<(u64, Option<u32>)> = others.into_iter().filter(|(key, _)| !claimed.contains(key)).collect();
-        let mut classes: BTreeMap<u32, u32> = BTreeMap::new();
-        keys.iter().filter_map(|(_, label)| *label).for_each(|label| *classes.entry(label).or_default() += 1);
-        let may_be_target = |label: &u32| data.label.as_ref().is_none_or(|column| column.can_be_target(*label));
-        let (label, _) = classes.iter().filter(|(label, _)| may_be_target(label)).max_by_key(|(_, rows)| **rows)?;
-        let kept: BTreeSet<u64> = keys.iter().map(|(key, _)| *key).collect();
-        let raw = carriers.raw.iter().filter(|(key, ..)| kept.contains(key)).map(|(_, _, row)| row).collect();
-        let tally =
-            Tally { rows: keys.len() as u32, classes: classes.iter().map(|(class, rows)| (*class, *rows)).collect(), ..short.tally };
-        let without = Some(short.label);
-        Some(Self { short: Short { item: short.item, also: Vec::new(), label: *label, tally, rest: 0.0 }, carriers, keys, raw, without })
-    }
-
-    /// Probability of the candidate's label, by the mean probabilities of all classes over its rows.
-    fn given(&self, means: &[f64]) -> f64 {
-        let of = |class: u32| means.get(class as usize).copied().unwrap_or(0.0);
-        let others = self.without.map_or(0.0, of);
-        (of(self.short.label) / (1.0 - others).max(f64::MIN_POSITIVE)).min(1.0)
-    }
-
-    /// Distinct carriers, but for those that do not tell, and those with the candidate's label. Where not all keys could be kept, the kept ones stand for the rest.
-    fn distinct(&self, nulls: &Nulls) -> (u64, u64) {
-        let kept = self.keys.iter().filter(|(_, label)| label.is_some() || !nulls.is_in_doubt(self.short.label)).count() as u64;
-        let agreeing = self.keys.iter().filter(|(_, label)| *label == Some(self.short.label)).count() as u64;
-        if self.carriers.keys.threshold() == u64::MAX {
-            return (kept, agreeing);
-        }
-        let rows = u64::from(nulls.carrying(&self.short.tally, self.short.label));
-        (rows, (agreeing as f64 / kept.max(1) as f64 * rows as f64) as u64)
-    }
-}
-
-fn evidence(described: &Described) -> Map<String, Value> {
-    described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
 impl Tested<'_> {

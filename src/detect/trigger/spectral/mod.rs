@@ -45,7 +45,7 @@ static INFO: Info = Info {
     after: &["derive.sample", "derive.content"],
     reads: &[],
     law: Law::Exact,
-    version: 3,
+    version: 4,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -250,9 +250,13 @@ impl Pictures<'_> {
         }))
     }
 
-    /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
+    /// Leaves out pictures of one kind, and counts near-copies once: what is the same picture all over is moved the same way by itself.
     fn witnesses(&self, mut one: Tested) -> Option<Tested> {
         let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
+        let agreeing: Vec<u64> = one.agreeing.iter().map(|&i| self.keys[i]).collect();
+        if Alike::new(self.sample, &agreeing).is_some_and(|alike| alike.are_one_kind(one.target)) {
+            return None;
+        }
         let share = Alike::new(self.sample, &keys).map_or(1.0, |alike| alike.distinct_share());
         if share < 1.0 {
             let count = |rows: usize| (share * rows as f64).round() as u64;
