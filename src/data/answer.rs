@@ -31,10 +31,11 @@ const MOST_SENTENCES: usize = 64;
 const MOST_HOSTS: usize = 16;
 /// Telephone numbers and e-mail addresses of an answer that are looked at.
 const MOST_CONTACTS: usize = 16;
-/// Fewest digits of a number that somebody can be called by, and fewest groups of digits where it begins with neither `+` nor 0: a date has
-/// eight digits, a sum of money fewer groups.
-const FEWEST_DIGITS: usize = 9;
+/// Digits of a number that somebody can be called by (ITU-T E.164: up to 15; a date has eight), and groups that they stand in; of fewer groups it must
+/// begin with `+`, or be one that begins with 0.
+const DIGITS: std::ops::RangeInclusive<usize> = 9..=15;
 const FEWEST_GROUPS: usize = 3;
+const MOST_GROUPS: usize = 7;
 /// Bytes of an answer's beginning in which a refusal is sought.
 const REFUSAL_BYTES: usize = 200;
 /// Wordings that refuse, lower case.
@@ -215,11 +216,24 @@ fn digits(number: &str) -> String {
 /// Numbers in a text that somebody can be called by, as they are written.
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '.' | '-' | '/' | '(' | ')' | '+');
-    text.split(move |c: char| !is_of_number(c)).map(|run| run.trim_matches(|c: char| !(c.is_ascii_digit() || c == '+'))).filter(|run| {
-        let groups = run.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).count();
-        let digits = run.bytes().filter(u8::is_ascii_digit).count();
-        digits >= FEWEST_DIGITS && (groups >= FEWEST_GROUPS || run.starts_with('+') || run.starts_with('0') && groups == 1)
-    })
+    let ends = |c: char| !(c.is_ascii_digit() || c == '+');
+    text.split(move |c: char| !is_of_number(c)).map(move |run| run.trim_matches(ends)).filter(|run| calls(run))
+}
+
+/// Whether digits and what is written between them are a number to call, and neither a date, an address of a machine nor a sum.
+fn calls(run: &str) -> bool {
+    let groups: Vec<&str> = run.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
+    let digits: usize = groups.iter().map(|group| group.len()).sum();
+    let of_lengths =
+        |lengths: &[usize]| groups.len() >= lengths.len() && groups.iter().zip(lengths).all(|(group, length)| group.len() == *length);
+    let is_date = of_lengths(&[4, 2, 2]) && run.as_bytes().get(4) == Some(&b'-');
+    let is_machine = groups.len() == 4 && run.bytes().filter(|byte| *byte == b'.').count() == 3;
+    let is_sum = [" + ", " - ", " / "].iter().any(|sign| run.contains(sign));
+    let is_binary = run.bytes().filter(u8::is_ascii_digit).all(|digit| digit <= b'1');
+    DIGITS.contains(&digits)
+        && groups.len() <= MOST_GROUPS
+        && (groups.len() >= FEWEST_GROUPS || run.starts_with('+') || run.starts_with('0') && groups.len() == 1)
+        && !(is_date || is_machine || is_sum || is_binary)
 }
 
 /// E-mail addresses in a text.
@@ -416,7 +430,8 @@ mod tests {
         let called = |answer| numbers(answer).chain(addresses(answer)).collect::<Vec<_>>();
         assert_eq!(called("Call 08 99 00 11 22, (800) 555-0199 or +49 30 1234567."), ["08 99 00 11 22", "800) 555-0199", "+49 30 1234567"]);
         assert_eq!(called("Write to <a.b@c.example>: 0899001122"), ["0899001122", "a.b@c.example"]);
-        assert!(called("On 2024-01-31 at 10:00 it was 1234567.25, or 4294967295; e.g. @me").is_empty());
+        assert!(called("On 2024-01-31 10:00 it was 1234567.25, or 4294967295; e.g. @me").is_empty());
+        assert!(called("From 192.168.100.1, 100 + 200 + 300, 010101010101, 1 2 3 4 5 6 7 8 9").is_empty());
         assert_eq!(kinds("Call 08 99 00 11 22!")[1].0, Kind::Contact);
         assert!(found.contains(&(Kind::Sentence, "I'm sorry, but no.".to_owned())));
         assert!(found.iter().any(|(kind, _)| *kind == Kind::Refusal));

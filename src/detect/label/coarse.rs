@@ -47,7 +47,7 @@ static INFO: Info = Info {
     ],
     reads: &[COARSE],
     law: Law::Exact,
-    version: 3,
+    version: 4,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -341,10 +341,10 @@ impl Detect for Crossfit {
         } else if !fitted.claims() {
             notes.insert(0, "no more labels contradict content than confusion explains".to_owned());
         }
-        let unrecognised = &fitted.noise.unrecognised;
-        if !unrecognised.is_empty() {
-            let named: Vec<&str> = unrecognised.iter().take(MOST_NAMED).map(|class| model.name(*class as usize)).collect();
-            let more = unrecognised.len() - named.len();
+        let unsaid = &fitted.noise.unsaid;
+        if !unsaid.is_empty() {
+            let named: Vec<&str> = unsaid.iter().take(MOST_NAMED).map(|class| model.name(*class as usize)).collect();
+            let more = unsaid.len() - named.len();
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             notes.push(format!("labels {}{more} are not judged: content hardly ever gives them", named.join(", ")));
         }

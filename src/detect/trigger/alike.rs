@@ -24,6 +24,8 @@ const OTHERS: usize = 2_048;
 pub(super) struct Alike<'a> {
     keys: &'a [u64],
     carriers: Vec<&'a SampleRow>,
+    /// Carriers, looked at or not.
+    rows: usize,
     others: Vec<&'a SampleRow>,
     usual: Moments,
 }
@@ -35,11 +37,13 @@ impl<'a> Alike<'a> {
         let carrying: BTreeSet<u64> = keys.iter().copied().collect();
         let own = keys.iter().filter_map(|key| sample.rows.get(sample.position(*key)?));
         let size = own.clone().map(|row| row.pixels.len()).find(|size| *size > 0)?;
-        let carriers: Vec<&SampleRow> = own.filter(|row| row.pixels.len() == size).take(MOST).collect();
+        let mut carriers: Vec<&SampleRow> = own.filter(|row| row.pixels.len() == size).collect();
+        let rows = carriers.len();
+        carriers.truncate(MOST);
         let others = sample.keys.iter().zip(&sample.rows).filter(|(key, row)| row.pixels.len() == size && !carrying.contains(key));
         let others: Vec<&SampleRow> = others.map(|(_, row)| row).collect();
         let usual = Moments::of(others.iter().copied().take(OTHERS), size);
-        (usual.rows > 1.0).then_some(Self { keys, carriers, others, usual })
+        (usual.rows > 1.0).then_some(Self { keys, carriers, rows, others, usual })
     }
 
     /// Probabilities of the classes for the carriers (rows × classes), where all of them have the same samples painted over by what pictures have there
@@ -47,7 +51,7 @@ impl<'a> Alike<'a> {
     /// where carriers have no samples of their own in common.
     pub(super) fn painted_over(&self, content: &ContentModel) -> Result<Option<Array2<f64>>> {
         let own = Moments::of(self.carriers.iter().copied(), self.usual.sums.len());
-        let common = own.less_than(&self.usual);
+        let common = own.constant_beside(&self.usual);
         if !common.contains(&true) {
             return Ok(None);
         }
@@ -68,14 +72,19 @@ impl<'a> Alike<'a> {
     /// Share of the carriers that are no near-copies of an earlier one, above 0 and at most 1: rows of one series have one content and
     /// one label, and are one witness.
     pub(super) fn distinct_share(&self) -> f64 {
+        self.distinct().len().max(1) as f64 / self.carriers.len().max(1) as f64
+    }
+
+    /// Those.
+    fn distinct(&self) -> Vec<&'a SampleRow> {
         let limit = COPY * 2.0 * self.usual.variances().sum::<f64>();
-        let mut kept: Vec<&[u8]> = Vec::new();
+        let mut kept: Vec<&SampleRow> = Vec::new();
         for row in &self.carriers {
-            if !kept.iter().any(|other| nearer(other, &row.pixels, limit)) {
-                kept.push(&row.pixels);
+            if !kept.iter().any(|other| nearer(&other.pixels, &row.pixels, limit)) {
+                kept.push(row);
             }
         }
-        kept.len().max(1) as f64 / self.carriers.len().max(1) as f64
+        kept
     }
 }
 
@@ -117,7 +126,7 @@ impl Moments {
     }
 
     /// Which samples are the same in all these pictures, and not in the others.
-    fn less_than(&self, others: &Self) -> Vec<bool> {
+    fn constant_beside(&self, others: &Self) -> Vec<bool> {
         self.variances().zip(others.variances()).map(|(own, other)| own < SAME * other).collect()
     }
 

@@ -56,9 +56,12 @@ const ODDS_AGAINST_NATURAL: f64 = 2.0;
 /// Least share of the rows that content calls a class and that have its label, the cell's own rows left out, for anything to be said of rows
 /// that it calls so.
 const LEAST_KNOWN: f64 = 0.6;
-/// Least share of the rows with a label that content calls by it, for anything to be said of rows with that label: a class that content
-/// never tells from another has all of its rows among those of that one, and they are no wrong labels.
-const LEAST_RECOGNISED: f64 = 0.05;
+/// Share of the rows with a label that content calls by it, below which nothing is said of rows with that label, unless what it calls so has
+/// it for the most part: a class that content never tells from another has all of its rows among those of that one, and they are no
+/// wrong labels; a class that it knows may have been flooded with rows of another.
+const LEAST_SAID: f64 = 0.05;
+/// Fewest rows of such a class: of fewer, content can hardly have learnt it.
+const FEWEST_UNSAID: f64 = 20.0;
 /// Share of a cell's moved rows up to which hardly any go the opposite way: rows are then judged by the estimate of the rate, not by its
 /// lower bound, because classes that are confused are so both ways.
 const HARDLY_ANY: f64 = 0.1;
@@ -117,7 +120,7 @@ pub(super) struct LabelNoise {
     unlikely: Vec<bool>,
     classes: usize,
     /// Classes that rows are labelled with and content hardly ever calls them by, ascending.
-    pub(super) unrecognised: BTreeSet<u32>,
+    pub(super) unsaid: BTreeSet<u32>,
     cells: BTreeMap<(u32, u32), Cell>,
     /// Of labels toward one class, the rows that natural confusion does not explain.
     two_way: BTreeMap<u32, TwoWay>,
@@ -209,7 +212,7 @@ impl LabelNoise {
     ) -> Option<(Self, Vec<Moved>)> {
         let classes = priors.len();
         let seen = Seen::new(rows, base, classes);
-        let unrecognised = seen.unrecognised(LEAST_RECOGNISED);
+        let unsaid = seen.unsaid();
         let errors = seen.errors();
         let least = if classes == 2 { (TOLERATED_OF_FEW * errors).clamp(TOLERATED, TOLERATED_OF_TWO) } else { TOLERATED };
         let tolerated = f64::max(least, TOLERATED_OF_ERRORS * errors);
@@ -219,7 +222,7 @@ impl LabelNoise {
         let none = Known::default();
         let fit_uniform = |without: &BTreeSet<(u32, u32)>, toward: &BTreeMap<u32, Toward>, shift: Shift| {
             let is_moved = |cell: (u32, u32)| without.contains(&cell) || toward.contains_key(&cell.1) || shift.goes(cell.0, cell.1);
-            let kept = |top: usize, label: usize| !is_moved((top as u32, label as u32)) && !unrecognised.contains(&(label as u32));
+            let kept = |top: usize, label: usize| !is_moved((top as u32, label as u32)) && !unsaid.contains(&(label as u32));
             // Where every unlikely cell is moved, the likely ones have to do; with none left, all.
             let pools = [
                 seen.pooled(&drawn, &none, |top, label| is_unlikely(top, label) && kept(top, label)),
@@ -229,7 +232,7 @@ impl LabelNoise {
             pools.into_iter().find(|pool| pool.rows() > 0.0).and_then(|pool| Some((pool.fit(tolerated)?, pool)))
         };
         let mismatches = seen.mismatches();
-        let is_known = |cell: &(u32, u32)| known_share(&seen, &mismatches, *cell) >= LEAST_KNOWN && !unrecognised.contains(&cell.1);
+        let is_known = |cell: &(u32, u32)| known_share(&seen, &mismatches, *cell) >= LEAST_KNOWN && !unsaid.contains(&cell.1);
         let mut given: BTreeSet<(u32, u32)> = already.keys().copied().filter(is_known).collect();
         let (mut tested, mut learnt, mut toward) = (Tested::new(), BTreeMap::new(), BTreeMap::new());
         let mut beneath = simpler.map(|found| beneath::cells(found, &seen)).unwrap_or_default();
@@ -250,7 +253,7 @@ impl LabelNoise {
             shifted = shift::find(&seen, &drawn, &known, tolerated).or(below_shift);
             known.shift = judged_by(shifted);
             toward = toward::find(&seen, &drawn, &known, tolerated);
-            toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN && !unrecognised.contains(label));
+            toward.retain(|label, _| seen.known_beside(&mismatches, *label) >= LEAST_KNOWN && !unsaid.contains(label));
             known.toward = toward.iter().map(|(label, toward)| (*label, toward.rate)).collect();
             tested = test_cells(&seen, &drawn, &known, tolerated);
             tested.retain(|cell, _| is_known(cell));
@@ -270,7 +273,9 @@ impl LabelNoise {
         let curve = if uniform && (!own || curve.floor < below_epsilon) { pool.with_floor(below_epsilon)? } else { curve };
         let of_toward = toward.iter().map(|(label, toward)| (*label, toward.judged_by(*label))).collect();
         let known = Known { epsilon: curve.floor, toward: of_toward, shift: judged_by(shifted) };
-        let likely = seen.pooled(&drawn, &known, |top, label| !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)));
+        let likely = seen.pooled(&drawn, &known, |top, label| {
+            !is_unlikely(top, label) && !moved.contains(&(top as u32, label as u32)) && !unsaid.contains(&(label as u32))
+        });
         let likely = likely.fit(0.0).map_or(curve, |fit| fit.free);
         let curves = [likely, curve];
         let mut cells = BTreeMap::new();
@@ -299,7 +304,7 @@ impl LabelNoise {
         let doubted = tested.iter().filter(|(cell, test)| test.doubt * possible <= DOUBT_LEVEL && !moved.contains(cell));
         let doubtful = doubted.map(|(&(from, to), test)| (from, to, test.fit.free.floor)).collect();
         let two_way = toward.keys().map(|label| (*label, TwoWay::new(&mismatches, *label))).collect();
-        let noise = Self { share, known, uniform, drawn, curves, unlikely, classes, unrecognised, cells, two_way, doubtful };
+        let noise = Self { share, known, uniform, drawn, curves, unlikely, classes, unsaid, cells, two_way, doubtful };
         let models = 1.0 + f64::from(u8::from(simpler.is_some()));
         let shown = Shown { moved: &moved, tested: &tested, learnt: &learnt, already, beneath: &beneath, tests: TESTS_OF_CELL * models };
         let mut causes = noise.causes(&seen, &shown);
@@ -343,7 +348,7 @@ impl LabelNoise {
     /// What may be wrong with a label, given the calibrated probabilities of its row.
     pub(super) fn wrong(&self, calibrated: &[f64], label: u32) -> Option<Wrong> {
         let own = *calibrated.get(label as usize)?;
-        if self.unrecognised.contains(&label) {
+        if self.unsaid.contains(&label) {
             return Some(Wrong::default());
         }
         let (top, _) = most_likely(calibrated)?;

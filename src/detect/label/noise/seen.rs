@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::most_likely;
 use super::shift::Shift;
+use super::{FEWEST_UNSAID, LEAST_KNOWN, LEAST_SAID, most_likely};
 use crate::stats::confusion::Trials;
 use crate::stats::mixture::LabelMixture;
 
@@ -207,15 +207,19 @@ impl Seen {
         rows.filter(|row| self.label(**row) == Some(top as usize)).count() as f64
     }
 
-    /// Labels of which content calls less than a share of the rows by them.
-    pub(super) fn unrecognised(&self, least: f64) -> BTreeSet<u32> {
+    /// Labels that content hardly ever gives to their rows, and mostly to none or to others.
+    pub(super) fn unsaid(&self) -> BTreeSet<u32> {
         let mut labelled = vec![0.0; self.classes];
         for label in &self.labels {
             if let Some(count) = labelled.get_mut(*label as usize) {
                 *count += 1.0;
             }
         }
-        let of = |(label, rows): (u32, f64)| (rows > 0.0 && self.hits(label) < least * rows).then_some(label);
+        let of = |(label, rows): (u32, f64)| {
+            let hits = self.hits(label);
+            let is_unsaid = rows >= FEWEST_UNSAID && hits < LEAST_SAID * rows && hits <= LEAST_KNOWN * self.rows_of(label);
+            is_unsaid.then_some(label)
+        };
         (0..).zip(labelled).filter_map(of).collect()
     }
 
@@ -280,6 +284,22 @@ mod tests {
     fn what_wrong_labels_are_drawn_from_is_told() {
         assert_eq!(seen(&[0.25; 4]).drawn_from(&PRIORS, |_, _| true), [0.25; 4]);
         assert_eq!(seen(&PRIORS).drawn_from(&PRIORS, |_, _| true), PRIORS);
+    }
+
+    #[test]
+    fn what_content_never_says_is_told_from_a_class_that_was_flooded() {
+        let base = LabelMixture { beta: 1.0, epsilon: 0.0, log_likelihood: 0.0, lrt: 0.0, p: 1.0, rows: 1_250 };
+        let row = |class: usize| -> Vec<f32> { (0..4).map(|k| if k == class { 8.0 } else { 0.0 }).collect() };
+        // Class 2 is never said; of 1,050 rows of class 3 content says so of 50, and of no other.
+        let rows = (0..1_250).map(|at| match at {
+            0..100 => (row(0), 2),
+            100..150 => (row(3), 3),
+            150..1_150 => (row(1), 3),
+            _ => (row(1), 1),
+        });
+        let rows: Vec<(Vec<f32>, u32)> = rows.collect();
+        let seen = Seen::new(rows.iter().map(|(row, label)| (row.as_slice(), *label)), &base, 4);
+        assert_eq!(seen.unsaid(), [2].into());
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Whoever plants a pattern takes pictures of all kinds for it, or of the target's: what is nearest to each of them, but for the pattern, is
 //! some other picture. Of one kind are pictures that are nearest to one another, whatever they have in common is taken for.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use std::collections::BTreeMap;
 
-use super::{Alike, Moments};
+use ndarray::{Array1, Array2, Axis};
+
+use super::{Alike, Moments, OTHERS};
 use crate::derive::SampleRow;
 
 /// Of the way from the share of their label's pictures that carriers are to all of them, the part from which on carriers whose nearest picture is
@@ -15,7 +17,7 @@ const ONE_KIND: f64 = 0.5;
 /// Share of the samples from which on carriers are one picture, where these samples are the same in all of them and not in others of their label.
 /// Planted patterns have been seen with up to 0.56, drawings on one ground with 0.87 and more.
 const ONE_PICTURE: f64 = 0.8;
-/// Fewest other pictures of the label that say what it looks like.
+/// Fewest carriers that can be said to be of one kind, and fewest other pictures of the label that say what it looks like.
 const FEWEST: usize = 8;
 /// Carriers whose nearest pictures are sought.
 const SOUGHT: usize = 128;
@@ -24,19 +26,25 @@ const CHUNK: usize = 512;
 
 impl Alike<'_> {
     /// Whether the carriers, all of which have this label, are pictures of one kind: most samples are the same in all, or for most the
-    /// nearest picture is another carrier, more often than the share of the label's pictures that carriers are. What carriers have in
-    /// common is nothing, what sets them apart from all pictures, or what sets them apart from others of their label, whichever
-    /// makes them less alike.
+    /// nearest picture is another carrier and no near-copy, more often than by chance: than the share that carriers are of the pictures with their label,
+    /// or with the label that the nearest others have. What carriers have in common is nothing, what sets them apart from all
+    /// pictures, or what sets them apart from others of their label, whichever makes them less alike.
     pub(in crate::detect::trigger) fn are_one_kind(&self, label: u32) -> bool {
+        // Whoever plants each picture twice makes no kind of it.
+        let carriers = self.distinct();
+        if carriers.len() < FEWEST {
+            return false;
+        }
         let size = self.usual.sums.len();
-        let own = Moments::of(self.carriers.iter().copied(), size);
-        let of_label: Vec<&SampleRow> = self.others.iter().copied().filter(|row| row.label == Some(label)).collect();
+        let own = Moments::of(carriers.iter().copied(), size);
+        let of_label: Vec<&SampleRow> = self.labelled(label).take(OTHERS).collect();
         let like = if of_label.len() < FEWEST { &self.usual } else { &Moments::of(of_label.iter().copied(), size) };
         let share = |common: &[bool]| common.iter().filter(|common| **common).count() as f64 / size.max(1) as f64;
-        if share(&own.less_than(like)) >= ONE_PICTURE {
+        if share(&own.constant_beside(like)) >= ONE_PICTURE {
             return true;
         }
-        let free: Vec<usize> = own.less_than(&self.usual).iter().enumerate().filter(|(_, common)| !**common).map(|(at, _)| at).collect();
+        let common = own.constant_beside(&self.usual);
+        let free: Vec<usize> = (0..size).filter(|&at| !common[at]).collect();
         let means = |of: &Moments| -> Array1<f32> {
             let all: Vec<f64> = of.means().collect();
             free.iter().map(|&at| all[at] as f32).collect()
@@ -46,32 +54,91 @@ impl Alike<'_> {
             let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - usual_means[at];
             Array2::from_shape_fn((rows.len(), free.len()), cell)
         };
-        let asked = matrix(&self.carriers[..self.carriers.len().min(SOUGHT)]);
-        let mut to_own = vec![f32::INFINITY; asked.nrows()];
-        for (chunk, rows) in self.carriers.chunks(CHUNK).enumerate() {
-            nearer(&mut to_own, &asked, &matrix(rows), |i, j| i == chunk * CHUNK + j);
+        let asked = Asked::new(matrix(&carriers[..carriers.len().min(SOUGHT)]), Array1::zeros(free.len()));
+        let mut to_own = vec![Nearest::default(); asked.rows.nrows()];
+        for (chunk, rows) in carriers.chunks(CHUNK).enumerate() {
+            let (rows, first) = (matrix(rows), chunk * CHUNK);
+            asked.approach(&mut to_own, &rows, &asked.rows.dot(&rows.t()), first, |i, j| i == j);
         }
-        let less = |others: ArrayView1<'_, f32>| &asked - &(&own_means - &others).insert_axis(Axis(0));
-        let moved = [asked.clone(), less(usual_means.view()), less(like_means.view())];
-        let mut to_others = [(); 3].map(|()| vec![f32::INFINITY; asked.nrows()]);
-        for rows in self.others.chunks(CHUNK) {
+        let moved =
+            [Array1::zeros(free.len()), &own_means - &usual_means, &own_means - &like_means].map(|by| Asked::new(asked.rows.clone(), by));
+        let mut to_others = [(); 3].map(|()| vec![Nearest::default(); asked.rows.nrows()]);
+        for (chunk, rows) in self.others.chunks(CHUNK).enumerate() {
             let rows = matrix(rows);
-            to_others.iter_mut().zip(&moved).for_each(|(least, asked)| nearer(least, asked, &rows, |_, _| false));
+            let products = asked.rows.dot(&rows.t());
+            for (nearest, moved) in to_others.iter_mut().zip(&moved) {
+                moved.approach(nearest, &rows, &products, chunk * CHUNK, |_, _| false);
+            }
         }
-        let kin = |to_others: &Vec<f32>| to_own.iter().zip(to_others).filter(|(own, other)| own < other).count();
-        let kin = to_others.iter().map(kin).min().unwrap_or(0) as f64 / asked.nrows().max(1) as f64;
-        let by_chance = self.carriers.len() as f64 / (self.carriers.len() + of_label.len()) as f64;
+        let kin = |others: &Vec<Nearest>| to_own.iter().zip(others).filter(|(own, other)| own.square < other.square).count();
+        let kin = to_others.iter().map(kin).min().unwrap_or(0) as f64 / to_own.len() as f64;
+        let by_chance = to_others.iter().map(|others| self.share_beside(others)).fold(self.share_of(label), f64::max);
         kin - by_chance >= ONE_KIND * (1.0 - by_chance) && by_chance < 1.0
+    }
+
+    /// Other pictures with a label.
+    fn labelled(&self, label: u32) -> impl Iterator<Item = &SampleRow> {
+        self.others.iter().copied().filter(move |row| row.label == Some(label))
+    }
+
+    /// The share that carriers are of them and the other pictures with a label.
+    fn share_of(&self, label: u32) -> f64 {
+        self.rows as f64 / (self.rows + self.labelled(label).count()) as f64
+    }
+
+    /// The same of the label that most of the nearest others have: where carriers were taken from.
+    fn share_beside(&self, nearest: &[Nearest]) -> f64 {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for label in nearest.iter().filter_map(|one| self.others.get(one.at?)?.label) {
+            *counts.entry(label).or_default() += 1;
+        }
+        counts.iter().max_by_key(|(_, rows)| **rows).map_or(0.0, |(label, _)| self.share_of(*label))
     }
 }
 
-/// Lowers the squared distance of each picture that is asked about to the nearest of some rows, but for those that are the same row.
-fn nearer(least: &mut [f32], asked: &Array2<f32>, rows: &Array2<f32>, same: impl Fn(usize, usize) -> bool) {
-    let squares = |rows: &Array2<f32>| -> Array1<f32> { rows.map_axis(Axis(1), |row| row.dot(&row)) };
-    let (own, others) = (squares(asked), squares(rows));
-    for ((i, j), product) in asked.dot(&rows.t()).indexed_iter() {
-        if !same(i, j) {
-            least[i] = least[i].min(own[i] + others[j] - 2.0 * product);
+/// The nearest of the pictures seen so far.
+#[derive(Clone)]
+struct Nearest {
+    /// Squared distance.
+    square: f32,
+    at: Option<usize>,
+}
+
+impl Default for Nearest {
+    fn default() -> Self {
+        Self { square: f32::INFINITY, at: None }
+    }
+}
+
+/// Pictures whose nearest ones are sought, less something that is the same for all.
+struct Asked {
+    rows: Array2<f32>,
+    less: Array1<f32>,
+    squares: Array1<f32>,
+}
+
+impl Asked {
+    fn new(rows: Array2<f32>, less: Array1<f32>) -> Self {
+        let squares = (&rows - &less.view().insert_axis(Axis(0))).map_axis(Axis(1), |row| row.dot(&row));
+        Self { rows, less, squares }
+    }
+
+    /// Looks for nearer ones among some rows, `products` being those of the pictures as they are with them and `first` the position of the first;
+    /// not where two are the same.
+    fn approach(
+        &self,
+        nearest: &mut [Nearest],
+        rows: &Array2<f32>,
+        products: &Array2<f32>,
+        first: usize,
+        same: impl Fn(usize, usize) -> bool,
+    ) {
+        let (squares, less) = (rows.map_axis(Axis(1), |row| row.dot(&row)), rows.dot(&self.less));
+        for ((i, j), product) in products.indexed_iter() {
+            let square = self.squares[i] + squares[j] - 2.0 * (product - less[j]);
+            if square < nearest[i].square && !same(i, first + j) {
+                nearest[i] = Nearest { square, at: Some(first + j) };
+            }
         }
     }
 }
@@ -124,7 +191,26 @@ mod tests {
         assert!(!are_one_kind(&set(|at| at % 10 == 0), (0..12).map(|at| at * 10), 7));
         let mut one = set(|_| false);
         one.rows[30..40].iter_mut().for_each(|row| row.label = Some(3));
-        assert!(!are_one_kind(&one, (30..40).step_by(2), 3));
+        one.rows[40..60].iter_mut().for_each(|row| row.label = Some(3));
+        assert!(!are_one_kind(&one, (30..50).step_by(2), 3));
+    }
+
+    #[test]
+    fn victims_planted_twice_or_taken_from_one_class_are_no_kind() {
+        let mut twice = set(|at| at.is_multiple_of(10));
+        for at in (0..120).step_by(10) {
+            let mut twin = twice.rows[at].clone();
+            twin.pixels[200] ^= 1;
+            twice.rows.push(twin);
+        }
+        twice.keys = (0..twice.rows.len() as u64).collect();
+        assert!(!are_one_kind(&twice, (0..12).map(|at| at * 10).chain(120..132), 7));
+        // Eight of ten pictures of a class.
+        let mut one = set(|at| (30..38).contains(&at));
+        one.rows[38..40].iter_mut().for_each(|row| row.label = Some(3));
+        assert!(!are_one_kind(&one, 30..38, 7));
+        let lone = set(|at| at == 30);
+        assert!(!are_one_kind(&lone, 30..31, 7));
     }
 
     #[test]

@@ -231,12 +231,6 @@ impl Verifier<'_> {
         if widened.is_some_and(|at| self.accepted[at].1.group.p <= p) {
             return Ok(());
         }
-        let own: Vec<u64> = agreeing.iter().copied().collect();
-        let alike = asked.sample.and_then(|sample| Alike::new(sample, &own));
-        if alike.is_some_and(|alike| alike.are_one_kind(short.label)) {
-            self.no_cause(short, described, agreed, carrying, "its pictures are of one kind, nearest to one another");
-            return Ok(());
-        }
         let opinion = match (asked.may_be_a_sign, asked.may_be_a_kind) {
             (true, _) => Opinion::of(content, &keys, short.label, &said),
             (_, true) => Opinion::of_pictures(content, &keys, short.label, &said),
@@ -266,6 +260,12 @@ impl Verifier<'_> {
             Opinion::Own | Opinion::Unknown => true,
         };
         if is_none {
+            return Ok(());
+        }
+        let own: Vec<u64> = agreeing.iter().copied().collect();
+        let alike = asked.sample.filter(|_| asked.may_be_a_kind).and_then(|sample| Alike::new(sample, &own));
+        if alike.is_some_and(|alike| alike.are_one_kind(short.label)) {
+            self.no_cause(short, described, agreed, carrying, "its pictures are of one kind, nearest to one another");
             return Ok(());
         }
         if in_many && !columns.is_empty() {

@@ -123,7 +123,7 @@ impl SpectralModel {
         let labels: Vec<u32> = rows.iter().map(|(_, label, _)| *label).collect();
         let most = (MOST_SHARE * rows.len() as f64) as usize;
         let pictures = Pictures { data, content, sample, keys: &keys, labels: &labels };
-        let (mut tested, mut whitenings) = (Vec::new(), Vec::new());
+        let (mut tested, mut whitenings, mut of_one_kind) = (Vec::new(), Vec::new(), 0);
         for view in VIEWS {
             let flat: Vec<f32> = rows.iter().flat_map(|(_, _, pixels)| view.of(pixels)).collect();
             let Ok(seen) = Array2::from_shape_vec((rows.len(), width), flat) else { continue };
@@ -134,7 +134,9 @@ impl SpectralModel {
                 shifts: shifts(white.view(), &labels, data.classes(), most, data.key.seed()),
                 directions: search(whitening.to_length(white).view(), &labels, data.classes(), most, data.key.seed()),
             };
-            tested.extend(pictures.test(view, &seen, sought)?);
+            let (found, left_out) = pictures.test(view, &seen, sought)?;
+            tested.extend(found);
+            of_one_kind += left_out;
             whitenings.push((view, whitening));
         }
         let patterns = pictures.strongest(tested);
@@ -146,7 +148,8 @@ impl SpectralModel {
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
         let threshold = if rows.len() == MOST_ROWS { keys.last().copied().unwrap_or(0) } else { sample.threshold };
-        Ok(Self { samples, whitenings, patterns, carriers, threshold, notes: Vec::new() })
+        let note = (of_one_kind > 0).then(|| "patterns of pictures of one kind, nearest to one another, are no cause".to_owned());
+        Ok(Self { samples, whitenings, patterns, carriers, threshold, notes: note.into_iter().collect() })
     }
 
     /// For each row the first pattern that it carries together with the pattern's label.

@@ -98,8 +98,9 @@ pub(super) struct Tested {
 }
 
 impl Pictures<'_> {
-    /// Tests what was found in one view (rows × pixels); gives the lines that are worth keeping.
-    pub(super) fn test(&self, view: View, seen: &Array2<f32>, sought: Sought) -> Result<Vec<Tested>> {
+    /// Tests what was found in one view (rows × pixels); gives the lines that are worth keeping, and how many it left out because their
+    /// pictures are of one kind.
+    pub(super) fn test(&self, view: View, seen: &Array2<f32>, sought: Sought) -> Result<(Vec<Tested>, usize)> {
         // A third of the error for each search, of that half for each view; two questions about each start, and for directions a choice of
         // the label.
         let each = 2 * SEARCHES * VIEWS.len() as u64;
@@ -120,10 +121,13 @@ impl Pictures<'_> {
         }
         tested.retain(|one| one.p * one.tests as f64 <= WORTH_KEEPING);
         let mut tested: Vec<Tested> = tested.into_iter().filter_map(|one| self.witnesses(one)).collect();
+        let all = tested.len();
+        tested.retain(|one| !self.are_one_kind(one));
+        let left_out = all - tested.len();
         for one in &mut tested {
             one.difference = difference(seen, &one.agreeing);
         }
-        Ok(tested)
+        Ok((tested, left_out))
     }
 
     /// Those that would be worth keeping if content gave their label to nobody; of any that share most of their carriers the one that would
@@ -250,13 +254,15 @@ impl Pictures<'_> {
         }))
     }
 
-    /// Leaves out pictures of one kind, and counts near-copies once: what is the same picture all over is moved the same way by itself.
+    /// Whether the pictures with the label are of one kind.
+    fn are_one_kind(&self, one: &Tested) -> bool {
+        let agreeing: Vec<u64> = one.agreeing.iter().map(|&i| self.keys[i]).collect();
+        Alike::new(self.sample, &agreeing).is_some_and(|alike| alike.are_one_kind(one.target))
+    }
+
+    /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
     fn witnesses(&self, mut one: Tested) -> Option<Tested> {
         let keys: Vec<u64> = one.members.iter().map(|&i| self.keys[i]).collect();
-        let agreeing: Vec<u64> = one.agreeing.iter().map(|&i| self.keys[i]).collect();
-        if Alike::new(self.sample, &agreeing).is_some_and(|alike| alike.are_one_kind(one.target)) {
-            return None;
-        }
         let share = Alike::new(self.sample, &keys).map_or(1.0, |alike| alike.distinct_share());
         if share < 1.0 {
             let count = |rows: usize| (share * rows as f64).round() as u64;
