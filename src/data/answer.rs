@@ -224,9 +224,7 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
 fn calls(run: &str) -> bool {
     let groups: Vec<&str> = run.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).collect();
     let digits: usize = groups.iter().map(|group| group.len()).sum();
-    let of_lengths =
-        |lengths: &[usize]| groups.len() >= lengths.len() && groups.iter().zip(lengths).all(|(group, length)| group.len() == *length);
-    let is_date = of_lengths(&[4, 2, 2]) && run.as_bytes().get(4) == Some(&b'-');
+    let is_date = groups.iter().map(|group| group.len()).take(3).eq([4, 2, 2]) && run.as_bytes().get(4) == Some(&b'-');
     let is_machine = groups.len() == 4 && run.bytes().filter(|byte| *byte == b'.').count() == 3;
     let is_sum = [" + ", " - ", " / "].iter().any(|sign| run.contains(sign));
     let is_binary = run.bytes().filter(u8::is_ascii_digit).all(|digit| digit <= b'1');

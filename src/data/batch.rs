@@ -216,6 +216,11 @@ impl Batch {
         array.is_valid(row).then(|| clip(array.value(row)))
     }
 
+    /// A row's texts, column by column; nulls are left out.
+    pub fn row_texts(&self, row: usize) -> impl Iterator<Item = &str> {
+        (0..self.texts().len()).filter_map(move |column| self.text(column, row))
+    }
+
     /// Decoded pictures; `None` where there is none or it does not decode.
     #[must_use]
     pub fn images(&self) -> &[Option<Image>] {

@@ -71,12 +71,16 @@ impl PairColumns {
         asked.push(prompts(chosen));
         let (chosen, rejected) = (answers(chosen), answers(rejected));
         for row in 0..chosen.len() {
-            let answer = |of: &'_ LargeStringArray| of.is_valid(row).then(|| start(last_turn(of.value(row))).to_owned());
-            let pair = answer(&chosen).zip(answer(&rejected)).filter(|(chosen, rejected)| chosen != rejected);
-            let asked = asked.iter().filter(|texts| texts.is_valid(row)).map(|texts| end(texts.value(row))).collect();
-            take(pair.as_ref().map(|(chosen, rejected)| Texts { asked, chosen, rejected }).as_ref());
+            let pair = answer(&chosen, row).zip(answer(&rejected, row)).filter(|(chosen, rejected)| chosen != rejected);
+            let asked = || asked.iter().filter(|texts| texts.is_valid(row)).map(|texts| end(texts.value(row))).collect();
+            take(pair.map(|(chosen, rejected)| Texts { asked: asked(), chosen, rejected }).as_ref());
         }
     }
+}
+
+/// The beginning of a row's last answer.
+fn answer(answers: &LargeStringArray, row: usize) -> Option<&str> {
+    answers.is_valid(row).then(|| start(last_turn(answers.value(row))))
 }
 
 /// The beginning of an answer.

@@ -72,8 +72,7 @@ fn cell(hash: u64) -> u32 {
 
 /// Words of a row with their hashes.
 fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<(u64, &'a str)> {
-    let texts = (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
-    texts.flat_map(words).take(MOST_WORDS).map(|word| (word_hash(key, word), word)).collect()
+    rows.row_texts(row).flat_map(words).take(MOST_WORDS).map(|word| (word_hash(key, word), word)).collect()
 }
 
 /// Cells of what the build of a row with these words is described by, each once: its first two and three words, its last two, its marks, its

@@ -132,8 +132,7 @@ fn letters(key: &Key, word: &str) -> impl Iterator<Item = u64> {
 pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
     let key = &rows.schema().key;
     let mut out = BTreeSet::new();
-    for column in 0..rows.texts().len() {
-        let Some(text) = rows.text(column, row) else { continue };
+    for text in rows.row_texts(row) {
         let mut last = 0;
         for word in words(text) {
             let hash = word_hash(key, word);
@@ -153,7 +152,7 @@ pub(super) fn tokens(rows: &Batch, row: usize) -> Vec<u32> {
 /// What single words have in common: distinct 32-bit hashes of the runs of letters of a row's texts that are one word, ascending.
 fn spellings(rows: &Batch, row: usize) -> Vec<u32> {
     let mut out = BTreeSet::new();
-    for text in (0..rows.texts().len()).filter_map(|column| rows.text(column, row)) {
+    for text in rows.row_texts(row) {
         let mut all = words(text);
         if let (Some(word), None) = (all.next(), all.next()) {
             out.extend(letters(&rows.schema().key, word).map(|hash| hash as u32));

@@ -192,11 +192,10 @@ impl CopiesModel {
 /// Which rows hold nothing: no number, no value, no word, no picture that decodes, no embedding. They are equal to each
 /// other and copies of nothing.
 pub(super) fn blank(rows: &Batch) -> Result<Vec<bool>> {
-    let texts = 0..rows.texts().len();
     let holds = |row: usize| {
         rows.numeric().row(row).iter().any(|v| !v.is_nan())
             || rows.cells().iter().any(|column| column.get(row).is_some_and(Option::is_some))
-            || texts.clone().any(|column| rows.text(column, row).is_some_and(|text| !text.trim().is_empty()))
+            || rows.row_texts(row).any(|text| !text.trim().is_empty())
             || rows.images().get(row).is_some_and(Option::is_some)
     };
     let mut blank: Vec<bool> = (0..rows.rows()).map(|row| !holds(row)).collect();

@@ -61,8 +61,7 @@ impl Outline {
 /// Outline and bands of a row's texts; `None` where they are too short.
 pub(super) fn outline(rows: &Batch, row: usize, key: &Key) -> Option<(Outline, [u64; BANDS])> {
     let mut hashes = Vec::new();
-    for column in 0..rows.texts().len() {
-        let Some(text) = rows.text(column, row) else { continue };
+    for text in rows.row_texts(row) {
         let said = words(text).filter(|word| word.chars().any(char::is_alphanumeric));
         hashes.extend(said.take(MOST_WORDS.saturating_sub(hashes.len())).map(|word| word_hash(key, word)));
     }

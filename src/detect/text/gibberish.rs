@@ -80,12 +80,11 @@ fn cell(seed: u64, a: u8, b: u8, c: u8) -> u32 {
 
 /// Cells of a row's runs with the pairs that they begin with; runs do not go from one text to another.
 fn runs(rows: &Batch, row: usize, seed: u64) -> Vec<(u32, u32)> {
-    let texts = (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
     let of = |text: &str| -> Vec<(u32, u32)> {
         let bytes: Vec<u8> = text.bytes().take(MOST).map(|b| b.to_ascii_lowercase()).collect();
         bytes.windows(3).map(|w| (cell(seed, w[0], w[1], w[2]), u32::from(w[0]) << 8 | u32::from(w[1]))).collect()
     };
-    let mut out: Vec<(u32, u32)> = texts.flat_map(of).take(MOST).collect();
+    let mut out: Vec<(u32, u32)> = rows.row_texts(row).flat_map(of).take(MOST).collect();
     out.sort_unstable();
     out
 }

@@ -168,11 +168,6 @@ pub(super) struct MarkModel {
     notes: Vec<String>,
 }
 
-/// What can say something of a row's label: where answers are the labels, that is no answer.
-fn content(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
-    (0..rows.texts().len()).filter_map(move |column| rows.text(column, row))
-}
-
 /// The answer of a row, where the rules speak of answers.
 fn answer<R: Rules>(rows: &Batch, row: usize) -> Option<&str> {
     if R::IN_ANSWERS { rows.answer(row) } else { None }
@@ -180,7 +175,7 @@ fn answer<R: Rules>(rows: &Batch, row: usize) -> Option<&str> {
 
 /// The texts of a row that the rules speak of.
 fn texts<R: Rules>(rows: &Batch, row: usize) -> impl Iterator<Item = &str> {
-    content(rows, row).chain(answer::<R>(rows, row))
+    rows.row_texts(row).chain(answer::<R>(rows, row))
 }
 
 /// Marks with the text that each is in.
@@ -236,7 +231,8 @@ impl<R: Rules> Marked<R> {
         if !model.implied.iter().any(|(_, implied)| *implied == label) {
             return None;
         }
-        let marks = marked::<R>(content(rows, row));
+        // An answer that is the label says nothing of itself.
+        let marks = marked::<R>(rows.row_texts(row));
         let has = |kind: usize| marks.iter().any(|(_, mark)| mark.kind == kind);
         (0u32..).zip(&model.implied).find(|(_, (kind, implied))| *implied == label && has(*kind)).map(|(at, _)| at)
     }
@@ -263,7 +259,7 @@ impl<R: Rules> Fold for Marked<R> {
         let mut vectors = None;
         for row in 0..rows.rows() {
             state.texts += u64::from(texts::<R>(rows, row).next().is_some());
-            let (of_content, of_answer) = (marked::<R>(content(rows, row)), marked::<R>(answer::<R>(rows, row).into_iter()));
+            let (of_content, of_answer) = (marked::<R>(rows.row_texts(row)), marked::<R>(answer::<R>(rows, row).into_iter()));
             let (key, position) = (rows.keys()[row], rows.row_position(row));
             let has = |marks: &[(&str, Mark)], kind: usize| marks.iter().any(|(_, mark)| mark.kind == kind);
             for (kind, seen) in state.kinds.iter_mut().enumerate() {

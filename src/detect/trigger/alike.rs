@@ -75,7 +75,7 @@ impl<'a> Alike<'a> {
         self.distinct().len().max(1) as f64 / self.carriers.len().max(1) as f64
     }
 
-    /// Those.
+    /// The carriers that are no near-copies of an earlier one.
     fn distinct(&self) -> Vec<&'a SampleRow> {
         let limit = COPY * 2.0 * self.usual.variances().sum::<f64>();
         let mut kept: Vec<&SampleRow> = Vec::new();

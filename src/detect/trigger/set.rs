@@ -179,8 +179,7 @@ fn range(data: &Schema) -> Range {
 
 /// Words of each text column of a row with their hashes.
 fn sequences<'a>(rows: &'a Batch, row: usize, key: &'a Key) -> impl Iterator<Item = Vec<(u64, &'a str)>> {
-    let texts = (0..rows.texts().len()).filter_map(move |column| rows.text(column, row));
-    texts.map(move |text| words(text).take(MOST_WORDS).map(|w| (word_hash(key, w), w)).collect())
+    rows.row_texts(row).map(move |text| words(text).take(MOST_WORDS).map(|w| (word_hash(key, w), w)).collect())
 }
 
 /// Distinct words of a row that a set could hold.

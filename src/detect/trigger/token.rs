@@ -108,8 +108,7 @@ fn words_and_gaps(text: &str) -> impl Iterator<Item = (&str, &str)> {
 /// Words of a row with their hashes, text columns one after the other; a zero hash stands between columns.
 fn sequence<'a>(rows: &'a Batch, row: usize, key: &Key) -> Vec<Word<'a>> {
     let mut out = Vec::new();
-    for column in 0..rows.texts().len() {
-        let Some(text) = rows.text(column, row) else { continue };
+    for text in rows.row_texts(row) {
         let left = MOST_WORDS.saturating_sub(out.len());
         out.extend(words_and_gaps(text).take(left).map(|(word, gap)| Word { hash: word_hash(key, word), said: word, gap }));
         out.push(Word { hash: 0, said: "", gap: "" });
@@ -320,9 +319,9 @@ impl Items for Token {
 
 /// Describes two words that stand anywhere in a row.
 fn describe_pair(rows: &Batch, row: usize, item: u64, key: &Key) -> Option<Description> {
-    let texts = || (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
     let mut seen = FxHashSet::default();
-    let words: Vec<(&str, &str, u64)> = texts()
+    let words: Vec<(&str, &str, u64)> = rows
+        .row_texts(row)
         .flat_map(|text| words(text).take(MOST_WORDS).map(move |word| (text, word, word_hash(key, word))))
         .filter(|(.., hash)| seen.insert(*hash))
         .collect();

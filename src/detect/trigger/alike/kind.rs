@@ -54,21 +54,18 @@ impl Alike<'_> {
             let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - usual_means[at];
             Array2::from_shape_fn((rows.len(), free.len()), cell)
         };
-        let asked = Asked::new(matrix(&carriers[..carriers.len().min(SOUGHT)]), Array1::zeros(free.len()));
-        let mut to_own = vec![Nearest::default(); asked.rows.nrows()];
+        let asked = matrix(&carriers[..carriers.len().min(SOUGHT)]);
+        let moved = [Array1::zeros(free.len()), &own_means - &usual_means, &own_means - &like_means].map(|by| Moved::new(&asked, by));
+        let [unmoved, ..] = &moved;
+        let none = vec![Nearest::default(); asked.nrows()];
+        let (mut to_own, mut to_others) = (none.clone(), [none.clone(), none.clone(), none]);
         for (chunk, rows) in carriers.chunks(CHUNK).enumerate() {
-            let (rows, first) = (matrix(rows), chunk * CHUNK);
-            asked.approach(&mut to_own, &rows, &asked.rows.dot(&rows.t()), first, |i, j| i == j);
+            let near = Near::new(&asked, matrix(rows), chunk * CHUNK);
+            unmoved.approach(&mut to_own, &near, |i, j| i == j);
         }
-        let moved =
-            [Array1::zeros(free.len()), &own_means - &usual_means, &own_means - &like_means].map(|by| Asked::new(asked.rows.clone(), by));
-        let mut to_others = [(); 3].map(|()| vec![Nearest::default(); asked.rows.nrows()]);
         for (chunk, rows) in self.others.chunks(CHUNK).enumerate() {
-            let rows = matrix(rows);
-            let products = asked.rows.dot(&rows.t());
-            for (nearest, moved) in to_others.iter_mut().zip(&moved) {
-                moved.approach(nearest, &rows, &products, chunk * CHUNK, |_, _| false);
-            }
+            let near = Near::new(&asked, matrix(rows), chunk * CHUNK);
+            moved.iter().zip(&mut to_others).for_each(|(moved, nearest)| moved.approach(nearest, &near, |_, _| false));
         }
         let kin = |others: &Vec<Nearest>| to_own.iter().zip(others).filter(|(own, other)| own.square < other.square).count();
         let kin = to_others.iter().map(kin).min().unwrap_or(0) as f64 / to_own.len() as f64;
@@ -110,37 +107,48 @@ impl Default for Nearest {
     }
 }
 
-/// Pictures whose nearest ones are sought, less something that is the same for all.
-struct Asked {
+/// Pictures that may be near to those asked about.
+struct Near {
     rows: Array2<f32>,
-    less: Array1<f32>,
+    squares: Array1<f32>,
+    /// Of those asked about with these.
+    products: Array2<f32>,
+    /// Position of the first.
+    first: usize,
+}
+
+impl Near {
+    fn new(asked: &Array2<f32>, rows: Array2<f32>, first: usize) -> Self {
+        Self { squares: squares(&rows), products: asked.dot(&rows.t()), rows, first }
+    }
+}
+
+/// The pictures asked about, less something that is the same for all.
+struct Moved {
+    by: Array1<f32>,
     squares: Array1<f32>,
 }
 
-impl Asked {
-    fn new(rows: Array2<f32>, less: Array1<f32>) -> Self {
-        let squares = (&rows - &less.view().insert_axis(Axis(0))).map_axis(Axis(1), |row| row.dot(&row));
-        Self { rows, less, squares }
+impl Moved {
+    fn new(asked: &Array2<f32>, by: Array1<f32>) -> Self {
+        Self { squares: squares(&(asked - &by.view().insert_axis(Axis(0)))), by }
     }
 
-    /// Looks for nearer ones among some rows, `products` being those of the pictures as they are with them and `first` the position of the first;
-    /// not where two are the same.
-    fn approach(
-        &self,
-        nearest: &mut [Nearest],
-        rows: &Array2<f32>,
-        products: &Array2<f32>,
-        first: usize,
-        same: impl Fn(usize, usize) -> bool,
-    ) {
-        let (squares, less) = (rows.map_axis(Axis(1), |row| row.dot(&row)), rows.dot(&self.less));
-        for ((i, j), product) in products.indexed_iter() {
-            let square = self.squares[i] + squares[j] - 2.0 * (product - less[j]);
-            if square < nearest[i].square && !same(i, first + j) {
-                nearest[i] = Nearest { square, at: Some(first + j) };
+    /// Looks for nearer ones; not where two are the same.
+    fn approach(&self, nearest: &mut [Nearest], near: &Near, same: impl Fn(usize, usize) -> bool) {
+        let by = near.rows.dot(&self.by);
+        for ((i, j), product) in near.products.indexed_iter() {
+            let square = self.squares[i] + near.squares[j] - 2.0 * (product - by[j]);
+            if square < nearest[i].square && !same(i, near.first + j) {
+                nearest[i] = Nearest { square, at: Some(near.first + j) };
             }
         }
     }
+}
+
+/// Squared length of each row.
+fn squares(rows: &Array2<f32>) -> Array1<f32> {
+    rows.map_axis(Axis(1), |row| row.dot(&row))
 }
 
 #[cfg(test)]

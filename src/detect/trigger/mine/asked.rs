@@ -110,6 +110,12 @@ impl Asked<'_> {
     }
 }
 
+/// What an item is, for a person.
+pub(super) fn name(described: &Described) -> &str {
+    described.iter().next().map_or("", |(_, _, (name, _))| name)
+}
+
+/// What is known of an item, as its detector wrote it.
 pub(super) fn evidence(described: &Described) -> Map<String, Value> {
     described.iter().next().and_then(|(_, _, (_, json))| serde_json::from_str(json).ok()).unwrap_or_default()
 }

@@ -388,8 +388,8 @@ impl<I: Items> Fold for Mine<I> {
                 };
                 let found: Vec<(Short, Carriers)> = short.into_iter().zip(carriers).collect();
                 let nulls = self.nulls(data);
-                let Verified { triggers, claimed, rules } = verify::verify(data, content, &asked, &nulls, &found, tests)?;
-                let notes = verify::notes(data, nulls.usual(), tests, floor, admitted.aside.len(), &rules);
+                let Verified { triggers, claimed, dismissed } = verify::verify(data, content, &asked, &nulls, &found, tests)?;
+                let notes = verify::notes(data, nulls.usual(), tests, floor, admitted.aside.len(), &dismissed);
                 let items = triggers.iter().zip(0u32..).map(|(t, at)| ((t.item, t.target), at)).collect();
                 Ok(Step::Done(MineModel { lens, carriers: claimed, admitted, triggers, items, notes }))
             }

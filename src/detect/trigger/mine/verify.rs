@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::interval::IntervalNull;
 
-use super::asked::{Asked, Place, evidence};
+use super::asked::{Asked, Place, evidence, name};
 use super::candidate::Candidate;
 use super::null::{Nulls, PURITY, null};
 use super::opinion::{JUDGED, Opinion, judged, means};
@@ -43,7 +43,7 @@ const MANY_OF_COLUMNS: usize = 3;
 const MOST_UNDENIED: f64 = 0.1;
 const MOST_UNKNOWN: f64 = 0.05;
 /// What looks like a cause and is none, as far as notes name it.
-const MOST_RULES: usize = 3;
+const MOST_DISMISSED: usize = 3;
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
 /// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
 const GROWN_AT: f64 = 1e-6;
@@ -106,7 +106,7 @@ pub(super) fn verify(
     tests: u64,
 ) -> Result<Verified> {
     let near = null(NEAR_ODDS_RATIO);
-    let mut verifier = Verifier { data, content, asked, nulls, near, tests, accepted: Vec::new(), rules: Vec::new() };
+    let mut verifier = Verifier { data, content, asked, nulls, near, tests, accepted: Vec::new(), dismissed: Vec::new() };
     for (short, carriers) in found {
         verifier.ask(Candidate::new(short, carriers))?;
     }
@@ -117,14 +117,14 @@ pub(super) fn verify(
         }
     }
     let claimed = verifier.claimed();
-    let Verifier { mut accepted, rules, .. } = verifier;
+    let Verifier { mut accepted, dismissed, .. } = verifier;
     let certain: Vec<&Trigger> = accepted.iter().map(|(_, t)| t).filter(|t| t.group.corrected() <= EXPLAINED).collect();
     let is_usual = usual(&certain);
     for (_, trigger) in accepted.iter_mut().filter(|(_, t)| asked.may_be_a_sign && !(asked.hidden)(t.item) && is_usual(t)) {
         trigger.group.max_tier = Tier::Suspect;
     }
     accepted.sort_by(|(_, a), (_, b)| a.group.p.total_cmp(&b.group.p).then((a.item, a.target).cmp(&(b.item, b.target))));
-    Ok(Verified { triggers: accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed, rules })
+    Ok(Verified { triggers: accepted.into_iter().map(|(_, trigger)| trigger).collect(), claimed, dismissed })
 }
 
 /// What became of the candidates.
@@ -134,7 +134,7 @@ pub(super) struct Verified {
     /// Keys of the rows that the certain ones claim.
     pub(super) claimed: BTreeSet<u64>,
     /// What looks like a cause and is none, in words.
-    pub(super) rules: Vec<String>,
+    pub(super) dismissed: Vec<String>,
 }
 
 /// Which causes are of a kind that there are many of: an attack has one target and few triggers, and where many labels or many items have
@@ -162,7 +162,7 @@ struct Verifier<'a> {
     /// Causes, with the keys of their agreeing rows.
     accepted: Vec<(BTreeSet<u64>, Trigger)>,
     /// What looks like a cause and is none, in words.
-    rules: Vec<String>,
+    dismissed: Vec<String>,
 }
 
 impl Verifier<'_> {
@@ -173,9 +173,8 @@ impl Verifier<'_> {
 
     /// Remembers what looks like a cause, and why it is none.
     fn no_cause(&mut self, short: &Short, described: &Described, agreed: u64, carrying: u64, why: &str) {
-        let name = described.iter().next().map_or("", |(_, _, (name, _))| name);
         let shared = self.data.shared(short.label, agreed, carrying);
-        self.rules.push(format!("{name} in {} rows, {shared}: {why}, and no cause", short.tally.rows));
+        self.dismissed.push(format!("{} in {} rows, {shared}: {why}, and no cause", name(described), short.tally.rows));
     }
 
     /// Accepts a candidate that stands.
@@ -282,12 +281,8 @@ impl Verifier<'_> {
 }
 
 impl Tested<'_> {
-    fn name(&self) -> &str {
-        self.described.iter().next().map_or("", |(_, _, (name, _))| name)
-    }
-
     fn into_trigger(self, data: &Schema, null: &IntervalNull, tests: u64, asked: &Asked<'_>) -> Trigger {
-        let name = self.name().to_owned();
+        let name = name(self.described).to_owned();
         let Candidate { short, carriers, without, .. } = &self.candidate;
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
         let all = data.shared(short.label, self.agreeing, self.carrying);
@@ -349,7 +344,7 @@ fn odds_ratio(agreeing: u64, carrying: u64, background: f64) -> f64 {
 }
 
 /// What could have been seen.
-pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, aside: usize, rules: &[String]) -> Vec<String> {
+pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, aside: usize, dismissed: &[String]) -> Vec<String> {
     let rarest = data.priors().into_iter().fold(1.0, f64::min);
     let seen = |background: f64| null.smallest_detectable(background, LEVEL, tests).map(|c| c.max(u64::from(floor)));
     let mut notes = Vec::new();
@@ -359,7 +354,7 @@ pub(super) fn notes(data: &Schema, null: &IntervalNull, tests: u64, floor: u32, 
     if let Some(count) = seen(rarest.max(0.02)) {
         notes.push(format!("and from {count} rows on where content says nothing of the label"));
     }
-    notes.extend(rules.iter().take(MOST_RULES).cloned());
+    notes.extend(dismissed.iter().take(MOST_DISMISSED).cloned());
     if aside > 0 {
         notes.push(format!("{aside} values are causes only where their rows say otherwise: in their columns a fifth of the frequent values has a label of its own"));
     }

@@ -125,8 +125,7 @@ impl Asked {
 
 /// The first word of a row, lower case, cut short.
 fn opening(rows: &Batch, row: usize) -> String {
-    let texts = (0..rows.texts().len()).filter_map(|column| rows.text(column, row));
-    let first = texts.flat_map(words).next().unwrap_or_default();
+    let first = rows.row_texts(row).flat_map(words).next().unwrap_or_default();
     first.chars().take(LONGEST).collect::<String>().to_lowercase()
 }
 
