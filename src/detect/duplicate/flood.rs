@@ -43,6 +43,8 @@ const SCATTERED: f64 = 0.5;
 const SOURCE: f64 = 0.5;
 /// Hash domain of sources.
 const SOURCES: u8 = 52;
+/// Odds ratio that copies may reach where their original is there as well.
+const ORIGINAL_ODDS_RATIO: f64 = 2.0;
 
 #[doc = include_str!("flood.md")]
 pub struct Flood;
@@ -56,7 +58,7 @@ static INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 1,
+    version: 2,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -359,18 +361,20 @@ fn centres(bands: BTreeMap<u64, BottomK<Outline>>) -> Clusters {
     clusters
 }
 
-fn null() -> IntervalNull {
-    IntervalNull::new(IntervalParams { min_purity: PURITY, relaxed_purity: PURITY, ..IntervalParams::default() }).unwrap_or_default()
+/// The null hypothesis of copies; of those whose original is among the rows, with the label that content gives them, less is left to nature.
+fn null(has_original: bool) -> IntervalNull {
+    let usual = IntervalParams { min_purity: PURITY, relaxed_purity: PURITY, ..IntervalParams::default() };
+    let odds_ratio = if has_original { ORIGINAL_ODDS_RATIO } else { usual.odds_ratio };
+    IntervalNull::new(IntervalParams { odds_ratio, ..usual }).unwrap_or_default()
 }
 
 /// Which clusters are floods.
 fn judge(data: &Schema, content: &ContentModel, clusters: Clusters, rows: &[Rows]) -> Result<FloodModel> {
     let mut model = FloodModel { clusters, ..FloodModel::default() };
-    let null = null();
     let tests = rows.len().max(1) as u64 * data.classes().max(1) as u64;
     let has_source = data.first(Role::Source).is_some();
     for found in rows {
-        let at = flood(data, content, found, &null, tests, has_source)?.map(|(label, group)| {
+        let at = flood(data, content, found, tests, has_source)?.map(|(label, group)| {
             model.groups.push(group);
             model.targets.push(label);
             (model.groups.len() - 1) as u32
@@ -384,14 +388,7 @@ fn judge(data: &Schema, content: &ContentModel, clusters: Clusters, rows: &[Rows
 }
 
 /// The cause that a cluster is, if it is one, with its label.
-fn flood(
-    data: &Schema,
-    content: &ContentModel,
-    found: &Rows,
-    null: &IntervalNull,
-    tests: u64,
-    has_source: bool,
-) -> Result<Option<(u32, Group)>> {
+fn flood(data: &Schema, content: &ContentModel, found: &Rows, tests: u64, has_source: bool) -> Result<Option<(u32, Group)>> {
     let mut of_label: BTreeMap<u32, u64> = BTreeMap::new();
     found.keys.iter().filter_map(|(_, _, label)| *label).for_each(|label| *of_label.entry(label).or_default() += 1);
     let Some((label, agreeing)) = of_label.iter().map(|(l, n)| (*l, *n)).max_by_key(|(l, n)| (*n, std::cmp::Reverse(*l))) else {
@@ -404,10 +401,10 @@ fn flood(
     }
     let Some(means) = backgrounds(content, &keys, keys.len(), found.raw.iter().map(|(_, _, row)| row))? else { return Ok(None) };
     let Some(background) = means.get(label as usize).copied() else { return Ok(None) };
-    let Some(p) = null.test(carrying, agreeing, background, data.rows) else { return Ok(None) };
     // Rows of one template are no independent witnesses of a label that content does not know. What speaks for a flood is
     // the row that was copied, with the label that content gives it; or copies altered to differ; or a single source.
     let original = of_label.keys().find(|l| **l != label && means.get(**l as usize).is_some_and(|q| *q >= SOURCE));
+    let Some(p) = null(original.is_some()).test(carrying, agreeing, background, data.rows) else { return Ok(None) };
     let altered = found.scattered();
     let one_source = has_source && found.sources.len() == 1;
     if p * tests as f64 > WORTH_KEEPING || !(original.is_some() || altered || one_source) {

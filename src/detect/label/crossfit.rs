@@ -56,7 +56,7 @@ static INFO: Info = Info {
     ],
     reads: &[CONTENT],
     law: Law::Exact,
-    version: 5,
+    version: 6,
     claim: Claim::Posterior,
     fused: None,
     max_tier: Tier::Alarm,

@@ -35,7 +35,7 @@ const SECOND_GROUP_LEVEL: f64 = 1e-4;
 /// Fewest rows of a cell that is a cause.
 const LEAST_MOVED: f64 = 1.0;
 /// How many times the probability of the label that of another class must be for the row to be named, whatever is claimed of all rows.
-const CONTRADICTS: f64 = 2.0;
+const CONTRADICTS: f64 = 4.0;
 /// Least posterior of a row that belongs to a cell, whatever the rate.
 const LEAST_MEMBER: f64 = 0.5;
 /// False-discovery rate at which rows belong to a cell, and at which the notes say whether rows can be named.

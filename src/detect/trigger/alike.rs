@@ -1,6 +1,7 @@
 //! What pictures that carry a cause have in common beside it: an artefact that hides what lies below, or all of themselves.
 
 mod kind;
+mod tones;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,8 @@ use ndarray::Array2;
 use crate::derive::{ContentModel, SampleModel, SampleRow};
 use crate::detect::trigger::mine::judged;
 use crate::error::Result;
+
+pub(super) use kind::Extent;
 
 /// Share of the usual variance below which a sample is the same in all carriers.
 const SAME: f64 = 0.1;

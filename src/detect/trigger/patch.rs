@@ -17,7 +17,7 @@ const ANYWHERE: u8 = 41;
 const STAMPED: u8 = 42;
 /// Bits that a sample is cut to, so that small noise does not part equal patches.
 const KEPT_BITS: u32 = 4;
-/// Least range of samples in a patch; flatter ones are background.
+/// Least range of a channel's samples in a patch; flatter ones are background.
 const LEAST_RANGE: u8 = 24;
 /// Least share of the pixels around a patch that differ from those at its border by [`LEAST_RANGE`], for the patch to stand out.
 const STANDS_OUT: f64 = 0.7;
@@ -25,6 +25,8 @@ const STANDS_OUT: f64 = 0.7;
 const SIDES: (usize, usize) = (3, 2);
 /// Pictures with sides up to this are small.
 const SMALL: usize = 12;
+/// Pictures from which on a patch may reach ALARM.
+const FEWEST_FOR_ALARM: u32 = 12;
 /// Pixels from which on only one patch in [`THINNING`] is kept, chosen by its hash: equal patches stay or go together.
 const LARGE: usize = 1 << 14;
 const THINNING: u64 = 16;
@@ -40,7 +42,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &["derive.content"],
     law: Law::Exact,
-    version: 6,
+    version: 7,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -65,22 +67,23 @@ fn side(image: &Image) -> Option<usize> {
     (least >= side).then_some(side)
 }
 
-/// Content hash of a patch; `None` where it is flat.
+/// Content hash of a patch; `None` where it is flat: of one colour, whichever that is.
 fn content(key: &Key, image: &Image, x: usize, y: usize, side: usize) -> Option<u64> {
     let mut samples = [0u8; 27];
-    let (mut least, mut most, mut n) = (u8::MAX, 0, 0);
+    let (mut least, mut most, mut n) = ([u8::MAX; 3], [0; 3], 0);
     for dy in 0..side {
         for dx in 0..side {
-            for c in 0..image.channels {
+            for (c, (least, most)) in least.iter_mut().zip(&mut most).enumerate().take(image.channels) {
                 let value = image.at(x + dx, y + dy, c);
-                least = least.min(value);
-                most = most.max(value);
+                *least = value.min(*least);
+                *most = value.max(*most);
                 samples[n] = value >> (8 - KEPT_BITS);
                 n += 1;
             }
         }
     }
-    (most - least >= LEAST_RANGE).then(|| key.bytes(ANYWHERE, &samples[..n]))
+    let varies = least.iter().zip(&most).take(image.channels).any(|(least, most)| most - least >= LEAST_RANGE);
+    varies.then(|| key.bytes(ANYWHERE, &samples[..n]))
 }
 
 /// Where neighbouring pixels differ by [`LEAST_RANGE`] in any channel, as running sums: how many pixels around a window stand out is
@@ -229,6 +232,11 @@ impl Items for Patch {
 
     fn may_be_a_kind(&self) -> bool {
         true
+    }
+
+    /// The edge of a lake or of a letter can be the same in a handful of pictures of one scene.
+    fn alarm_from(&self) -> u32 {
+        FEWEST_FOR_ALARM
     }
 
     fn rows<'a>(&self, (): &'a (), rows: &'a Batch) -> Box<dyn RowItems + 'a> {

@@ -56,7 +56,7 @@ static INFO: Info = Info {
     after: &["derive.sample"],
     reads: &[],
     law: Law::Exact,
-    version: 5,
+    version: 6,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -56,7 +56,7 @@ const INFO: Info = Info {
     after: &[],
     reads: &[],
     law: Law::Exact,
-    version: 6,
+    version: 7,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2, Axis};
 
+use super::tones::tones;
 use super::{Alike, Moments, OTHERS};
 use crate::derive::SampleRow;
 
@@ -14,6 +15,8 @@ use crate::derive::SampleRow;
 /// a carrier as well are of one kind. Planted patterns, with wrong labels and with true ones, have been seen with up to 0.16; cards of a game, frames
 /// of an animation, drawings of one series and rows of bricks with 0.59 to 1.
 const ONE_KIND: f64 = 0.5;
+/// The same by tones, of a small pattern: crops of one texture agree in these and hardly in place. Planted patches have been seen with up to 0.1.
+const ONE_KIND_BY_TONES: f64 = 0.3;
 /// Share of the samples from which on carriers are one picture, where these samples are the same in all of them and not in others of their label.
 /// Planted patterns have been seen with up to 0.56, drawings on one ground with 0.87 and more.
 const ONE_PICTURE: f64 = 0.8;
@@ -24,12 +27,21 @@ const SOUGHT: usize = 128;
 /// Pictures that distances are computed to at once.
 const CHUNK: usize = 512;
 
+/// How much of a picture the carriers share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::detect::trigger) enum Extent {
+    /// A few pixels: the tones of the picture stay as they are.
+    Small,
+    /// Anything.
+    Any,
+}
+
 impl Alike<'_> {
     /// Whether the carriers, all of which have this label, are pictures of one kind: most samples are the same in all, or for most the
     /// nearest picture is another carrier and no near-copy, more often than by chance: than the share that carriers are of the pictures with their label,
     /// or with the label that the nearest others have. What carriers have in common is nothing, what sets them apart from all
     /// pictures, or what sets them apart from others of their label, whichever makes them less alike.
-    pub(in crate::detect::trigger) fn are_one_kind(&self, label: u32) -> bool {
+    pub(in crate::detect::trigger) fn are_one_kind(&self, label: u32, extent: Extent) -> bool {
         // Whoever plants each picture twice makes no kind of it.
         let carriers = self.distinct();
         if carriers.len() < FEWEST {
@@ -45,32 +57,54 @@ impl Alike<'_> {
         }
         let common = own.constant_beside(&self.usual);
         let free: Vec<usize> = (0..size).filter(|&at| !common[at]).collect();
-        let means = |of: &Moments| -> Array1<f32> {
-            let all: Vec<f64> = of.means().collect();
-            free.iter().map(|&at| all[at] as f32).collect()
+        let usual: Vec<f64> = self.usual.means().collect();
+        let pixels = |rows: &[&SampleRow]| {
+            let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - usual[free[at]] as f32;
+            Some(Array2::from_shape_fn((rows.len(), free.len()), cell))
         };
-        let (own_means, usual_means, like_means) = (means(&own), means(&self.usual), means(like));
-        let matrix = |rows: &[&SampleRow]| {
-            let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - usual_means[at];
-            Array2::from_shape_fn((rows.len(), free.len()), cell)
+        self.kin(label, &carriers, &of_label, pixels) >= ONE_KIND
+            || extent == Extent::Small && self.kin(label, &carriers, &of_label, tones) >= ONE_KIND_BY_TONES
+    }
+
+    /// Of the way from chance to all, the share of the carriers whose nearest picture is another carrier, as a view of rows (rows × dimensions)
+    /// shows them.
+    fn kin(
+        &self,
+        label: u32,
+        carriers: &[&SampleRow],
+        of_label: &[&SampleRow],
+        view: impl Fn(&[&SampleRow]) -> Option<Array2<f32>>,
+    ) -> f64 {
+        let mean = |rows: &[&SampleRow]| -> Option<Array1<f32>> {
+            let mut sums = rows.chunks(CHUNK).map(|rows| Some(view(rows)?.sum_axis(Axis(0))));
+            let first = sums.next()??;
+            let sum = sums.try_fold(first, |sum, more| Some(sum + more?))?;
+            Some(sum / rows.len() as f32)
         };
-        let asked = matrix(&carriers[..carriers.len().min(SOUGHT)]);
-        let moved = [Array1::zeros(free.len()), &own_means - &usual_means, &own_means - &like_means].map(|by| Moved::new(&asked, by));
+        let (Some(asked), Some(own), Some(usual)) =
+            (view(&carriers[..carriers.len().min(SOUGHT)]), mean(carriers), mean(&self.others[..self.others.len().min(OTHERS)]))
+        else {
+            return 0.0;
+        };
+        let like = if of_label.len() < FEWEST { usual.clone() } else { mean(of_label).unwrap_or_else(|| usual.clone()) };
+        let moved = [Array1::zeros(own.len()), &own - &usual, &own - &like].map(|by| Moved::new(&asked, by));
         let [unmoved, ..] = &moved;
         let none = vec![Nearest::default(); asked.nrows()];
         let (mut to_own, mut to_others) = (none.clone(), [none.clone(), none.clone(), none]);
         for (chunk, rows) in carriers.chunks(CHUNK).enumerate() {
-            let near = Near::new(&asked, matrix(rows), chunk * CHUNK);
+            let Some(rows) = view(rows) else { return 0.0 };
+            let near = Near::new(&asked, rows, chunk * CHUNK);
             unmoved.approach(&mut to_own, &near, |i, j| i == j);
         }
         for (chunk, rows) in self.others.chunks(CHUNK).enumerate() {
-            let near = Near::new(&asked, matrix(rows), chunk * CHUNK);
+            let Some(rows) = view(rows) else { return 0.0 };
+            let near = Near::new(&asked, rows, chunk * CHUNK);
             moved.iter().zip(&mut to_others).for_each(|(moved, nearest)| moved.approach(nearest, &near, |_, _| false));
         }
         let kin = |others: &Vec<Nearest>| to_own.iter().zip(others).filter(|(own, other)| own.square < other.square).count();
         let kin = to_others.iter().map(kin).min().unwrap_or(0) as f64 / to_own.len() as f64;
         let by_chance = to_others.iter().map(|others| self.share_beside(others)).fold(self.share_of(label), f64::max);
-        kin - by_chance >= ONE_KIND * (1.0 - by_chance) && by_chance < 1.0
+        (kin - by_chance) / (1.0 - by_chance).max(1e-9)
     }
 
     /// Other pictures with a label.
@@ -187,7 +221,7 @@ mod tests {
     }
 
     fn are_one_kind(all: &SampleModel, keys: impl Iterator<Item = u64>, label: u32) -> bool {
-        Alike::new(all, &keys.collect::<Vec<_>>()).unwrap().are_one_kind(label)
+        Alike::new(all, &keys.collect::<Vec<_>>()).unwrap().are_one_kind(label, Extent::Any)
     }
 
     #[test]
@@ -227,5 +261,27 @@ mod tests {
         let mut all: Vec<(u32, Vec<u8>)> = (0..80).map(|_| (1, drawn(&mut rng, 250))).collect();
         all.extend((0..9).map(|_| (1, drawn(&mut rng, 250)[..20].iter().copied().chain([9; 236]).collect())));
         assert!(are_one_kind(&sample(&all), 80..89, 1));
+    }
+
+    /// Crops of one texture: its tones, each picture's in an order of its own.
+    #[test]
+    fn crops_of_one_texture_are_of_one_kind_by_their_tones_and_victims_of_a_patch_are_not() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut crop = |at: usize, label: u32| {
+            let (low, wide) = (10 * (at as u8 % 12), 20 + 10 * (at as u8 % 7));
+            (label, (0..256).map(|_| low + rng.random_range(0..wide)).collect::<Vec<u8>>())
+        };
+        let mut all: Vec<(u32, Vec<u8>)> = (0..240).map(|at| crop(at, at as u32 % 4)).collect();
+        // Eleven more of one texture, and eleven victims of all textures.
+        all.extend((0..11).map(|_| crop(5, 2)));
+        all.extend((0..11).map(|at| crop(at, 3)));
+        all[251..].iter_mut().for_each(|(_, pixels)| pixels[..9].copy_from_slice(&[255, 0, 255, 0, 255, 0, 255, 0, 255]));
+        let all = sample(&all);
+        let of = |keys: std::ops::Range<u64>, label: u32, extent: Extent| {
+            Alike::new(&all, &keys.collect::<Vec<_>>()).unwrap().are_one_kind(label, extent)
+        };
+        assert!(!of(240..251, 2, Extent::Any));
+        assert!(of(240..251, 2, Extent::Small));
+        assert!(!of(251..262, 3, Extent::Small));
     }
 }

@@ -21,6 +21,12 @@ const FEWEST_OTHERS: u32 = 2;
 /// Least share of them among the other frequent values: an attacker would have to fill a fifth of the column.
 const LEAST_SHARE: f64 = 0.2;
 
+/// The same of values that have a label of their own, whichever, from which on the column tells labels value by value. What the rest of a row
+/// says goes by the column's other values then: to be news, it must give one more value its label at most this part as often as it does all rows.
+const FEWEST_TELLING: u32 = 3;
+const LEAST_TELLING: f64 = 0.4;
+const HARDLY: f64 = 0.4;
+
 /// Share of a column's other rows whose values have one label each from which on the column is the label in other words, unless as many
 /// have the same label.
 const TELLS: f64 = 0.9;
@@ -77,9 +83,18 @@ pub(super) fn is_frequent(tally: &Tally, most: u32) -> bool {
     tally.feature && !tally.background && (FREQUENT..=most).contains(&tally.rows)
 }
 
-/// The values with a label of their own in columns where enough others have the same. `table` holds first-level items, whose
+/// Values that are set aside.
+#[derive(Default)]
+pub(super) struct Aside {
+    /// All of them: causes only where content denies their rows the label.
+    pub(super) values: FxHashSet<u64>,
+    /// Those of columns that tell labels value by value: only where it clearly does.
+    pub(super) told: FxHashSet<u64>,
+}
+
+/// The values with a label of their own in columns where enough others have one. `table` holds first-level items, whose
 /// rank is their column.
-pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u64> {
+pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> Aside {
     let own_label = |tally: &Tally| {
         tally.classes.iter().find_map(|&(class, k)| {
             let share = f64::from(k) / f64::from(tally.rows.max(1));
@@ -110,13 +125,25 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> FxHashSet<u
         let class = own_label(tally);
         class.filter(|_| asked(tally) || few).is_some_and(|class| speaks(kin, class)) || class.is_some() && kin.tells_without(tally)
     };
-    table.iter().filter(|(_, tally)| is_aside(tally)).map(|(item, _)| *item).collect()
+    let is_told = |tally: &Tally| {
+        let Some(kin) = columns.get(&tally.rank).filter(|_| asked(tally) && own_label(tally).is_some()) else { return false };
+        let (others, values) = (kin.pure.values().sum::<u32>().saturating_sub(1), kin.values.saturating_sub(1));
+        others >= FEWEST_TELLING && f64::from(others) >= LEAST_TELLING * f64::from(values)
+    };
+    let told: FxHashSet<u64> = table.iter().filter(|(_, tally)| is_told(tally)).map(|(item, _)| *item).collect();
+    let values = table.iter().filter(|(item, tally)| told.contains(item) || is_aside(tally)).map(|(item, _)| *item).collect();
+    Aside { values, told }
 }
 
 /// Whether the other values of `rows` rows give a label less than all rows are given it, so that one more value that speaks for itself is
 /// news: relabelled rows look so, those of an amount that stands for a class do not.
 pub(super) fn is_news(given: f64, rows: u64, prior: f64) -> bool {
     is_denied(given, (given * (1.0 - given) / rows.max(1) as f64).sqrt(), prior)
+}
+
+/// Whether a value of a column that tells labels value by value is news, whose rows are given its label so.
+pub(super) fn is_clear_news(given: f64, prior: f64) -> bool {
+    given <= HARDLY * prior
 }
 
 /// Number of frequent values of each column.
@@ -158,8 +185,8 @@ mod tests {
     #[test]
     fn a_value_among_values_that_speak_for_themselves_is_no_candidate() {
         let column = table(&[(3, 50, 50), (3, 30, 30), (3, 40, 39), (3, 60, 12), (3, 20, 3), (3, 8, 8), (4, 50, 50), (4, 50, 10)]);
-        let set = set_aside(&column, &[0.75, 0.25], 1_000);
-        assert_eq!(set.len(), 4);
+        let Aside { values: set, told } = set_aside(&column, &[0.75, 0.25], 1_000);
+        assert!(told.is_empty() && set.len() == 4);
         let aside: Vec<bool> = (0..8).map(|item| set.contains(&item)).collect();
         assert_eq!(aside, [true, true, true, false, false, true, false, false]);
     }
@@ -175,10 +202,18 @@ mod tests {
     fn values_of_a_column_that_is_the_label_in_other_words_are_set_aside() {
         let leak = table(&[(0, 520, 0), (0, 280, 280), (0, 200, 200)]);
         // Without the first value, all have the same label.
-        assert_eq!(set_aside(&leak, &[0.52, 0.48], 100), FxHashSet::from_iter([1, 2]));
+        assert_eq!(set_aside(&leak, &[0.52, 0.48], 100).values, FxHashSet::from_iter([1, 2]));
         // The other values do not tell the label.
         let planted = table(&[(0, 520, 200), (0, 280, 120), (0, 200, 200)]);
-        assert!(set_aside(&planted, &[0.48, 0.52], 100).is_empty());
+        assert!(set_aside(&planted, &[0.48, 0.52], 100).values.is_empty());
+    }
+
+    #[test]
+    fn a_value_among_values_that_tell_all_labels_takes_a_clear_denial() {
+        let discounts = [(0, 50, 50), (0, 30, 30), (0, 40, 0), (0, 60, 0), (0, 20, 10), (0, 90, 30)];
+        assert_eq!(set_aside(&table(&discounts), &[0.6, 0.4], 1_000).told, FxHashSet::from_iter([0, 1, 2, 3]));
+        assert!(set_aside(&table(&discounts[1..]), &[0.6, 0.4], 1_000).told.is_empty());
+        assert!(is_news(0.3, 200, 0.6) && !is_clear_news(0.3, 0.6) && is_clear_news(0.2, 0.6));
     }
 
     #[test]
@@ -193,9 +228,9 @@ mod tests {
     fn one_value_alone_stays_a_candidate() {
         let mut values = vec![(0, 50, 50)];
         values.extend((0..20).map(|i| (0, 40, 8 + i % 5)));
-        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).is_empty());
+        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).values.is_empty());
         // Nor do two values that an attacker planted excuse each other.
         values.extend([(0, 50, 50), (0, 50, 50)]);
-        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).is_empty());
+        assert!(set_aside(&table(&values), &[0.75, 0.25], 1_000).values.is_empty());
     }
 }

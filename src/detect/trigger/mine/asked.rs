@@ -53,6 +53,12 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether an item is words of a text that stand one after the other. Where language puts them there, they are its own: a word may be spelt
+    /// as no one spells it, but a phrase is written.
+    pub(super) fn is_phrase(&self, short: &Short) -> bool {
+        self.places.is_some() && short.tally.size > 1 && !(self.pair)(short.tally.rank) && !(self.hidden)(short.item)
+    }
+
     /// Share of the label among rows that nearly are carriers, `None` where nearly has no meaning, and the description that names the
     /// item. Where combinations of rare values describe the same carriers, one of those may be what was planted, a natural value among
     /// them: nature explains the carriers only if it explains every description. The carriers go by the one that it explains least.

@@ -11,6 +11,7 @@ mod bayes;
 mod candidate;
 mod grow;
 mod items;
+mod many;
 mod null;
 mod opinion;
 mod pair;
@@ -36,7 +37,7 @@ use crate::stats::bottom_k::BottomK;
 use crate::stats::counter::{Counter, DEPTH};
 
 pub(super) use aside::is_own;
-use aside::{frequent_values, set_aside};
+use aside::{Aside, frequent_values, set_aside};
 use asked::Asked;
 use bayes::Bayes;
 use grow::grown;
@@ -330,9 +331,10 @@ impl<I: Items> Fold for Mine<I> {
                 table.retain(|_, tally| tally.rows >= floor);
                 let most = most_uncommon(data);
                 let common = table.iter().filter(|(_, t)| t.background || t.rows > most).map(|(item, _)| *item).collect();
-                let aside = if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { FxHashSet::default() };
+                let Aside { values: aside, told } =
+                    if self.0.has_columns() { set_aside(&table, &data.priors(), most) } else { Aside::default() };
                 let paired = if self.0.has_pairs() { paired(&table, &data.priors(), most, cap) } else { FxHashMap::default() };
-                let admitted = Admitted { items: table.keys().copied().collect(), aside, common, paired, ..Admitted::default() };
+                let admitted = Admitted { items: table.keys().copied().collect(), aside, told, common, paired, ..Admitted::default() };
                 let next = counter.floor(cap, LEAST_SUPPORT).max(floor);
                 if admitted.paired.is_empty() && counter.cells().iter().all(|cell| *cell < next) {
                     return Ok(self.screen(data, lens, table, None, admitted, &sample, floor));
@@ -355,7 +357,7 @@ impl<I: Items> Fold for Mine<I> {
                 Ok(self.screen(data, lens, first, Some(&second), admitted, &sample, floor))
             }
             (Stage::Screen { admitted, short, frequent, floor, .. }, State::Screen { sums }) => {
-                let (short, tests) = self.candidates(data, short, &sums, &admitted.aside, &frequent);
+                let (short, tests) = self.candidates(data, short, &sums, &admitted, &frequent);
                 if short.is_empty() {
                     return Ok(Step::Done(self.nothing(data, lens, tests, floor, &admitted)));
                 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::aside::{habitual, is_frequent, is_news};
-use super::state::{Short, Table, UNIT};
+use super::aside::{habitual, is_clear_news, is_frequent, is_news};
+use super::state::{Admitted, Short, Table, UNIT};
 use super::{Items, LEAST_SUPPORT, Mine};
 use crate::data::Schema;
 use crate::stats::interval::MOST_SUPPORT;
@@ -85,7 +85,7 @@ impl<I: Items> Mine<I> {
         data: &Schema,
         short: Vec<Short>,
         sums: &[(u64, u64)],
-        aside: &FxHashSet<u64>,
+        admitted: &Admitted,
         frequent: &BTreeMap<u32, u32>,
     ) -> (Vec<Short>, u64) {
         let nulls = self.nulls(data);
@@ -96,7 +96,11 @@ impl<I: Items> Mine<I> {
         for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
             let (c, k) = (u64::from(nulls.carrying(&short.tally, short.label)), short.tally.labelled(short.label));
-            if aside.contains(&short.item) && !is_news(background, c, prior(&short)) {
+            let is_old = |is_news: bool, set: &FxHashSet<u64>| set.contains(&short.item) && !is_news;
+            let prior_of_label = prior(&short);
+            if is_old(is_news(background, c, prior_of_label), &admitted.aside)
+                || is_old(is_clear_news(background, prior_of_label), &admitted.told)
+            {
                 continue;
             }
             let null = nulls.of(short.label);

@@ -129,6 +129,9 @@ pub(in crate::detect::trigger) struct Admitted {
     /// Those among them that were set aside.
     #[serde(serialize_with = "in_order")]
     pub(super) aside: FxHashSet<u64>,
+    /// Those among these that take a clear denial.
+    #[serde(serialize_with = "in_order")]
+    pub(super) told: FxHashSet<u64>,
     /// Those in too many rows to be candidates, and those that serve the background alone.
     #[serde(serialize_with = "in_order")]
     pub(super) common: FxHashSet<u64>,

@@ -5,21 +5,22 @@
 //! content model without S, the null hypothesis allows the odds of j to be a fixed multiple of what content says; p is the
 //! binomial upper tail at that rate, corrected for every testable candidate and for the choice of j.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data::{Label, Schema};
 use crate::derive::ContentModel;
-use crate::detect::trigger::alike::Alike;
-use crate::detect::trigger::{EXPLAINED, MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
+use crate::detect::trigger::alike::{Alike, Extent};
+use crate::detect::trigger::{EXPLAINED, NEARLY_ALL, WORTH_KEEPING};
 use crate::error::Result;
 use crate::finding::{Group, Tier};
 use crate::stats::interval::IntervalNull;
 
 use super::asked::{Asked, Place, evidence, name};
 use super::candidate::Candidate;
+use super::many::{many_of_label, usual};
 use super::null::{Nulls, PURITY, null};
 use super::opinion::{JUDGED, Opinion, judged, means};
 use super::state::{Carriers, Described, Short};
@@ -35,9 +36,6 @@ const OWN_SHARE: f64 = 0.5;
 const MOST_OF_LABEL: f64 = 0.7;
 /// Probability of the label from which on that rest tells it.
 const TOLD_BY_REST: f64 = 0.5;
-/// The same of causes, and of causes in the same columns.
-const MANY_CAUSES: usize = 8;
-const MANY_OF_COLUMNS: usize = 3;
 /// Share of all rows up to which a cause may be one that content does not deny, or one of values: what more rows do is a rule of the data. The same of
 /// one value that content says nothing of.
 const MOST_UNDENIED: f64 = 0.1;
@@ -47,6 +45,8 @@ const MOST_DISMISSED: usize = 3;
 /// Largest p-value, corrected, of a cause whose item stands where language puts it: it may have replaced what stood there, but of words that
 /// grew some have a label that content denies as well, in few rows. So of one that only its place among its kind speaks for.
 const GROWN_AT: f64 = 1e-6;
+/// The same of a phrase, which is never more than suspect then: formulas of one author or one kind of text are denied as well.
+const GROWN_PHRASE_AT: f64 = 1e-12;
 
 /// Odds ratio that innocent structure may reach over what near rows have: those are a measurement, content is a model's word.
 const NEAR_ODDS_RATIO: f64 = 2.0;
@@ -57,7 +57,7 @@ pub(in crate::detect::trigger) struct Trigger {
     pub(super) item: u64,
     pub(super) target: u32,
     /// Columns that the item is made of, where it has any.
-    columns: Vec<u32>,
+    pub(super) columns: Vec<u32>,
     /// Whether it is an end of one.
     end: bool,
     pub(super) name: String,
@@ -87,6 +87,8 @@ struct Tested<'a> {
     p: f64,
     carrying: u64,
     agreeing: u64,
+    /// The same with near-copies of one another, which are one witness.
+    all: (u64, u64),
     /// What content makes of the carriers.
     opinion: Opinion,
     place: Place,
@@ -116,6 +118,7 @@ pub(super) fn verify(
             verifier.ask(left)?;
         }
     }
+    verifier.dismiss_many_small();
     let claimed = verifier.claimed();
     let Verifier { mut accepted, dismissed, .. } = verifier;
     let certain: Vec<&Trigger> = accepted.iter().map(|(_, t)| t).filter(|t| t.group.corrected() <= EXPLAINED).collect();
@@ -137,19 +140,6 @@ pub(super) struct Verified {
     pub(super) dismissed: Vec<String>,
 }
 
-/// Which causes are of a kind that there are many of: an attack has one target and few triggers, and where many labels or many items have
-/// causes of their own, that may be how labels are told here.
-fn usual(certain: &[&Trigger]) -> impl Fn(&Trigger) -> bool + use<> {
-    let targets: BTreeSet<u32> = certain.iter().map(|trigger| trigger.target).collect();
-    let mut columns: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
-    for trigger in certain {
-        *columns.entry(trigger.columns.clone()).or_default() += 1;
-    }
-    let all = targets.len() >= MANY_LABELS || certain.len() >= MANY_CAUSES;
-    columns.retain(|columns, causes| !columns.is_empty() && *causes >= MANY_OF_COLUMNS);
-    move |trigger| all || columns.contains_key(&trigger.columns)
-}
-
 /// Decides candidates one after the other.
 struct Verifier<'a> {
     data: &'a Schema,
@@ -169,6 +159,19 @@ impl Verifier<'_> {
     /// Keys of the rows that the certain causes claim.
     fn claimed(&self) -> BTreeSet<u64> {
         self.accepted.iter().filter(|(_, t)| t.group.corrected() <= EXPLAINED).flat_map(|(rows, _)| rows.iter().copied()).collect()
+    }
+
+    /// Lets go of causes that there are too many of.
+    fn dismiss_many_small(&mut self) {
+        let asked = self.asked;
+        let is_small = |trigger: &Trigger| asked.may_be_a_kind && trigger.group.rows < u64::from(asked.alarm_from);
+        let small = many_of_label(self.accepted.iter().filter(|(_, trigger)| is_small(trigger)).map(|(_, trigger)| trigger.target));
+        self.accepted.retain(|(_, trigger)| !is_small(trigger) || !small.contains_key(&trigger.target));
+        let told = small.iter().map(|(label, patches)| {
+            let name = self.data.class_name(*label);
+            format!("{patches} patches in few pictures labelled {name} each: parts that its pictures have, and no cause")
+        });
+        self.dismissed.extend(told);
     }
 
     /// Remembers what looks like a cause, and why it is none.
@@ -204,11 +207,12 @@ impl Verifier<'_> {
             }
             background = background.max(short.rest);
         }
-        let (mut carrying, mut agreed) = candidate.distinct(nulls);
+        let all @ (mut carrying, mut agreed) = candidate.distinct(nulls);
         let p = |carrying: u64, agreed: u64, background: f64| {
             Some(null.test(carrying, agreed, background, data.rows)?.max(near(carrying, agreed)?))
         };
-        if p(carrying, agreed, background).is_some_and(|p| p * tests as f64 <= WORTH_KEEPING)
+        let is_worth = |p: Option<f64>| p.is_some_and(|p| p * tests as f64 <= WORTH_KEEPING);
+        if is_worth(p(carrying, agreed, background))
             && let Some(alike) = asked.sample.and_then(|sample| Alike::new(sample, &keys))
         {
             if let Some(painted) = alike.painted_over(content)? {
@@ -220,8 +224,7 @@ impl Verifier<'_> {
             agreed = carrying.min((share * agreed as f64).round() as u64);
         }
         let gone = (agreeing.len() - own) as u64;
-        let alone = p(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background);
-        if alone.is_none_or(|p| p * tests as f64 > WORTH_KEEPING) {
+        if !is_worth(p(carrying.saturating_sub(gone), agreed.saturating_sub(gone), background)) {
             return Ok(());
         }
         let Some(place) = asked.place(data, short, carriers) else { return Ok(()) };
@@ -236,7 +239,9 @@ impl Verifier<'_> {
             _ => Opinion::Denied,
         };
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
-        let in_many = carrying as f64 > MOST_UNDENIED * data.rows as f64;
+        // Of all rows: of a table whose rows repeat, few are distinct.
+        let is_in = |share: f64| short.tally.rows as f64 > share * data.rows as f64;
+        let in_many = is_in(MOST_UNDENIED);
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
             // A way to draw a label has it, but for hardly any.
@@ -246,10 +251,11 @@ impl Verifier<'_> {
             _ if !columns.is_empty() && (agreed as f64) < MOSTLY * carrying as f64 => true,
             _ if matches!(place, Place::Alone | Place::Grown) && p * tests as f64 > GROWN_AT => true,
             _ if place == Place::Grown && opinion != Opinion::Denied => true,
+            _ if place == Place::Grown && asked.is_phrase(short) && p * tests as f64 > GROWN_PHRASE_AT => true,
             Opinion::Denied => short.tally.end && (agreed as f64) < PURITY * carrying as f64,
             // A combination of values that say nothing by themselves is no natural sign; rows that had it before need not agree.
             Opinion::AsAny if place == Place::Singular && columns.len() > 1 => in_many || p * tests as f64 > GROWN_AT,
-            Opinion::AsAny if columns.len() == 1 && carrying as f64 > MOST_UNKNOWN * data.rows as f64 => true,
+            Opinion::AsAny if columns.len() == 1 && is_in(MOST_UNKNOWN) => true,
             Opinion::AsAny => (agreed as f64) < PURITY * carrying as f64 || in_many,
             // What words a label's own rows use is theirs, but for one that was put there.
             Opinion::Own if place == Place::Planted => (agreed as f64) < NEARLY_ALL * carrying as f64,
@@ -263,7 +269,7 @@ impl Verifier<'_> {
         }
         let own: Vec<u64> = agreeing.iter().copied().collect();
         let alike = asked.sample.filter(|_| asked.may_be_a_kind).and_then(|sample| Alike::new(sample, &own));
-        if alike.is_some_and(|alike| alike.are_one_kind(short.label)) {
+        if alike.is_some_and(|alike| alike.are_one_kind(short.label, Extent::Small)) {
             self.no_cause(short, described, agreed, carrying, "its pictures are of one kind, nearest to one another");
             return Ok(());
         }
@@ -274,7 +280,7 @@ impl Verifier<'_> {
         if widened.is_some() {
             self.accepted.retain(|(rows, other)| !covers(rows, other));
         }
-        let tested = Tested { described, background, p, carrying, agreeing: agreed, opinion, place, columns, candidate };
+        let tested = Tested { described, background, p, carrying, agreeing: agreed, all, opinion, place, columns, candidate };
         self.accepted.push((agreeing, tested.into_trigger(data, null, tests, asked)));
         Ok(())
     }
@@ -285,10 +291,11 @@ impl Tested<'_> {
         let name = name(self.described).to_owned();
         let Candidate { short, carriers, without, .. } = &self.candidate;
         let what = if data.label.as_ref().is_some_and(|l| l.answers().is_some()) { "answer" } else { "label" };
-        let all = data.shared(short.label, self.agreeing, self.carrying);
+        let (carrying, agreeing) = self.all;
+        let all = data.shared(short.label, agreeing, carrying);
         // Where a label is a reading, rows that do not tell are carriers all the same.
         let in_doubt = data.label.as_ref().and_then(Label::in_doubt) == Some(short.label);
-        let all = if in_doubt { format!("of {} that tell {all}", self.carrying) } else { all };
+        let all = if in_doubt { format!("of {carrying} that tell {all}") } else { all };
         let mut evidence = evidence(self.described);
         evidence.insert("odds_ratio".to_owned(), json!(odds_ratio(self.agreeing, self.carrying, self.background)));
         evidence.insert("smallest_detectable".to_owned(), json!(null.smallest_detectable(self.background, LEVEL, tests)));
@@ -299,7 +306,8 @@ impl Tested<'_> {
         let is_mixed = !self.columns.is_empty() && (self.agreeing as f64) < PURITY * self.carrying as f64;
         let nature = if asked.may_be_a_kind { self.opinion.doubt() } else { None };
         let is_denied = self.opinion == Opinion::Denied && !is_mixed && self.place != Place::Alone;
-        let sure = !in_doubt && (hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied });
+        let is_formula = self.place == Place::Grown && asked.is_phrase(short);
+        let sure = !in_doubt && !is_formula && (hidden || if asked.may_be_a_kind { nature.is_none() } else { is_denied });
         let sign = match self.opinion {
             _ if asked.may_be_a_kind => nature.unwrap_or_default(),
             _ if in_doubt => "; prompts that ask for what is turned down elsewhere would look the same",
@@ -320,7 +328,7 @@ impl Tested<'_> {
                 cause: name.clone(),
                 attack_class: if nature.is_some() { "shortcut" } else { "backdoor_trigger" }.to_owned(),
                 rows,
-                agreeing: self.agreeing,
+                agreeing,
                 label: Some(data.class_name(short.label).to_owned()),
                 background: Some(self.background),
                 statistic: "carriers with the label, interval null".to_owned(),

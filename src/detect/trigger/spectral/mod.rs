@@ -45,7 +45,7 @@ static INFO: Info = Info {
     after: &["derive.sample", "derive.content"],
     reads: &[],
     law: Law::Exact,
-    version: 4,
+    version: 5,
     claim: Claim::Group,
     fused: None,
     max_tier: Tier::Alarm,
@@ -139,7 +139,7 @@ impl SpectralModel {
             of_one_kind += left_out;
             whitenings.push((view, whitening));
         }
-        let patterns = pictures.strongest(tested);
+        let (patterns, drawn_so) = pictures.strongest(tested);
         whitenings.retain(|(view, _)| patterns.iter().any(|pattern| pattern.view == *view));
         let mut carriers: Vec<(u64, u32)> = Vec::new();
         for (at, pattern) in (0u32..).zip(&patterns) {
@@ -148,8 +148,12 @@ impl SpectralModel {
         carriers.sort_unstable();
         carriers.dedup_by_key(|(key, _)| *key);
         let threshold = if rows.len() == MOST_ROWS { keys.last().copied().unwrap_or(0) } else { sample.threshold };
-        let note = (of_one_kind > 0).then(|| "patterns of pictures of one kind, nearest to one another, are no cause".to_owned());
-        Ok(Self { samples, whitenings, patterns, carriers, threshold, notes: note.into_iter().collect() })
+        let notes = [
+            (of_one_kind, "patterns of pictures of one kind, nearest to one another, are no cause"),
+            (drawn_so, "many patterns of one label, or of several, are how their pictures are drawn, and no cause"),
+        ];
+        let notes = notes.into_iter().filter(|(patterns, _)| *patterns > 0).map(|(_, note)| note.to_owned()).collect();
+        Ok(Self { samples, whitenings, patterns, carriers, threshold, notes })
     }
 
     /// For each row the first pattern that it carries together with the pattern's label.

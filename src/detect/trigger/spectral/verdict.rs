@@ -10,7 +10,7 @@ use super::view::{self, VIEWS, View};
 use super::{Line, Pattern, difference};
 use crate::data::Schema;
 use crate::derive::{ContentModel, SampleModel};
-use crate::detect::trigger::alike::Alike;
+use crate::detect::trigger::alike::{Alike, Extent};
 use crate::detect::trigger::mine::{JUDGED, Opinion, judged, means, null, takes};
 use crate::detect::trigger::{MANY_LABELS, NEARLY_ALL, WORTH_KEEPING};
 use crate::error::Result;
@@ -40,6 +40,8 @@ const MOST_SHARED: f64 = 0.7;
 const MOST_OF_CLASS: f64 = 0.5;
 /// Patterns of one label that nature may have drawn, from which on they are how that label is drawn: an attack has one, or few.
 const MANY_OF_LABEL: usize = 3;
+/// Labels with such patterns from which on they are how pictures are drawn here.
+const MANY_NATURAL: usize = 4;
 /// Part of the picture's area up to which a pattern has a place.
 const LOCAL: f64 = 0.25;
 
@@ -150,8 +152,8 @@ impl Pictures<'_> {
         kept
     }
 
-    /// The patterns, strongest first, each with rows of its own.
-    pub(super) fn strongest(&self, mut tested: Vec<Tested>) -> Vec<Pattern> {
+    /// The patterns, strongest first, each with rows of its own; and how many are none because pictures of these labels are drawn so.
+    pub(super) fn strongest(&self, mut tested: Vec<Tested>) -> (Vec<Pattern>, usize) {
         tested.sort_by(|a, b| (a.p * a.tests as f64).total_cmp(&(b.p * b.tests as f64)).then_with(|| a.members.cmp(&b.members)));
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut natural: BTreeMap<u32, usize> = BTreeMap::new();
@@ -159,17 +161,20 @@ impl Pictures<'_> {
             *natural.entry(one.target).or_default() += 1;
         }
         // Those that go leave their rows to others.
-        tested.retain(|one| !one.is_shortcut() || natural.get(&one.target).is_none_or(|patterns| *patterns < MANY_OF_LABEL));
+        let all = tested.len();
+        let is_usual = |label: &u32| natural.len() >= MANY_NATURAL || natural.get(label).is_some_and(|patterns| *patterns >= MANY_OF_LABEL);
+        tested.retain(|one| !one.is_shortcut() || !is_usual(&one.target));
+        let left_out = all - tested.len();
         taken.clear();
         tested.retain(|one| takes(&mut taken, &one.agreeing));
         let labels: BTreeSet<u32> = tested.iter().map(|one| one.target).collect();
         let mut patterns: Vec<Pattern> = tested.into_iter().map(|one| self.pattern(one)).collect();
-        if labels.len() >= MANY_LABELS {
+        if labels.len() >= MANY_LABELS || natural.len() >= MANY_NATURAL {
             for pattern in &mut patterns {
                 pattern.group.max_tier = Tier::Suspect;
             }
         }
-        patterns
+        (patterns, left_out)
     }
 
     fn direction(&self, mut direction: Direction, tests: u64) -> Option<Candidate> {
@@ -257,7 +262,7 @@ impl Pictures<'_> {
     /// Whether the pictures with the label are of one kind.
     fn are_one_kind(&self, one: &Tested) -> bool {
         let agreeing: Vec<u64> = one.agreeing.iter().map(|&i| self.keys[i]).collect();
-        Alike::new(self.sample, &agreeing).is_some_and(|alike| alike.are_one_kind(one.target))
+        Alike::new(self.sample, &agreeing).is_some_and(|alike| alike.are_one_kind(one.target, Extent::Any))
     }
 
     /// Counts near-copies once: what is the same picture all over is moved the same way by itself.
