@@ -240,7 +240,7 @@ impl Verifier<'_> {
         };
         let columns = (asked.columns)(short.tally.rank, short.tally.feature);
         // Of all rows: of a table whose rows repeat, few are distinct.
-        let is_in = |share: f64| short.tally.rows as f64 > share * data.rows as f64;
+        let is_in = |share: f64| f64::from(short.tally.rows) > share * data.rows as f64;
         let in_many = is_in(MOST_UNDENIED);
         // Cover rows belong to an attack, and what content does not deny may well be none.
         let is_none = match opinion {
