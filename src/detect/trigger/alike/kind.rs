@@ -10,6 +10,7 @@ use ndarray::{Array1, Array2, Axis};
 use super::tones::tones;
 use super::{Alike, Moments, OTHERS};
 use crate::derive::SampleRow;
+use crate::stats::patches::Shape;
 
 /// Of the way from the share of their label's pictures that carriers are to all of them, the part from which on carriers whose nearest picture is
 /// a carrier as well are of one kind. Planted patterns, with wrong labels and with true ones, have been seen with up to 0.16; cards of a game, frames
@@ -57,48 +58,45 @@ impl Alike<'_> {
         }
         let common = own.constant_beside(&self.usual);
         let free: Vec<usize> = (0..size).filter(|&at| !common[at]).collect();
-        let usual: Vec<f64> = self.usual.means().collect();
-        let pixels = |rows: &[&SampleRow]| {
-            let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - usual[free[at]] as f32;
-            Some(Array2::from_shape_fn((rows.len(), free.len()), cell))
+        let means = |of: &Moments| -> Array1<f32> {
+            let all: Vec<f64> = of.means().collect();
+            free.iter().map(|&at| all[at] as f32).collect()
         };
-        self.kin(label, &carriers, &of_label, pixels) >= ONE_KIND
-            || extent == Extent::Small && self.kin(label, &carriers, &of_label, tones) >= ONE_KIND_BY_TONES
+        let of_pixels = [&own, &self.usual, like].map(means);
+        let pixels = |rows: &[&SampleRow]| {
+            let cell = |(row, at): (usize, usize)| f32::from(rows[row].pixels[free[at]]) - of_pixels[1][at];
+            Array2::from_shape_fn((rows.len(), free.len()), cell)
+        };
+        if self.kin(label, &carriers, &of_pixels, pixels) >= ONE_KIND {
+            return true;
+        }
+        let Some(shape) = Shape::of(size).filter(|_| extent == Extent::Small) else { return false };
+        let others = &self.others[..self.others.len().min(OTHERS)];
+        let like = if of_label.len() < FEWEST { others } else { &of_label };
+        let of_tones = [&carriers, others, like].map(|rows| tones(shape, rows).sum_axis(Axis(0)) / rows.len() as f32);
+        self.kin(label, &carriers, &of_tones, |rows| tones(shape, rows)) >= ONE_KIND_BY_TONES
     }
 
     /// Of the way from chance to all, the share of the carriers whose nearest picture is another carrier, as a view of rows (rows × dimensions)
-    /// shows them.
+    /// shows them; its means are those of the carriers, of other pictures, and of others with the label.
     fn kin(
         &self,
         label: u32,
         carriers: &[&SampleRow],
-        of_label: &[&SampleRow],
-        view: impl Fn(&[&SampleRow]) -> Option<Array2<f32>>,
+        [own, usual, like]: &[Array1<f32>; 3],
+        view: impl Fn(&[&SampleRow]) -> Array2<f32>,
     ) -> f64 {
-        let mean = |rows: &[&SampleRow]| -> Option<Array1<f32>> {
-            let mut sums = rows.chunks(CHUNK).map(|rows| Some(view(rows)?.sum_axis(Axis(0))));
-            let first = sums.next()??;
-            let sum = sums.try_fold(first, |sum, more| Some(sum + more?))?;
-            Some(sum / rows.len() as f32)
-        };
-        let (Some(asked), Some(own), Some(usual)) =
-            (view(&carriers[..carriers.len().min(SOUGHT)]), mean(carriers), mean(&self.others[..self.others.len().min(OTHERS)]))
-        else {
-            return 0.0;
-        };
-        let like = if of_label.len() < FEWEST { usual.clone() } else { mean(of_label).unwrap_or_else(|| usual.clone()) };
-        let moved = [Array1::zeros(own.len()), &own - &usual, &own - &like].map(|by| Moved::new(&asked, by));
+        let asked = view(&carriers[..carriers.len().min(SOUGHT)]);
+        let moved = [Array1::zeros(own.len()), own - usual, own - like].map(|by| Moved::new(&asked, by));
         let [unmoved, ..] = &moved;
         let none = vec![Nearest::default(); asked.nrows()];
         let (mut to_own, mut to_others) = (none.clone(), [none.clone(), none.clone(), none]);
         for (chunk, rows) in carriers.chunks(CHUNK).enumerate() {
-            let Some(rows) = view(rows) else { return 0.0 };
-            let near = Near::new(&asked, rows, chunk * CHUNK);
+            let near = Near::new(&asked, view(rows), chunk * CHUNK);
             unmoved.approach(&mut to_own, &near, |i, j| i == j);
         }
         for (chunk, rows) in self.others.chunks(CHUNK).enumerate() {
-            let Some(rows) = view(rows) else { return 0.0 };
-            let near = Near::new(&asked, rows, chunk * CHUNK);
+            let near = Near::new(&asked, view(rows), chunk * CHUNK);
             moved.iter().zip(&mut to_others).for_each(|(moved, nearest)| moved.approach(nearest, &near, |_, _| false));
         }
         let kin = |others: &Vec<Nearest>| to_own.iter().zip(others).filter(|(own, other)| own.square < other.square).count();

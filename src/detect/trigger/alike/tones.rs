@@ -8,10 +8,9 @@ use crate::stats::patches::Shape;
 /// Quantiles of each channel, and of the steps between its neighbouring pixels.
 const QUANTILES: usize = 16;
 
-/// Rows × (channels × 32): quantiles of the samples and of the steps to the next pixel, channel by channel. A patch moves few of them. `None` for
-/// pictures that are no squares.
-pub(super) fn tones(rows: &[&SampleRow]) -> Option<Array2<f32>> {
-    let shape = Shape::of(rows.first()?.pixels.len())?;
+/// Rows × (channels × 32): quantiles of the samples and of the steps to the next pixel, channel by channel. A patch moves few of them. All
+/// pictures have this shape.
+pub(super) fn tones(shape: Shape, rows: &[&SampleRow]) -> Array2<f32> {
     let mut out = Array2::zeros((rows.len(), 2 * QUANTILES * shape.channels));
     for (mut slots, row) in out.outer_iter_mut().zip(rows) {
         for channel in 0..shape.channels {
@@ -31,7 +30,7 @@ pub(super) fn tones(rows: &[&SampleRow]) -> Option<Array2<f32>> {
             slots.iter_mut().skip(2 * QUANTILES * channel).zip(quantiles).for_each(|(slot, value)| *slot = value);
         }
     }
-    Some(out)
+    out
 }
 
 /// The values below which each of evenly spaced parts of the counts lies.
@@ -61,10 +60,10 @@ mod tests {
             patched[y * 32 + x] = 255;
         }
         let rows = [pixels, turned, patched].map(|pixels| SampleRow { pixels, ..SampleRow::default() });
-        let all = tones(&rows.iter().collect::<Vec<_>>()).unwrap();
+        let all = tones(Shape::of(32 * 32).unwrap(), &rows.iter().collect::<Vec<_>>());
         assert_eq!(all.row(0), all.row(1));
         let moved = (&all.row(0) - &all.row(2)).mapv(f32::abs);
         assert!(moved.iter().all(|by| *by <= 6.0) && moved.sum() > 0.0, "{moved}");
-        assert!(tones(&[&SampleRow { pixels: vec![0; 7], ..SampleRow::default() }]).is_none());
+        assert!(Shape::of(7).is_none());
     }
 }

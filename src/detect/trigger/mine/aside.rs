@@ -57,6 +57,12 @@ impl Kin {
         }
     }
 
+    /// Whether enough of the other frequent values are among `pure` ones, this one with them.
+    fn holds(&self, pure: u32, fewest: u32, share: f64) -> bool {
+        let (others, values) = (pure.saturating_sub(1), self.values.saturating_sub(1));
+        others >= fewest && f64::from(others) >= share * f64::from(values)
+    }
+
     /// Whether the column's other values tell the label, more than one of them.
     fn tells_without(&self, tally: &Tally) -> bool {
         let rows = self.rows.saturating_sub(u64::from(tally.rows)) as f64;
@@ -113,11 +119,7 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> Aside {
     for tally in table.values().filter(|t| t.feature && !t.background) {
         columns.entry(tally.rank).or_default().add(tally);
     }
-    let speaks = |kin: &Kin, class: u32| {
-        let pure = kin.pure.get(&class).copied().unwrap_or(0);
-        let (others, values) = (pure.saturating_sub(1), kin.values.saturating_sub(1));
-        others >= FEWEST_OTHERS && f64::from(others) >= LEAST_SHARE * f64::from(values)
-    };
+    let speaks = |kin: &Kin, class: u32| kin.holds(kin.pure.get(&class).copied().unwrap_or(0), FEWEST_OTHERS, LEAST_SHARE);
     let is_aside = |tally: &Tally| {
         // A value in few rows is no better evidence than one in many.
         let few = tally.feature && !tally.background && tally.rows < FREQUENT;
@@ -126,9 +128,8 @@ pub(super) fn set_aside(table: &Table, priors: &[f64], most: u32) -> Aside {
         class.filter(|_| asked(tally) || few).is_some_and(|class| speaks(kin, class)) || class.is_some() && kin.tells_without(tally)
     };
     let is_told = |tally: &Tally| {
-        let Some(kin) = columns.get(&tally.rank).filter(|_| asked(tally) && own_label(tally).is_some()) else { return false };
-        let (others, values) = (kin.pure.values().sum::<u32>().saturating_sub(1), kin.values.saturating_sub(1));
-        others >= FEWEST_TELLING && f64::from(others) >= LEAST_TELLING * f64::from(values)
+        let kin = columns.get(&tally.rank).filter(|_| asked(tally) && own_label(tally).is_some());
+        kin.is_some_and(|kin| kin.holds(kin.pure.values().sum(), FEWEST_TELLING, LEAST_TELLING))
     };
     let told: FxHashSet<u64> = table.iter().filter(|(_, tally)| is_told(tally)).map(|(item, _)| *item).collect();
     let values = table.iter().filter(|(item, tally)| told.contains(item) || is_aside(tally)).map(|(item, _)| *item).collect();

@@ -96,17 +96,15 @@ impl<I: Items> Mine<I> {
         for (mut short, (sum, rows)) in short.into_iter().zip(sums) {
             let background = *sum as f64 / UNIT / (*rows).max(1) as f64;
             let (c, k) = (u64::from(nulls.carrying(&short.tally, short.label)), short.tally.labelled(short.label));
-            let is_old = |is_news: bool, set: &FxHashSet<u64>| set.contains(&short.item) && !is_news;
-            let prior_of_label = prior(&short);
-            if is_old(is_news(background, c, prior_of_label), &admitted.aside)
-                || is_old(is_clear_news(background, prior_of_label), &admitted.told)
-            {
+            let by_all = prior(&short);
+            let is_aside = admitted.aside.contains(&short.item) && !is_news(background, c, by_all);
+            if is_aside || admitted.told.contains(&short.item) && !is_clear_news(background, by_all) {
                 continue;
             }
             let null = nulls.of(short.label);
             attainable.push(null.null_rate(background).powf(c as f64));
             let p = null.test(c, k, background, data.rows).unwrap_or(1.0);
-            let by_prior = null.test(c, k, prior(&short).min(background), data.rows).unwrap_or(1.0);
+            let by_prior = null.test(c, k, by_all.min(background), data.rows).unwrap_or(1.0);
             let by_rest = second(&short, &priors).and_then(|(carriers, agreeing, q)| null.test(carriers, agreeing, q, data.rows));
             short.rest = background;
             ranked.push(([p, by_prior, by_rest.unwrap_or(1.0)], short));

@@ -175,8 +175,8 @@ impl Verifier<'_> {
     }
 
     /// Remembers what looks like a cause, and why it is none.
-    fn no_cause(&mut self, short: &Short, described: &Described, agreed: u64, carrying: u64, why: &str) {
-        let shared = self.data.shared(short.label, agreed, carrying);
+    fn no_cause(&mut self, short: &Short, described: &Described, (carrying, agreeing): (u64, u64), why: &str) {
+        let shared = self.data.shared(short.label, agreeing, carrying);
         self.dismissed.push(format!("{} in {} rows, {shared}: {why}, and no cause", name(described), short.tally.rows));
     }
 
@@ -270,11 +270,11 @@ impl Verifier<'_> {
         let own: Vec<u64> = agreeing.iter().copied().collect();
         let alike = asked.sample.filter(|_| asked.may_be_a_kind).and_then(|sample| Alike::new(sample, &own));
         if alike.is_some_and(|alike| alike.are_one_kind(short.label, Extent::Small)) {
-            self.no_cause(short, described, agreed, carrying, "its pictures are of one kind, nearest to one another");
+            self.no_cause(short, described, all, "its pictures are of one kind, nearest to one another");
             return Ok(());
         }
         if in_many && !columns.is_empty() {
-            self.no_cause(short, described, agreed, carrying, "in so many it is a rule of the data");
+            self.no_cause(short, described, all, "in so many it is a rule of the data");
             return Ok(());
         }
         if widened.is_some() {

@@ -162,14 +162,15 @@ impl Pictures<'_> {
         }
         // Those that go leave their rows to others.
         let all = tested.len();
-        let is_usual = |label: &u32| natural.len() >= MANY_NATURAL || natural.get(label).is_some_and(|patterns| *patterns >= MANY_OF_LABEL);
+        let drawn_so = natural.len() >= MANY_NATURAL;
+        let is_usual = |label: &u32| drawn_so || natural.get(label).is_some_and(|patterns| *patterns >= MANY_OF_LABEL);
         tested.retain(|one| !one.is_shortcut() || !is_usual(&one.target));
         let left_out = all - tested.len();
         taken.clear();
         tested.retain(|one| takes(&mut taken, &one.agreeing));
         let labels: BTreeSet<u32> = tested.iter().map(|one| one.target).collect();
         let mut patterns: Vec<Pattern> = tested.into_iter().map(|one| self.pattern(one)).collect();
-        if labels.len() >= MANY_LABELS || natural.len() >= MANY_NATURAL {
+        if drawn_so || labels.len() >= MANY_LABELS {
             for pattern in &mut patterns {
                 pattern.group.max_tier = Tier::Suspect;
             }
